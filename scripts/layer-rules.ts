@@ -1,0 +1,49 @@
+/** What the files of one layer may import: other layers, each whole or only for its types. */
+export interface LayerRule {
+  readonly imports: readonly string[];
+  /** May be imported by `import type` only. */
+  readonly types?: readonly string[];
+  /** Its folders (providers, stores, sources) never import each other, except these, which they share. */
+  readonly separateFolders?: { readonly shared: readonly string[] };
+  /** The only modules of Node and packages it may import; absent = any. A layer with this list does no I/O. */
+  readonly outside?: readonly string[];
+}
+
+const ground = ["errors", "clock", "crypto", "sync-directory"];
+const seams = [...ground, "kek", "store", "access", "audit"];
+const domain = [...seams, "keys"];
+const services = [...domain, "fields", "datasets", "secrets", "signing", "backup"];
+
+/**
+ * The direction of imports: a layer is a file `src/<layer>.ts` or a folder `src/<layer>/`, and imports itself and what its row says.
+ *
+ *   errors, clock, crypto, sync-directory <- {kek, store, access, audit} <- keys <- {fields, datasets, secrets, signing, backup} <- keystead <- api <- {server, cli}
+ */
+export const layerRules: Readonly<Record<string, LayerRule>> = {
+  errors: { imports: [], outside: [] },
+  clock: { imports: ["errors"], outside: [] },
+  crypto: { imports: ["errors", "clock"], outside: ["node:buffer", "node:crypto", "node:util"] },
+  "sync-directory": { imports: [] },
+
+  kek: { imports: ground, separateFolders: { shared: [] } },
+  store: { imports: ground, separateFolders: { shared: ["sql"] } },
+  access: { imports: ground },
+  audit: { imports: ground, types: ["access"] },
+
+  keys: { imports: seams },
+
+  fields: { imports: domain },
+  datasets: { imports: [...domain, "fields"], separateFolders: { shared: [] } },
+  secrets: { imports: domain, separateFolders: { shared: [] } },
+  signing: { imports: domain },
+  backup: { imports: domain },
+
+  keystead: { imports: services },
+  index: { imports: [...services, "keystead"] },
+  api: { imports: ["errors", "keystead", "index"] },
+  server: { imports: [...services, "keystead", "index", "api"] },
+  client: { imports: ["errors", "crypto"], types: ["api"] },
+  cli: { imports: ["errors", "keystead", "index", "api", "client"] },
+
+  testing: { imports: services },
+};

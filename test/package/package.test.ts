@@ -1,0 +1,73 @@
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { npm } from "../../scripts/npm.ts";
+import { packPackage } from "../../scripts/pack-package.ts";
+import { readManifest, root, tool } from "../../scripts/tools.ts";
+
+const manifest = readManifest(root);
+const subpaths = Object.keys(z.record(z.string(), z.unknown()).parse(manifest.exports));
+const modules = subpaths.filter((path) => path !== "./package.json").map((path) => `${manifest.name}${path.slice(1)}`);
+
+/** An empty project, outside of the repository, into which the packed package is installed. */
+const folder = realpathSync(mkdtempSync(join(tmpdir(), "keystead-package-")));
+const consumer = join(folder, "consumer");
+const installed = join(consumer, "node_modules", manifest.name);
+
+function node(args: readonly string[]): { readonly status: number | null; readonly stdout: string; readonly stderr: string } {
+  return spawnSync(process.execPath, args, { cwd: consumer, encoding: "utf8" });
+}
+
+beforeAll(() => {
+  mkdirSync(consumer);
+  writeFileSync(join(consumer, "package.json"), '{ "private": true, "type": "module" }\n');
+  const tarball = packPackage(folder);
+  npm(["install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", tarball], consumer);
+});
+
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe("the packed package", () => {
+  it.each(modules)("exports something under %s", (specifier) => {
+    const program = `const module = await import(${JSON.stringify(specifier)}); console.log(JSON.stringify(Object.keys(module)));`;
+    const { status, stdout, stderr } = node(["--input-type=module", "--eval", program]);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(JSON.parse(stdout)).not.toEqual([]);
+  });
+
+  it("keeps everything else to itself", () => {
+    const { status, stderr } = node(["--input-type=module", "--eval", `await import("${manifest.name}/dist/index.js");`]);
+    expect(status).not.toBe(0);
+    expect(stderr).toContain("ERR_PACKAGE_PATH_NOT_EXPORTED");
+  });
+
+  it("has types that a strict program compiles against", () => {
+    const lines = modules.map((specifier, index) => `export * as m${index} from "${specifier}";`);
+    writeFileSync(join(consumer, "program.ts"), `${lines.join("\n")}\n`);
+    const types = ["--types", "node", "--typeRoots", join(root, "node_modules", "@types")];
+    const options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2024", "--lib", "es2024,esnext.disposable", ...types];
+    expect(node([tool("typescript", "tsc"), ...options, "program.ts"])).toMatchObject({ status: 0, stdout: "" });
+  });
+
+  it("has a command that says its version and how to use it", () => {
+    const main = join(installed, "dist", "cli", "main.js");
+    expect(node([main, "--version"])).toMatchObject({ status: 0, stdout: `${manifest.version}\n`, stderr: "" });
+    const help = node([main, "--help"]);
+    expect(help).toMatchObject({ status: 0, stderr: "" });
+    expect(help.stdout).toContain("Usage: keystead");
+  });
+
+  it.skipIf(process.platform === "win32")("links the command under its name", () => {
+    const path = `${join(process.execPath, "..")}:${process.env["PATH"] ?? ""}`;
+    const command = join(consumer, "node_modules", ".bin", "keystead");
+    expect(spawnSync(command, ["--version"], { cwd: consumer, encoding: "utf8", env: { ...process.env, PATH: path } })).toMatchObject({
+      status: 0,
+      stdout: `${manifest.version}\n`,
+    });
+  });
+});

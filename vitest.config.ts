@@ -1,0 +1,15 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    environment: "node",
+    pool: "forks",
+    maxWorkers: 2,
+    include: ["test/**/*.test.ts"],
+    exclude: ["test/servers/**", "node_modules/**"],
+    setupFiles: ["test/setup/diagnostic-report.ts"],
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    execArgv: ["--disable-warning=ExperimentalWarning", "--report-exclude-env", "--report-exclude-network"],
+  },
+});
