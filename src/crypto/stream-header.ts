@@ -1,0 +1,101 @@
+import { KeysteadError } from "../errors.ts";
+import { type CiphertextHeader, maxHeaderBytes, parseBinaryHeader } from "./ciphertext.ts";
+import { maxSealedFileKeyBytes } from "./limits.ts";
+
+const lengthBytes = 2;
+const minSealedFileKeyBytes = 28;
+
+/** The beginning of a stream, and what is left of it. */
+export interface OpenedStream {
+  readonly header: CiphertextHeader;
+  /** Payload of kind `file-key`. */
+  readonly sealedFileKey: Buffer;
+  /** The sealed chunks. To be iterated once; leaving the iteration closes the source. */
+  readonly rest: AsyncIterable<Uint8Array>;
+}
+
+/**
+ * What a stream begins with: header, length and payload of the sealed file key.
+ *
+ * @param prefix - From `streamPrefix`.
+ * @throws KeysteadError `INVALID_ARGUMENT` when the sealed file key has not 28 to 1,024 bytes.
+ */
+export function formatStreamHeader(prefix: Uint8Array, sealedFileKey: Uint8Array): Buffer {
+  if (!isSealedFileKeyLength(sealedFileKey.length))
+    throw new KeysteadError("INVALID_ARGUMENT", "sealed file key must have 28 to 1,024 bytes");
+  const length = Buffer.alloc(lengthBytes);
+  length.writeUInt16BE(sealedFileKey.length);
+  return Buffer.concat([prefix, length, sealedFileKey]);
+}
+
+/**
+ * Reads what {@link formatStreamHeader} wrote. No more than a header's size and one buffer of the source is kept.
+ *
+ * @throws KeysteadError `MALFORMED_CIPHERTEXT` when the source does not begin with a header; the source is closed then.
+ * Errors of the source pass through.
+ */
+export async function readStreamHeader(source: AsyncIterable<Uint8Array>): Promise<OpenedStream> {
+  const iterator = source[Symbol.asyncIterator]();
+  const reader = new StreamReader(iterator);
+  const opened = await readHeader(reader);
+  if (opened !== undefined) return { ...opened, rest: reader.rest() };
+  await iterator.return?.();
+  throw new KeysteadError("MALFORMED_CIPHERTEXT", "not an encrypted stream: it must begin with the header of one");
+}
+
+async function readHeader(reader: StreamReader): Promise<Omit<OpenedStream, "rest"> | undefined> {
+  const parsed = parseBinaryHeader(await reader.peek(maxHeaderBytes), "ks1s:");
+  if (parsed === undefined) return undefined;
+  reader.skip(parsed.end);
+  const lengthField = await reader.peek(lengthBytes);
+  if (lengthField.length < lengthBytes) return undefined;
+  const length = lengthField.readUInt16BE();
+  if (!isSealedFileKeyLength(length)) return undefined;
+  reader.skip(lengthBytes);
+  const sealedFileKey = Buffer.from((await reader.peek(length)).subarray(0, length));
+  if (sealedFileKey.length < length) return undefined;
+  reader.skip(length);
+  return { header: parsed.header, sealedFileKey };
+}
+
+function isSealedFileKeyLength(length: number): boolean {
+  return length >= minSealedFileKeyBytes && length <= maxSealedFileKeyBytes;
+}
+
+/** Looks ahead in a source. */
+class StreamReader {
+  readonly #iterator: AsyncIterator<Uint8Array>;
+  #ahead = Buffer.alloc(0);
+  #ended = false;
+
+  constructor(iterator: AsyncIterator<Uint8Array>) {
+    this.#iterator = iterator;
+  }
+
+  /** At least that many bytes, fewer only where the source ends. */
+  async peek(length: number): Promise<Buffer> {
+    while (this.#ahead.length < length && !this.#ended) {
+      const next = await this.#iterator.next();
+      if (next.done === true) this.#ended = true;
+      else this.#ahead = Buffer.concat([this.#ahead, next.value]);
+    }
+    return this.#ahead;
+  }
+
+  skip(length: number): void {
+    this.#ahead = this.#ahead.subarray(length);
+  }
+
+  async *rest(): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      if (this.#ahead.length > 0) yield this.#ahead;
+      while (!this.#ended) {
+        const next = await this.#iterator.next();
+        if (next.done === true) this.#ended = true;
+        else yield next.value;
+      }
+    } finally {
+      if (!this.#ended) await this.#iterator.return?.();
+    }
+  }
+}
