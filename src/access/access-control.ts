@@ -1,0 +1,55 @@
+import { KeysteadError } from "../errors.ts";
+import type { Principal } from "./principal.ts";
+
+/** What an action touches. Names and labels only; visible to policy and audit. */
+export interface Resource {
+  /** Key name. */
+  readonly key?: string;
+  readonly purpose?: string;
+  readonly dataset?: string;
+  /** The context of an operation: string pairs that a policy may ask for. */
+  readonly context?: Readonly<Record<string, string>>;
+}
+
+/** Decides who may do what. Services ask it before they act, so library, server and command line can't differ. */
+export interface AccessControl {
+  /**
+   * Resolves when the principal may do `action` (`<noun>.<verb>`, as in the audit) to `resource`.
+   * @throws KeysteadError `ACCESS_DENIED`, also for a malformed principal
+   */
+  authorize(principal: Principal, action: string, resource: Resource): Promise<void>;
+}
+
+const sources: ReadonlySet<unknown> = new Set<Principal["source"]>(["embedded", "os-user", "engine"]);
+// Unpaired surrogates count as control characters here: they have no UTF-8 and would forge a name in a log.
+const nameCharacters = /^[^\p{Cc}\p{Cs}\u2028\u2029]+$/u;
+
+/** True for a name of 1–255 UTF-16 units without control characters or unpaired surrogates. */
+function isName(value: unknown): boolean {
+  return typeof value === "string" && value.length <= 255 && nameCharacters.test(value);
+}
+
+/** True when a principal is what its type says, whoever made it. */
+export function isPrincipal(value: unknown): value is Principal {
+  if (typeof value !== "object" || value === null || !("source" in value) || !("id" in value)) return false;
+  if (!sources.has(value.source) || !isName(value.id)) return false;
+  const actingFor = "actingFor" in value ? value.actingFor : undefined;
+  return actingFor === undefined || (value.source === "engine" && isName(actingFor));
+}
+
+/**
+ * The access control of a program that embeds Keystead: its own process is the boundary, so every well-formed principal may do everything.
+ *
+ * Still throws `ACCESS_DENIED` for a malformed principal, so that the audit never names somebody who can't be.
+ */
+export const allowAll: AccessControl = {
+  authorize: (principal) =>
+    isPrincipal(principal)
+      ? Promise.resolve()
+      : Promise.reject(
+          new KeysteadError(
+            "ACCESS_DENIED",
+            "the principal is malformed; give it a known source and an id of 1 to 255 characters without control characters",
+          ),
+        ),
+};

@@ -1,0 +1,167 @@
+import type { IndexSpec } from "../crypto/blind-index.ts";
+import { KeysteadError } from "../errors.ts";
+import { createIndexSpec } from "./blind-index.ts";
+import { type CompiledContextTemplate, compileContextTemplate, type ContextColumns, type ContextTemplate } from "./context-template.ts";
+import { fieldTypes, type FieldTypeName, type ValueOfType } from "./field-types.ts";
+
+/** A blind index over one field. */
+export interface FieldIndexDefinition {
+  /** Name of the blind-index key. */
+  readonly key: string;
+  /** `exact`, `last(4)`, `soundex` or `metaphone`. */
+  readonly kind: string;
+  /** `text` when left out. */
+  readonly normaliser?: string;
+  /** Bits of a token, 8 to 256, as the index planner advises. */
+  readonly bits: number;
+  /** 1 when left out. */
+  readonly generation?: number;
+  /** Version of the key; 1 when left out. */
+  readonly keyVersion?: number;
+}
+
+/** A blind index over several fields: rows with the same values in all of them. */
+export interface CompoundIndexDefinition extends Omit<FieldIndexDefinition, "kind" | "normaliser"> {
+  readonly fields: readonly string[];
+  /** One for each field; `text` when left out. */
+  readonly normalisers?: readonly string[];
+}
+
+/** An index of a registered dataset, as the registry describes its live generations. Their columns are names of fields. */
+export interface RegisteredIndexDefinition {
+  readonly key: string;
+  readonly generations: readonly IndexSpec[];
+}
+
+/** One protected field of a record. */
+export interface FieldDefinition {
+  /** Name of the key that protects it. */
+  readonly key: string;
+  readonly type: FieldTypeName;
+  /** Ciphertext as text (the default), or as bytes for a binary column. */
+  readonly form?: "text" | "binary";
+  /** Its blind indexes, by the property of the stored record that takes the token. */
+  readonly indexes?: Readonly<Record<string, FieldIndexDefinition>>;
+}
+
+/** Protected fields by name. */
+export type FieldDefinitions = Readonly<Record<string, FieldDefinition>>;
+
+/** What holds for the record as a whole. */
+export interface RecordDefinition {
+  /** Id of the dataset, which separates its index keys from those of others. Needed by indexes that are defined here. */
+  readonly datasetId?: string;
+  /** What every ciphertext is bound to, beside the name of its field as `column`. Nothing more when left out. */
+  readonly context?: ContextTemplate;
+  /** Unprotected properties that the template may name. */
+  readonly contextColumns?: ContextColumns;
+  /** Further indexes, by the property of the stored record that takes the token. */
+  readonly indexes?: Readonly<Record<string, CompoundIndexDefinition | RegisteredIndexDefinition>>;
+}
+
+/** An index of a record. */
+export interface RecordIndex {
+  /** Property of the stored record that takes the token. */
+  readonly property: string;
+  readonly key: string;
+  readonly fields: readonly string[];
+  /** Live generations. */
+  readonly generations: readonly IndexSpec[];
+}
+
+/** A field specification that was checked. */
+export interface FieldSpecification<F extends FieldDefinitions> {
+  readonly fields: F;
+  readonly context: CompiledContextTemplate;
+  readonly indexes: readonly RecordIndex[];
+}
+
+/** A record as the program sees it: protected fields with their types, everything else as it is. */
+export type PlainRecord<F extends FieldDefinitions> = Readonly<Record<string, unknown>> & {
+  readonly [N in keyof F]?: ValueOfType<F[N]["type"]> | null | undefined;
+};
+
+/** A record as it is stored: protected fields as ciphertext, tokens beside them, everything else as it is. */
+export type SealedRecord<F extends FieldDefinitions> = Readonly<Record<string, unknown>> & {
+  readonly [N in keyof F]?: (F[N] extends { readonly form: "binary" } ? Buffer : string) | null;
+};
+
+/**
+ * Says how the fields of a record are protected and found again.
+ *
+ * @example
+ * const person = defineFields(
+ *   {
+ *     email: { key: "pii-email", type: "string", indexes: { email_index: { key: "pii-index", kind: "exact", normaliser: "email", bits: 12 } } },
+ *     born: { key: "pii-date", type: "date" },
+ *   },
+ *   { datasetId: "crm.person", context: { table: "person", row: "{id}" }, contextColumns: ["id"] },
+ * );
+ * @throws KeysteadError `INVALID_ARGUMENT` for unknown types, kinds and normalisers, for a context that names unknown or
+ * protected columns, for two uses of one property, and for an index over JSON or over fields that there are not.
+ */
+export function defineFields<const F extends FieldDefinitions>(fields: F, record: RecordDefinition = {}): FieldSpecification<F> {
+  const context = compileContextTemplate(record.context ?? {}, record.contextColumns ?? []);
+  const protectedColumn = context.columns.find((column) => Object.hasOwn(fields, column));
+  if (protectedColumn !== undefined) {
+    throw invalid(`context names ${protectedColumn}, which is protected: bind columns that are stored as they are`);
+  }
+  const indexes = [...fieldIndexes(fields, record.datasetId), ...recordIndexes(record)];
+  const taken = new Set([...Object.keys(fields), ...context.columns]);
+  for (const [name, definition] of Object.entries(fields)) checkField(name, definition);
+  for (const index of indexes) checkIndex(index, fields, taken);
+  return { fields, context, indexes };
+}
+
+function fieldIndexes(fields: FieldDefinitions, datasetId: string | undefined): readonly RecordIndex[] {
+  return Object.entries(fields).flatMap(([field, { indexes = {} }]) =>
+    Object.entries(indexes).map(([property, { normaliser, ...index }]) =>
+      definedIndex(
+        property,
+        { ...index, fields: [field], ...(normaliser !== undefined && { normalisers: [normaliser] }) },
+        index.kind,
+        datasetId,
+      ),
+    ),
+  );
+}
+
+function recordIndexes({ indexes = {}, datasetId }: RecordDefinition): readonly RecordIndex[] {
+  return Object.entries(indexes).map(([property, index]) =>
+    "generations" in index
+      ? { property, key: index.key, fields: index.generations[0]?.columns ?? [], generations: index.generations }
+      : definedIndex(property, index, "compound", datasetId),
+  );
+}
+
+function definedIndex(property: string, index: CompoundIndexDefinition, kind: string, datasetId: string | undefined): RecordIndex {
+  if (datasetId === undefined) throw invalid(`index ${property} needs a dataset: give datasetId, which its key is derived from`);
+  const { fields, bits, normalisers, generation = 1, keyVersion = 1 } = index;
+  const definition = { columns: fields, kind, bits, ...(normalisers !== undefined && { normalisers }) };
+  return { property, key: index.key, fields, generations: [createIndexSpec(definition, { datasetId, generation, keyVersion })] };
+}
+
+function checkField(name: string, { key, type }: FieldDefinition): void {
+  if (name === "" || key === "") throw invalid("fields and their keys have names: give both");
+  if (!Object.hasOwn(fieldTypes, type)) throw invalid(`field ${name} has no known type: use one of ${Object.keys(fieldTypes).join(", ")}`);
+}
+
+function checkIndex({ property, fields, generations }: RecordIndex, definitions: FieldDefinitions, taken: Set<string>): void {
+  if (taken.has(property) || property === "") throw invalid(`index ${property} needs a property of its own: choose another name`);
+  taken.add(property);
+  if (fields.length === 0) throw invalid(`index ${property} has no live generation: build one`);
+  for (const { columns } of generations) {
+    if (columns.join("\0") !== fields.join("\0"))
+      throw invalid(`generations of index ${property} have different columns: make them two indexes`);
+  }
+  for (const field of fields) {
+    const definition = Object.hasOwn(definitions, field) ? definitions[field] : undefined;
+    if (definition === undefined) throw invalid(`index ${property} names ${field}, which is no protected field: name one`);
+    if (!fieldTypes[definition.type].indexable)
+      throw invalid(`index ${property} is over ${field} of type ${definition.type}, which has no one text`);
+  }
+}
+
+function invalid(message: string): KeysteadError {
+  return new KeysteadError("INVALID_ARGUMENT", message);
+}

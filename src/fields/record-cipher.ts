@@ -1,0 +1,216 @@
+import { types } from "node:util";
+import type { Context } from "../crypto/context.ts";
+import { KeysteadError } from "../errors.ts";
+import { BlindIndex } from "./blind-index.ts";
+import { type CanonicalValue, isCanonicalValue } from "./canonical-text.ts";
+import { contextOfColumn, renderContext } from "./context-template.ts";
+import type { FieldKey } from "./field-key.ts";
+import type {
+  FieldDefinition,
+  FieldDefinitions,
+  FieldSpecification,
+  PlainRecord,
+  RecordIndex,
+  SealedRecord,
+} from "./field-specification.ts";
+import { fieldTypes } from "./field-types.ts";
+
+type AnyRecord = Readonly<Record<string, unknown>>;
+
+interface OpenedField extends FieldDefinition {
+  readonly name: string;
+  readonly opened: FieldKey;
+}
+
+interface OpenedIndex extends RecordIndex {
+  readonly index: BlindIndex;
+}
+
+/**
+ * Encrypts and decrypts records by a field specification, and keeps their blind indexes.
+ *
+ * Protected fields keep their type; null stays null, an absent or undefined field stays absent, every other property passes
+ * unchanged. Errors name the field and never a value.
+ *
+ * @example
+ * const people = new RecordCipher(person, { "pii-email": emailKey, "pii-date": dateKey, "pii-index": indexKey });
+ * const stored = people.encrypt({ id: 7, email: "anna@example.org", born: new Date("1980-05-01") });
+ * // { id: 7, email: "ks1:pii-email:…", born: "ks1:pii-date:…", email_index: "1.3kA" }
+ * people.decrypt(stored); // { id: 7, email: "anna@example.org", born: 1980-05-01T00:00:00.000Z }
+ * people.queryTokens("email_index", "Anna@example.org"); // ["1.3kA"]
+ */
+export class RecordCipher<F extends FieldDefinitions> {
+  readonly #specification: FieldSpecification<F>;
+  readonly #fields: ReadonlyMap<string, OpenedField>;
+  readonly #indexes: ReadonlyMap<string, OpenedIndex>;
+
+  /**
+   * @param keys - Opened keys by the names that the specification uses.
+   * @throws KeysteadError `UNKNOWN_KEY` naming a key that is missing; what opening an index throws.
+   */
+  constructor(specification: FieldSpecification<F>, keys: Readonly<Record<string, FieldKey>>) {
+    this.#specification = specification;
+    this.#fields = new Map(
+      Object.entries<FieldDefinition>(specification.fields).map(([name, field]) => [
+        name,
+        { ...field, name, opened: keyNamed(keys, field.key) },
+      ]),
+    );
+    this.#indexes = new Map(
+      specification.indexes.map((index) => [
+        index.property,
+        { ...index, index: BlindIndex.open(keyNamed(keys, index.key), index.generations) },
+      ]),
+    );
+  }
+
+  /**
+   * The record as it is stored. Tokens are made anew wherever the fields of an index are there.
+   *
+   * @throws KeysteadError `INVALID_ARGUMENT` for a value of another type than declared, for a context column that is null, and
+   * for a record with some fields of a compound index but not all; what the key throws.
+   */
+  encrypt(record: PlainRecord<F>): SealedRecord<F> {
+    const context = this.#context(record);
+    const kept = Object.entries<unknown>(record).filter(([name]) => !this.#indexes.has(name));
+    const sealed = this.#replaceFields(kept, (field, value) => encryptField(field, value, context()));
+    const tokens = [...this.#indexes.values()].flatMap((index) => tokenEntry(index, record));
+    const stored: AnyRecord = Object.fromEntries([...sealed, ...tokens]);
+    if (!isSealed(this.#specification.fields, stored)) throw internal();
+    return stored;
+  }
+
+  /**
+   * The record as it was, without its tokens. A value of another type becomes the declared one where nothing is lost by it.
+   *
+   * @throws KeysteadError `INVALID_ARGUMENT` when that is not possible, when a protected field holds neither text nor bytes, and
+   * for a context column that is null; what the key throws.
+   */
+  decrypt(stored: AnyRecord): PlainRecord<F> {
+    const context = this.#context(stored);
+    const kept = Object.entries(stored).filter(([name]) => !this.#indexes.has(name));
+    const opened = this.#replaceFields(kept, (field, value) => decryptField(field, value, context()));
+    const record: AnyRecord = Object.fromEntries(opened);
+    if (!isPlain(this.#specification.fields, record)) throw internal();
+    return record;
+  }
+
+  /**
+   * The tokens that the stored records found by a search have in the index's property.
+   *
+   * @param search - The value, or one for each field of a compound index.
+   * @throws KeysteadError `INVALID_ARGUMENT` for an unknown index and when there is nothing to search for.
+   */
+  queryTokens(property: string, search: CanonicalValue | readonly CanonicalValue[]): readonly string[] {
+    return this.#indexNamed(property).index.queryTokens(listOf(search));
+  }
+
+  /** True when a decrypted record is what the search is for: tokens are short, so records of other values share them. */
+  matches(property: string, record: PlainRecord<F>, search: CanonicalValue | readonly CanonicalValue[]): boolean {
+    const { fields, index } = this.#indexNamed(property);
+    return index.matches(indexedValues(fields, record), listOf(search));
+  }
+
+  /** The context of a row, rendered when a field first needs it. */
+  #context(record: AnyRecord): () => Context {
+    let context: Context | undefined;
+    return () => (context ??= renderContext(this.#specification.context, record));
+  }
+
+  #replaceFields(
+    entries: readonly (readonly [string, unknown])[],
+    replace: (field: OpenedField, value: unknown) => unknown,
+  ): readonly (readonly [string, unknown])[] {
+    return entries.flatMap(([name, value]) => {
+      const field = this.#fields.get(name);
+      if (field === undefined || value === null) return [[name, value] as const];
+      return value === undefined ? [] : [[name, named(field, () => replace(field, value))] as const];
+    });
+  }
+
+  #indexNamed(property: string): OpenedIndex {
+    const index = this.#indexes.get(property);
+    if (index !== undefined) return index;
+    throw new KeysteadError("INVALID_ARGUMENT", `there is no such index: use one of ${[...this.#indexes.keys()].join(", ") || "none"}`);
+  }
+}
+
+function encryptField({ name, type, form, opened }: OpenedField, value: unknown, context: Context): string | Buffer {
+  const { is, holds } = fieldTypes[type];
+  if (!is(value)) throw new KeysteadError("INVALID_ARGUMENT", `the value is not ${holds}: pass one, or declare another type`);
+  const bound = contextOfColumn(context, name);
+  return form === "binary" ? opened.encryptValueBytes(value, bound) : opened.encryptValue(value, bound);
+}
+
+function decryptField({ name, type, opened }: OpenedField, value: unknown, context: Context): unknown {
+  if (typeof value !== "string" && !types.isUint8Array(value)) {
+    throw new KeysteadError("INVALID_ARGUMENT", "the stored value is neither text nor bytes: protect the column first");
+  }
+  const { coerce, holds } = fieldTypes[type];
+  const plain = coerce(opened.decryptValue(value, contextOfColumn(context, name)));
+  if (plain !== undefined) return plain;
+  throw new KeysteadError("INVALID_ARGUMENT", `the stored value can't become ${holds} without loss: declare the type that it has`);
+}
+
+function tokenEntry({ property, fields, index }: OpenedIndex, record: AnyRecord): readonly (readonly [string, string | null])[] {
+  const missing = fields.filter((field) => ownValue(record, field) === undefined);
+  if (missing.length === fields.length) return [];
+  if (missing.length === 0) return [[property, index.token(indexedValues(fields, record))]];
+  throw new KeysteadError(
+    "INVALID_ARGUMENT",
+    `index ${property} also needs ${missing.join(", ")}: pass all of its fields, null where there is no value`,
+  );
+}
+
+function indexedValues(fields: readonly string[], record: AnyRecord): readonly CanonicalValue[] {
+  return fields.map((field) => {
+    const value = ownValue(record, field);
+    if (isCanonicalValue(value)) return value;
+    throw new KeysteadError("INVALID_ARGUMENT", `field ${field} holds something that has no one text: leave it out of the index`);
+  });
+}
+
+function ownValue(record: AnyRecord, name: string): unknown {
+  return Object.hasOwn(record, name) ? record[name] : undefined;
+}
+
+function listOf(search: CanonicalValue | readonly CanonicalValue[]): readonly CanonicalValue[] {
+  return isList(search) ? search : [search];
+}
+
+function isList(search: CanonicalValue | readonly CanonicalValue[]): search is readonly CanonicalValue[] {
+  return Array.isArray(search);
+}
+
+function keyNamed(keys: Readonly<Record<string, FieldKey>>, name: string): FieldKey {
+  const key = Object.hasOwn(keys, name) ? keys[name] : undefined;
+  if (key === undefined) throw new KeysteadError("UNKNOWN_KEY", `the field specification needs key ${name}: open it and pass it along`);
+  return key;
+}
+
+function named<T>({ name }: OpenedField, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof KeysteadError)) throw error;
+    throw new KeysteadError(error.code, `field ${name}: ${error.message}`, { cause: error });
+  }
+}
+
+function isSealed<F extends FieldDefinitions>(fields: F, stored: AnyRecord): stored is SealedRecord<F> {
+  return Object.entries<FieldDefinition>(fields).every(([name, { form }]) => {
+    const value = ownValue(stored, name);
+    return value === undefined || value === null || (form === "binary" ? Buffer.isBuffer(value) : typeof value === "string");
+  });
+}
+
+function isPlain<F extends FieldDefinitions>(fields: F, record: AnyRecord): record is PlainRecord<F> {
+  return Object.entries<FieldDefinition>(fields).every(([name, { type }]) => {
+    const value = ownValue(record, name);
+    return value === undefined || value === null || fieldTypes[type].is(value);
+  });
+}
+
+function internal(): KeysteadError {
+  return new KeysteadError("INTERNAL", "a record came out with other types than its specification: report this");
+}
