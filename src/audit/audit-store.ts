@@ -1,0 +1,46 @@
+/** A row of the store's audit lines. */
+export interface AuditLineRow {
+  readonly writer: string;
+  readonly sequence: number;
+  /** The exact bytes that were written, without the newline. */
+  readonly line: Uint8Array;
+}
+
+/** A row of the store's checkpoints. */
+export interface CheckpointRow {
+  /** SHA-256 of `body`, hexadecimal. */
+  readonly hash: string;
+  /** Hash of the checkpoint before; empty for the first. */
+  readonly previous: string;
+  /** Milliseconds since 1970. Not signed: a help to the reader, nothing more. */
+  readonly takenAt: number;
+  readonly generation: number;
+  readonly body: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly signer: string;
+}
+
+/** What the audit needs of a table: rows are added and read, never changed. */
+export interface AuditTable<Row, Key> {
+  get(key: Key): Promise<Row | undefined>;
+  /** Rows whose columns equal those of `where`, ordered by primary key. */
+  list(where?: Partial<Row>): Promise<Row[]>;
+  /** @throws KeysteadError `NAME_TAKEN` when it exists already */
+  insert(row: Row): Promise<unknown>;
+}
+
+/** The tables of the audit. */
+export interface AuditTables {
+  readonly auditLines: AuditTable<AuditLineRow, { readonly writer: string; readonly sequence: number }>;
+  readonly checkpoints: AuditTable<CheckpointRow, { readonly hash: string }>;
+}
+
+/** The part of a `Store` that the audit uses; every `Store` is one. */
+export interface AuditStore {
+  /** One consistent snapshot. */
+  read<T>(work: (tables: AuditTables) => Promise<T>): Promise<T>;
+  /** Serialisable; commits when `work` resolves, rolls back when it rejects. */
+  transaction<T>(work: (tables: AuditTables) => Promise<T>): Promise<T>;
+  /** Manifest generation. */
+  generation(): Promise<number>;
+}

@@ -1,0 +1,32 @@
+import type { Principal } from "../access/principal.ts";
+
+/** What happened to a request. */
+export type AuditOutcome = "allowed" | "denied" | "failed";
+
+/** One act, as its caller describes it. Values, plaintext and key material never go in here. */
+export interface AuditEvent {
+  /** `<noun>.<verb>`, for example `keys.rotate`, `datasets.reencrypt`. */
+  readonly action: string;
+  readonly outcome: AuditOutcome;
+  readonly principal: Principal;
+  /** Key name. */
+  readonly key?: string;
+  /** Version label, `3-k7f2qd`. */
+  readonly version?: string;
+  readonly dataset?: string;
+  /** Why, in the caller's words. */
+  readonly reason?: string;
+  /** The error code of a failure. */
+  readonly code?: string;
+  /** Counts, states and names that describe the act. */
+  readonly detail?: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+/** Where services put their audit events. */
+export interface AuditTrail {
+  /**
+   * Records an event. Resolves when the record is durable.
+   * @throws KeysteadError `AUDIT_UNAVAILABLE` when it can't be made durable; the caller must then not answer.
+   */
+  record(event: AuditEvent): Promise<void>;
+}

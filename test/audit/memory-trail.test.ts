@@ -1,0 +1,40 @@
+import { describe, expect, it } from "vitest";
+import { MemoryTrail } from "../../src/audit/memory-trail.ts";
+import { parseRecord } from "../../src/audit/record.ts";
+import { verifyAudit } from "../../src/audit/verify.ts";
+import { systemRandom } from "../../src/crypto/random.ts";
+import { breakable, newSigner, newStore, storeId } from "./support/audit-store.ts";
+import { ManualClock, until } from "./support/manual-clock.ts";
+import { readRows } from "./support/rows.ts";
+import { findKeys, numbered } from "./support/trail.ts";
+
+describe("MemoryTrail", () => {
+  it("writes the same chain straight into the store, with checkpoints", async () => {
+    const store = await newStore();
+    const clock = new ManualClock();
+    const signer = newSigner();
+    const trail = await MemoryTrail.open({ store, storeId, clock, random: systemRandom, signer: () => signer });
+    await Promise.all([1, 2, 3].map((number) => trail.record(numbered(number))));
+    const actions = (await readRows(store)).lines.map(({ line }) => parseRecord(line)?.action);
+    expect(actions).toEqual(["journal.open", "keys.rotate", "keys.rotate", "keys.rotate"]);
+    clock.advance(1000);
+    await until(async () => (await readRows(store)).checkpoints.length === 1);
+    await trail.close();
+    await trail.close();
+    const report = await verifyAudit({ store, storeId, findPublicKey: findKeys(signer) });
+    expect(report).toMatchObject({ findings: [], writers: 1, records: 5, checkpoints: 2, uncovered: 0 });
+    await expect(trail.record(numbered(4))).rejects.toMatchObject({ code: "CLOSED" });
+    expect(clock.waiting).toBe(0);
+  });
+
+  it("refuses records that the store does not take", async () => {
+    let failure: Error | undefined;
+    const store = breakable(await newStore(), () => failure);
+    const trail = await MemoryTrail.open({ store, storeId, clock: new ManualClock(), random: systemRandom, signer: () => undefined });
+    failure = new Error("closed");
+    await expect(trail.record(numbered(1))).rejects.toMatchObject({ code: "AUDIT_UNAVAILABLE", cause: failure });
+    failure = undefined;
+    await expect(trail.record(numbered(2))).rejects.toMatchObject({ code: "AUDIT_UNAVAILABLE" });
+    await trail.close();
+  });
+});
