@@ -26,7 +26,7 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
   "sync-directory": { imports: [] },
 
   kek: { imports: ground, separateFolders: { shared: [] } },
-  store: { imports: ground, separateFolders: { shared: ["sql"] } },
+  store: { imports: ground, separateFolders: { shared: ["sql", "sqlite"] } },
   access: { imports: ground },
   audit: { imports: ground, types: ["access"] },
 

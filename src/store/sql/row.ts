@@ -1,0 +1,105 @@
+import type { KeyObject } from "node:crypto";
+import { KeysteadError } from "../../errors.ts";
+import type { TamperFinding } from "../store.ts";
+import { computeRowMac, verifyRowMac } from "./row-mac.ts";
+import type { SqlValue } from "./sql-database.ts";
+import {
+  rowFormatColumn,
+  rowMacColumn,
+  rowVersionColumn,
+  readInteger,
+  toSql,
+  type ColumnValue,
+  type ColumnValues,
+  type TableLayout,
+} from "./table-layout.ts";
+
+/** A row as a query returns it. */
+export type SqlRow = Readonly<Record<string, unknown>>;
+
+/** A row whose types are right and whose MAC was compared. */
+export interface OpenedRow {
+  readonly values: ColumnValues;
+  readonly rowVersion: number;
+  /** The MAC that the row carries; empty in a table without one. */
+  readonly mac: Uint8Array;
+}
+
+/** What became of a row that was read: what is wrong with it, and what could be made of it nevertheless. */
+export interface RowCheck {
+  readonly row: OpenedRow | undefined;
+  readonly problem: string | undefined;
+}
+
+const noMac = new Uint8Array(0);
+
+/** A row as it is written, MACed if its table is guarded. */
+export function sealRow(
+  key: KeyObject,
+  table: TableLayout,
+  values: ColumnValues,
+  rowVersion: number,
+): { columns: Record<string, SqlValue>; mac: Uint8Array } {
+  const columns: Record<string, SqlValue> = {};
+  for (const column of table.columns) columns[column.sqlName] = toSql(values[column.property] ?? null);
+  columns[rowVersionColumn] = toSql(rowVersion);
+  if (table.guard === "none") return { columns, mac: noMac };
+  const mac = computeRowMac(key, table, values, rowVersion);
+  columns[rowFormatColumn] = toSql(table.format);
+  columns[rowMacColumn] = mac;
+  return { columns, mac };
+}
+
+/** Reads a row of the database strictly and compares its MAC. Total: never throws for what a row holds. */
+export function checkRow(key: KeyObject, table: TableLayout, row: SqlRow): RowCheck {
+  const parsed = parseRow(table, row);
+  if (typeof parsed === "string") return { row: undefined, problem: parsed };
+  if (table.guard === "none" || verifyRowMac(key, table, parsed.values, parsed.rowVersion, parsed.mac))
+    return { row: parsed, problem: undefined };
+  return { row: parsed, problem: "its MAC does not fit: it was edited, or copied from elsewhere" };
+}
+
+/**
+ * A row of the database, or what is wrong with its types. Its MAC is not looked at.
+ */
+export function parseRow(table: TableLayout, row: SqlRow): OpenedRow | string {
+  const values: Record<string, ColumnValue> = {};
+  for (const column of table.columns) {
+    const stored = row[column.sqlName];
+    const value = stored === null && column.nullable ? null : column.kind.fromSql(stored);
+    if (value === undefined) return `${column.sqlName} holds another type than ${column.kind.name}`;
+    values[column.property] = value;
+  }
+  const rowVersion = readInteger(row[rowVersionColumn]);
+  if (rowVersion === undefined) return `${rowVersionColumn} is not an integer`;
+  if (table.guard === "none") return { values, rowVersion, mac: noMac };
+  if (readInteger(row[rowFormatColumn]) !== table.format) return `its ${rowFormatColumn} is not one that this version knows`;
+  const mac = row[rowMacColumn];
+  return mac instanceof Uint8Array ? { values, rowVersion, mac } : `${rowMacColumn} holds another type than bytes`;
+}
+
+/** Primary key of a row as people read it: `keyId="…", version="3"`. Works on rows of any content. */
+export function rowName(table: TableLayout, row: SqlRow): string {
+  return table.key.map((column) => `${column.property}=${describeValue(row[column.sqlName])}`).join(", ");
+}
+
+/** The error for one row that was found changed. */
+export function tamperedRow(table: TableLayout, row: SqlRow, problem: string): KeysteadError {
+  return tampered([{ table: table.name, row: rowName(table, row), problem }]);
+}
+
+/** The error for what {@link Store.verify} found; names the first few. */
+export function tampered(findings: readonly TamperFinding[]): KeysteadError {
+  const named = findings
+    .slice(0, 5)
+    .map((finding) => `${finding.table}${finding.row === undefined ? "" : ` (${finding.row})`}: ${finding.problem}`);
+  const more = findings.length > named.length ? `; and ${findings.length - named.length} more` : "";
+  const remedy = "find out who wrote to the database, then restore it from a backup";
+  return new KeysteadError("STORE_TAMPERED", `the store was changed by someone without its key: ${named.join("; ")}${more}; ${remedy}`);
+}
+
+function describeValue(value: unknown): string {
+  if (value instanceof Uint8Array) return `${value.length} bytes`;
+  const shown = typeof value === "string" ? value : String(value);
+  return JSON.stringify(shown.length > 120 ? `${shown.slice(0, 120)}…` : shown);
+}

@@ -1,0 +1,147 @@
+import { KeysteadError } from "../../errors.ts";
+import type { TableDefinition } from "../tables.ts";
+import type { SqlValue } from "./sql-database.ts";
+
+/** The value of a column. */
+export type ColumnValue = string | number | Uint8Array | null;
+
+/** A row's columns by property name, without those that every table has. */
+export type ColumnValues = Readonly<Record<string, ColumnValue>>;
+
+/** A column as the database has it. */
+export interface ColumnLayout {
+  /** Name of the record's property: `createdAt`. */
+  readonly property: string;
+  /** Name in the database and in the row MAC: `created_at`. */
+  readonly sqlName: string;
+  readonly kind: ColumnKind;
+  readonly nullable: boolean;
+}
+
+/** A table as the database has it. */
+export interface TableLayout {
+  readonly name: string;
+  readonly format: number;
+  readonly guard: TableDefinition["guard"];
+  readonly columns: readonly ColumnLayout[];
+  readonly key: readonly ColumnLayout[];
+  /** Names of every column of the database, those that all tables have included. */
+  readonly sqlNames: readonly string[];
+  /** Every combination of columns that identifies a row, for messages: `id`, `name`. */
+  readonly uniqueNames: readonly string[];
+}
+
+interface ColumnKind {
+  readonly name: "text" | "integer" | "bytes";
+  /** Type letter in the row MAC. */
+  readonly letter: string;
+  /** What the column takes, for messages. */
+  readonly takes: string;
+  accepts(value: unknown): boolean;
+  /** The column's value, or undefined when the database holds another type. */
+  fromSql(value: unknown): ColumnValue | undefined;
+}
+
+const text: ColumnKind = {
+  name: "text",
+  letter: "t",
+  takes: "well-formed text without NUL",
+  accepts: (value) => typeof value === "string" && value.isWellFormed() && !value.includes("\0"),
+  fromSql: (value) => (typeof value === "string" ? value : undefined),
+};
+
+const integer: ColumnKind = {
+  name: "integer",
+  letter: "i",
+  takes: "an integer within ±2^53",
+  accepts: (value) => Number.isSafeInteger(value),
+  fromSql: readInteger,
+};
+
+const bytes: ColumnKind = {
+  name: "bytes",
+  letter: "b",
+  takes: "bytes",
+  accepts: (value) => value instanceof Uint8Array,
+  fromSql: (value) => (value instanceof Uint8Array ? new Uint8Array(value) : undefined),
+};
+
+const columnTypes = {
+  text: { kind: text, nullable: false },
+  "text?": { kind: text, nullable: true },
+  integer: { kind: integer, nullable: false },
+  "integer?": { kind: integer, nullable: true },
+  bytes: { kind: bytes, nullable: false },
+  "bytes?": { kind: bytes, nullable: true },
+} as const satisfies Record<TableDefinition["columns"][string], Omit<ColumnLayout, "property" | "sqlName">>;
+
+/** Columns that every table has, and those that only tables with a row MAC have. */
+export const rowVersionColumn = "row_version";
+export const rowFormatColumn = "row_format";
+export const rowMacColumn = "row_mac";
+
+const layouts = new WeakMap<TableDefinition, TableLayout>();
+
+/** How a table is laid out in the database. */
+export function layoutOf(definition: TableDefinition): TableLayout {
+  const layout = layouts.get(definition) ?? createLayout(definition);
+  layouts.set(definition, layout);
+  return layout;
+}
+
+function createLayout(definition: TableDefinition): TableLayout {
+  const columns = Object.entries(definition.columns).map(([property, type]) => ({
+    property,
+    sqlName: snakeCase(property),
+    ...columnTypes[type],
+  }));
+  const guardColumns = definition.guard === "none" ? [] : [rowFormatColumn, rowMacColumn];
+  return {
+    name: definition.name,
+    format: definition.format,
+    guard: definition.guard,
+    columns,
+    key: definition.key.flatMap((property) => columns.filter((column) => column.property === property)),
+    sqlNames: [...columns.map((column) => column.sqlName), rowVersionColumn, ...guardColumns],
+    uniqueNames: [definition.key, ...definition.unique].map((names) => names.join(" + ")),
+  };
+}
+
+/**
+ * A record's value of a column, checked.
+ * @throws KeysteadError `INVALID_ARGUMENT` naming table and column.
+ */
+export function checkValue(table: TableLayout, column: ColumnLayout, value: unknown): ColumnValue {
+  if (value === null && column.nullable) return null;
+  const checked = column.kind.accepts(value) ? column.kind.fromSql(value) : undefined;
+  if (checked === undefined) {
+    throw new KeysteadError(
+      "INVALID_ARGUMENT",
+      `${table.name}.${column.property} takes ${column.kind.takes}${column.nullable ? " or null" : ""}`,
+    );
+  }
+  return checked;
+}
+
+/** Some columns of a record, checked as {@link checkValue} does. */
+export function checkColumns(table: TableLayout, columns: readonly ColumnLayout[], record: object): ColumnValues {
+  const given = new Map<string, unknown>(Object.entries(record));
+  return Object.fromEntries(columns.map((column) => [column.property, checkValue(table, column, given.get(column.property))]));
+}
+
+/** A column's value as the database takes it. Integers go as bigint: a JavaScript number would be bound as a real. */
+export function toSql(value: ColumnValue): SqlValue {
+  return typeof value === "number" ? BigInt(value) : value;
+}
+
+/** An integer of the database; undefined for another type and beyond ±2^53. */
+export function readInteger(value: unknown): number | undefined {
+  if (typeof value !== "bigint" && typeof value !== "number") return undefined;
+  const number = Number(value);
+  if (!Number.isSafeInteger(number)) return undefined;
+  return number === 0 ? 0 : number;
+}
+
+function snakeCase(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}

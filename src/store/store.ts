@@ -1,0 +1,83 @@
+import type { KeyObject } from "node:crypto";
+import type { NewRecord, RecordKey, StoredRecord, TableName } from "./tables.ts";
+
+/**
+ * The rows of one table. Every row that is read has its MAC checked first.
+ *
+ * All methods throw `STORE_TAMPERED` naming table and primary key when a MAC does not fit, `STORE_BUSY`, `STORE_FULL`,
+ * `STORE_READ_ONLY` or `STORE_FAILED` for what the database says.
+ */
+export interface Table<N extends TableName> {
+  get(key: RecordKey<N>): Promise<StoredRecord<N> | undefined>;
+  /** Rows whose columns equal those of `where`, ordered by primary key. */
+  list(where?: Partial<NewRecord<N>>): Promise<StoredRecord<N>[]>;
+  /** @throws KeysteadError `NAME_TAKEN` when a unique column combination exists already. */
+  insert(record: NewRecord<N>): Promise<StoredRecord<N>>;
+  /** Compare-and-set on `rowVersion`. @throws KeysteadError `CONFLICT` when the row changed or is gone. */
+  update(record: StoredRecord<N>): Promise<StoredRecord<N>>;
+  /** Compare-and-set on `rowVersion`. @throws KeysteadError `CONFLICT` when the row changed or is gone. */
+  remove(record: StoredRecord<N>): Promise<void>;
+}
+
+/** Every table of a store, inside one transaction. */
+export type StoreTables = { readonly [N in TableName]: Table<N> };
+
+/** Facts about a store, written once by {@link Store.create} and MACed with the manifest. */
+export interface StoreIdentity {
+  readonly id: string;
+  /** A demo store may run on an injected clock; it says so everywhere. */
+  readonly demo: boolean;
+  readonly createdAt: number;
+}
+
+/** What can be read before the store key is open. Nothing of it is trusted until {@link Store.unlock} succeeded. */
+export interface StoreHeader {
+  readonly identity: StoreIdentity;
+  readonly keks: readonly NewRecord<"keks">[];
+  /** Wraps of the store key. */
+  readonly storeKeyWraps: readonly NewRecord<"wraps">[];
+}
+
+/** One thing that is wrong with a store's rows. */
+export interface TamperFinding {
+  readonly table: string;
+  /** Primary key as text, or undefined when the manifest as a whole is wrong. */
+  readonly row?: string;
+  readonly problem: string;
+}
+
+/** Where metadata lives. */
+export interface Store {
+  /** URL as it was opened, without credentials. */
+  readonly url: string;
+  /** False when nothing was created here yet. */
+  exists(): Promise<boolean>;
+  /**
+   * Makes the tables and the manifest of a new store and unlocks it. `seed` inserts the first rows in the same transaction,
+   * so a crash leaves either no store or a whole one.
+   * @throws KeysteadError `STORE_EXISTS`
+   */
+  create(identity: StoreIdentity, metadataKey: KeyObject, seed: (tables: StoreTables) => Promise<void>): Promise<void>;
+  /** @throws KeysteadError `STORE_NOT_FOUND`, `STORE_SCHEMA_OLDER`, `STORE_SCHEMA_NEWER` */
+  header(): Promise<StoreHeader>;
+  /**
+   * Gives the key that MACs rows, then checks every row and the manifest.
+   * @throws KeysteadError `STORE_TAMPERED` naming what was found.
+   */
+  unlock(metadataKey: KeyObject): Promise<StoreIdentity>;
+  /** Checks every row and the manifest again; an empty list is good. */
+  verify(): Promise<TamperFinding[]>;
+  /** Manifest generation: grows with every change of a `manifest` row by any process. */
+  generation(): Promise<number>;
+  /** Raises the generation above `floor` (after a restore); no-op when it is above already. */
+  raiseGeneration(floor: number): Promise<void>;
+  /** One consistent snapshot, no writes. */
+  read<T>(work: (tables: StoreTables) => Promise<T>): Promise<T>;
+  /** Serialisable; commits when `work` resolves, rolls back when it rejects. Never nest. */
+  transaction<T>(work: (tables: StoreTables) => Promise<T>): Promise<T>;
+  /** Brings an older schema up to this version's. Safe to start from several processes. */
+  migrate(): Promise<void>;
+  /** After a destruction: removes remains of deleted rows from the files, as far as the database can. */
+  scrub(): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,205 @@
+/**
+ * Every record that Keystead stores, as data: from these lists come the TypeScript types, the order in which the row MAC
+ * covers the columns, and the repositories. Columns are only ever added at the end, with a new `format` number.
+ *
+ * `guard` says how a table is protected: `manifest` rows carry a MAC and count in the manifest's sum; `mac` rows carry a
+ * MAC but change too often for the sum; `none` rows decide nothing.
+ */
+type ColumnType = "text" | "text?" | "integer" | "integer?" | "bytes" | "bytes?";
+
+/** The JavaScript value of a column. Integers stay within ±2^53; instants are milliseconds since 1970, UTC. */
+type ColumnValue<T extends ColumnType> = T extends "text"
+  ? string
+  : T extends "text?"
+    ? string | null
+    : T extends "integer"
+      ? number
+      : T extends "integer?"
+        ? number | null
+        : T extends "bytes"
+          ? Uint8Array
+          : Uint8Array | null;
+
+/** How one table is stored and protected. */
+export interface TableDefinition {
+  readonly name: string;
+  readonly format: number;
+  readonly guard: "manifest" | "mac" | "none";
+  readonly columns: Readonly<Record<string, ColumnType>>;
+  /** Primary key columns, in order. */
+  readonly key: readonly string[];
+  /** Further unique combinations. */
+  readonly unique: readonly (readonly string[])[];
+}
+
+function table<const C extends Record<string, ColumnType>, const K extends readonly (keyof C & string)[]>(
+  name: string,
+  guard: TableDefinition["guard"],
+  key: K,
+  columns: C,
+  unique: readonly (readonly (keyof C & string)[])[] = [],
+): {
+  readonly name: string;
+  readonly format: 1;
+  readonly guard: typeof guard;
+  readonly key: K;
+  readonly columns: C;
+  readonly unique: typeof unique;
+} {
+  return { name, format: 1, guard, key, columns, unique };
+}
+
+/** The tables, by the name of their repository. */
+export const tables = {
+  /** KEKs that wrap or wrapped keys of this store. `derivation`: passphrase parameters, no secret. */
+  keks: table("keks", "manifest", ["uri"], { uri: "text", kekId: "text", derivation: "text?", createdAt: "integer" }),
+  /** Wrapped store key (`subject` = `store`) and keyset keys (`subject` = key id). Several KEKs may wrap one subject. */
+  wraps: table("wraps", "manifest", ["subject", "kekUri"], {
+    subject: "text",
+    kekUri: "text",
+    kekId: "text",
+    wrapped: "bytes",
+    createdAt: "integer",
+  }),
+  /** `usages`: sorted, joined by commas. `tags`: JSON object of strings. `currentVersion`: the pointer. */
+  keys: table(
+    "keys",
+    "manifest",
+    ["id"],
+    {
+      id: "text",
+      name: "text",
+      purpose: "text",
+      usages: "text",
+      algorithm: "text",
+      tags: "text",
+      rotationDays: "integer?",
+      currentVersion: "integer?",
+      createdAt: "integer",
+    },
+    [["name"]],
+  ),
+  /**
+   * `state`: pre-active, active, suspended, deactivated, compromised, destroyed. `destroyAt` not null: destruction pending.
+   * `currentFrom`: when a published version may become current. `material`: sealed by the keyset key, null once destroyed.
+   */
+  versions: table("versions", "manifest", ["keyId", "version"], {
+    keyId: "text",
+    version: "integer",
+    fingerprint: "text",
+    state: "text",
+    stateAt: "integer",
+    stateReason: "text",
+    materialFormat: "text",
+    material: "bytes?",
+    publicKey: "bytes?",
+    createdAt: "integer",
+    activateAt: "integer?",
+    currentFrom: "integer?",
+    expiresAt: "integer?",
+    destroyAt: "integer?",
+  }),
+  aliases: table("aliases", "manifest", ["alias"], { alias: "text", keyId: "text" }),
+  /** `algorithms`: allowed ones, joined by commas; empty = all. `hardware`: 1 = only a hardware-backed KEK. */
+  purposes: table("purposes", "manifest", ["name"], {
+    name: "text",
+    description: "text",
+    defaultKey: "text?",
+    rotationDays: "integer?",
+    algorithms: "text",
+    hardware: "integer",
+  }),
+  /** `purpose` and `namePrefix` both null: the default route. */
+  routes: table("routes", "manifest", ["id"], { id: "text", purpose: "text?", namePrefix: "text?", kekUri: "text" }),
+  settings: table("settings", "manifest", ["name"], { name: "text", value: "text" }),
+  /** `definition`: JSON. A removed dataset keeps its row: the destroy gate asks every dataset ever registered. */
+  datasets: table(
+    "datasets",
+    "manifest",
+    ["id"],
+    { id: "text", name: "text", definition: "text", createdAt: "integer", removedAt: "integer?" },
+    [["name"]],
+  ),
+  /** `state`: building, live, retired. `columns`: JSON array of logical column names. `parameters`: JSON. */
+  indexGenerations: table("index_generations", "manifest", ["datasetId", "indexName", "generation"], {
+    datasetId: "text",
+    indexName: "text",
+    generation: "integer",
+    column: "text",
+    columns: "text",
+    kind: "text",
+    normaliser: "text",
+    normaliserVersion: "text",
+    unicodeVersion: "text",
+    bits: "integer",
+    parameters: "text",
+    keyId: "text",
+    keyVersion: "integer",
+    state: "text",
+    createdAt: "integer",
+  }),
+  /** What a census found. `counts`: JSON. The destroy gate reads how long a version has been at zero. */
+  censuses: table("censuses", "manifest", ["id"], { id: "text", datasetId: "text", takenAt: "integer", counts: "text" }),
+  tombstones: table("tombstones", "manifest", ["keyId", "version"], {
+    keyId: "text",
+    version: "integer",
+    fingerprint: "text",
+    destroyedAt: "integer",
+    certificate: "text",
+  }),
+  /** `datasetId` empty: seals outside datasets. `seals` counts leased blocks: never less than what was sealed. */
+  counters: table("counters", "mac", ["keyId", "version", "datasetId"], {
+    keyId: "text",
+    version: "integer",
+    datasetId: "text",
+    seals: "integer",
+    opens: "integer",
+    refusals: "integer",
+    lastOpenedAt: "integer?",
+    lastRefusedAt: "integer?",
+  }),
+  /** `state`: running, paused, done, cancelled, failed. `progress`: JSON. `lease*`: who works on it until when. */
+  jobs: table("jobs", "none", ["id"], {
+    id: "text",
+    datasetId: "text",
+    kind: "text",
+    state: "text",
+    progress: "text",
+    leaseOwner: "text?",
+    leaseUntil: "integer?",
+    createdAt: "integer",
+    updatedAt: "integer",
+  }),
+  /** Audit lines as the exact bytes that were written. */
+  auditLines: table("audit_lines", "none", ["writer", "sequence"], { writer: "text", sequence: "integer", line: "bytes" }),
+  /** Signed checkpoints over the audit chains. `body`: the signed bytes; `hash`: SHA-256 of it, hex. `previous` is unique: one chain, no forks. */
+  checkpoints: table(
+    "checkpoints",
+    "none",
+    ["hash"],
+    {
+      hash: "text",
+      previous: "text",
+      takenAt: "integer",
+      generation: "integer",
+      body: "bytes",
+      signature: "bytes",
+      signer: "text",
+    },
+    [["previous"]],
+  ),
+} as const satisfies Record<string, TableDefinition>;
+
+/** Names of the repositories of a {@link StoreTables}. */
+export type TableName = keyof typeof tables;
+
+type Columns<N extends TableName> = (typeof tables)[N]["columns"];
+
+/** A row of a table, as it is inserted. */
+export type NewRecord<N extends TableName> = { readonly [C in keyof Columns<N>]: ColumnValue<Columns<N>[C] & ColumnType> };
+
+/** A stored row: `rowVersion` grows by one with each update (optimistic concurrency). */
+export type StoredRecord<N extends TableName> = NewRecord<N> & { readonly rowVersion: number };
+
+/** The primary key of a table as an object. */
+export type RecordKey<N extends TableName> = Pick<NewRecord<N>, (typeof tables)[N]["key"][number] & keyof NewRecord<N>>;

@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { checkColumns, layoutOf } from "../../store/sql/table-layout.ts";
+import type { StoreTables } from "../../store/store.ts";
+import { tables, type NewRecord, type StoredRecord, type TableDefinition, type TableName } from "../../store/tables.ts";
+import { filterBy, otherValue, sampleRecord, sampleWith, tableNames, withValue } from "./samples.ts";
+import { failsWith, inNewStore, type StoreSuite } from "./suite.ts";
+
+/** What rows can do, for each table. */
+export function testRows(suite: StoreSuite): void {
+  for (const name of tableNames) testTable(suite, name, [sampleRecord(name, 1), sampleRecord(name, 2)]);
+
+  suite.it("keeps the largest and smallest values", async () => {
+    await inNewStore(suite, async ({ store }) => {
+      const bytes = Uint8Array.from({ length: 256 }, (_, index) => index);
+      const records = [
+        sampleWith("checkpoints", 1, { takenAt: Number.MAX_SAFE_INTEGER, signer: "", body: new Uint8Array(0) }),
+        sampleWith("checkpoints", 2, { takenAt: Number.MIN_SAFE_INTEGER, signer: "\u{10ffff}\ufeff\ufffd\r\n", body: bytes }),
+        sampleWith("checkpoints", 3, { takenAt: 0, signer: "x".repeat(100_000), body: new Uint8Array(100_000) }),
+      ];
+      await store.transaction(async ({ checkpoints }) => {
+        for (const record of records) await checkpoints.insert(record);
+      });
+      const stored = await store.read(async ({ checkpoints }) => await checkpoints.list());
+      assert.deepEqual(stored, records.map(firstVersion));
+    });
+  });
+
+  suite.it("lists by the bytes of the primary key", async () => {
+    await inNewStore(suite, async ({ store }) => {
+      const names = ["b", "B", "a", "é", "z", "\u{1f511}", "\uff21", "a\u0301"];
+      await store.transaction(async ({ aliases }) => {
+        for (const alias of names) await aliases.insert({ alias, keyId: "key" });
+      });
+      const stored = await store.read(async ({ aliases }) => await aliases.list());
+      const sorted = names.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+      assert.deepEqual(
+        stored.map(({ alias }) => alias),
+        sorted,
+      );
+    });
+  });
+}
+
+function testTable<N extends TableName>(suite: StoreSuite, name: N, records: readonly [NewRecord<N>, NewRecord<N>]): void {
+  const definition: TableDefinition = tables[name];
+  const list = async (opened: StoreTables): Promise<StoredRecord<N>[]> => await opened[name].list();
+
+  suite.it(`${name}: inserts, reads, updates and removes`, async () => {
+    await inNewStore(suite, async ({ store }) => {
+      const [first, second] = await store.transaction(
+        async (opened) => [await opened[name].insert(records[0]), await opened[name].insert(records[1])] as const,
+      );
+      assert.deepEqual([first, second], records.map(firstVersion));
+      await store.read(async (opened) => {
+        assert.deepEqual(await opened[name].list(), [first, second]);
+        assert.deepEqual(await opened[name].get(records[1]), second);
+        assert.equal(await opened[name].get(sampleRecord(name, 3)), undefined);
+      });
+      let changed = first;
+      for (const column of layoutOf(definition).columns) {
+        if (definition.key.includes(column.property)) continue;
+        const value = otherValue(definition.name, column, checkColumns(layoutOf(definition), [column], changed)[column.property] ?? null);
+        const wanted = withValue(name, changed, column.property, value);
+        changed = await store.transaction(async (opened) => await opened[name].update(wanted));
+        assert.deepEqual(changed, { ...wanted, rowVersion: wanted.rowVersion + 1 });
+      }
+      await store.transaction(async (opened) => {
+        await opened[name].remove(second);
+      });
+      assert.deepEqual(await store.read(list), [changed]);
+      assert.deepEqual(await store.verify(), []);
+    });
+  });
+
+  suite.it(`${name}: takes each unique combination once`, async () => {
+    await inNewStore(suite, async ({ store }) => {
+      await store.transaction(async (opened) => await opened[name].insert(records[0]));
+      for (const unique of [definition.key, ...definition.unique]) {
+        const columns = layoutOf(definition).columns.filter(({ property }) => unique.includes(property));
+        const taken = sampleWith(name, 2, checkColumns(layoutOf(definition), columns, records[0]));
+        await failsWith("NAME_TAKEN", async () => await store.transaction(async (opened) => await opened[name].insert(taken)));
+      }
+      assert.deepEqual(await store.read(list), [records[0]].map(firstVersion));
+      assert.deepEqual(await store.verify(), []);
+    });
+  });
+
+  suite.it(`${name}: updates and removes only what was read`, async () => {
+    await inNewStore(suite, async ({ store }) => {
+      const stale = await store.transaction(async (opened) => await opened[name].insert(records[0]));
+      const current = await store.transaction(async (opened) => await opened[name].update(stale));
+      assert.deepEqual(current, { ...stale, rowVersion: 2 });
+      for (const outdated of [stale, { ...stale, rowVersion: 99 }, { ...records[1], rowVersion: 1 }]) {
+        await failsWith("CONFLICT", async () => await store.transaction(async (opened) => await opened[name].update(outdated)));
+        await failsWith("CONFLICT", async () => {
+          await store.transaction(async (opened) => {
+            await opened[name].remove(outdated);
+          });
+        });
+      }
+      assert.deepEqual(await store.read(list), [current]);
+      assert.deepEqual(await store.verify(), []);
+    });
+  });
+
+  suite.it(`${name}: lists by every column`, async () => {
+    await inNewStore(suite, async ({ store }) => {
+      await store.transaction(async (opened) => {
+        for (const record of records) await opened[name].insert(record);
+      });
+      for (const record of records) {
+        for (const property of Object.keys(definition.columns)) {
+          const filter = filterBy(name, record, property);
+          const found = await store.read(async (opened) => await opened[name].list(filter));
+          const expected = records.filter((candidate) => isEqual(filterBy(name, candidate, property), filter));
+          assert.deepEqual(found, expected.map(firstVersion), property);
+        }
+      }
+    });
+  });
+}
+
+function firstVersion<R>(record: R): R & { rowVersion: number } {
+  return { ...record, rowVersion: 1 };
+}
+
+function isEqual(a: unknown, b: unknown): boolean {
+  try {
+    assert.deepEqual(a, b);
+    return true;
+  } catch {
+    return false;
+  }
+}
