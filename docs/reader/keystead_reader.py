@@ -1,12 +1,8 @@
 """Opens Keystead data (format 1, see docs/format.md) without Keystead. Needs Python 3.9 and: pip install cryptography
-
-keystead_reader.py --db keystead.db --master-key master.key CIPHERTEXT_OR_FILE [NAME=VALUE …]   opens one, or a stream
-keystead_reader.py GOLDEN_FOLDER                                                              checks the golden files
-"""
-import argparse, base64, contextlib, hashlib, io, json, os, pathlib, re, sqlite3, struct, sys
+usage: keystead_reader.py (--db keystead.db --master-key master.key CIPHERTEXT_OR_FILE [NAME=VALUE …] | GOLDEN_FOLDER)"""
+import base64, contextlib, hashlib, io, json, pathlib, re, sqlite3, struct, sys
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers import Cipher, aead, algorithms, modes
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -23,60 +19,82 @@ def xaes_key(key, prefix):  # CMAC-AES-256 of two blocks that differ in their co
     encrypt = Cipher(algorithms.AES(key), modes.ECB()).encryptor().update
     zero = int.from_bytes(encrypt(bytes(16)), "big")
     mask = (zero << 1) % 2**128 ^ (zero >> 127) * 0x87
-    blocks = (int.from_bytes(bytes([0, counter, 0x58, 0]) + prefix, "big") ^ mask for counter in (1, 2))
+    blocks = [int.from_bytes(bytes([0, counter, 0x58, 0]) + prefix, "big") ^ mask for counter in (1, 2)]
     return b"".join(encrypt(block.to_bytes(16, "big")) for block in blocks)
 
 def open_payload(algorithm, key, payload, aad):
     if algorithm == "XAES-256-GCM":
-        return AESGCM(xaes_key(key, payload[:12])).decrypt(payload[12:24], payload[24:], aad)
+        return aead.AESGCM(xaes_key(key, payload[:12])).decrypt(payload[12:24], payload[24:], aad)
     if algorithm == "AES-256-GCM-KC":
         derived = HKDF(SHA256(), 64, payload[:12], b"keystead AES-256-GCM-KC v1").derive(key)
-        if payload[24:56] != derived[32:]:
-            raise InvalidTag
-        return AESGCM(derived[:32]).decrypt(payload[12:24], payload[56:], aad)
-    cipher = {"AES-256-GCM": AESGCM, "ChaCha20-Poly1305": ChaCha20Poly1305}[algorithm]
+        if payload[24:56] != derived[32:]: raise InvalidTag
+        return aead.AESGCM(derived[:32]).decrypt(payload[12:24], payload[56:], aad)
+    cipher = {"AES-256-GCM": aead.AESGCM, "ChaCha20-Poly1305": aead.ChaCha20Poly1305}[algorithm]
     return cipher(key).decrypt(payload[:12], payload[12:], aad)
 
-def open_version(db, master_key_line, name, label):  # key id, algorithm and key
-    _, master_name, master_key = master_key_line.strip().split(":")
-    row = db.execute(SELECT, (name, label, f"local:{master_name}")).fetchone()
-    if row is None:
-        raise LookupError(f"the store has no version {label} of key {name} under the master key {master_name}")
-    key_id, usages, algorithm, version, form, material, wrapped, store = row
-    wrap_aad = encode("ks1-wrap", store, key_id, f"local:{master_name}")
-    keyset_key = open_payload("XAES-256-GCM", base64.urlsafe_b64decode(master_key + "="), wrapped, wrap_aad)
-    version_aad = encode("ks1-version", key_id, version, usages, algorithm, form)
-    return key_id, algorithm, open_payload("XAES-256-GCM", keyset_key, material, version_aad)
+def open_version(store, name, label):  # key id, algorithm and key
+    database, (_, master_name, master_key) = store
+    uri = "local:" + master_name
+    for key_id, usages, algorithm, version, form, material, wrapped, store_id in database.execute(SELECT, (name, label, uri)):
+        aad = encode("ks1-wrap", store_id, key_id, uri)
+        keyset_key = open_payload("XAES-256-GCM", base64.urlsafe_b64decode(master_key + "="), wrapped, aad)
+        aad = encode("ks1-version", key_id, version, usages, algorithm, form)
+        return key_id, algorithm, open_payload("XAES-256-GCM", keyset_key, material, aad)
+    raise LookupError(f"the store has no version {label} of key {name} under {uri}")
 
 def open_chunks(file_key, file):
-    cipher = AESGCM(HKDF(SHA256(), 32, None, b"keystead stream v1").derive(file_key))
-    number, chunk = 0, file.read(65552)
-    while chunk or number == 0:
+    cipher = aead.AESGCM(HKDF(SHA256(), 32, None, b"keystead stream v1").derive(file_key))
+    number, chunk, following = 0, file.read(65552), True
+    while following:
         following = file.read(65552)
-        if len(chunk) == 16 and number > 0:
-            raise InvalidTag
+        if number > 0 and len(chunk) == 16: raise InvalidTag
         yield cipher.decrypt(number.to_bytes(11, "big") + (b"\0" if following else b"\1"), chunk, None)
         number, chunk = number + 1, following
 
-def open_ciphertext(store, file, context):  # kind, and plaintext in pieces
+def typed_text(plaintext):  # dates are milliseconds since 1970; strings, bigints, bytes and JSON stand there as they are
+    form = {2: ">d", 4: ">?", 5: ">q"}.get(plaintext[0])
+    return json.dumps(struct.unpack(form, plaintext[1:])[0]).encode() if form else plaintext[1:]
+
+def open_ciphertext(store, file, context):  # the plaintext, in pieces
     header = HEADER.match(file.read(279))
     magic, key_name, label = (part.decode() for part in header.groups())
-    key_id, algorithm, key = open_version(*store, key_name, label)
+    key_id, algorithm, key = open_version(store, key_name, label)
     pairs = sorted((name.encode(), value.encode()) for name, value in context.items())
     bound = [key_id, label, len(pairs), *(part for pair in pairs for part in pair)]
     file.seek(header.end())
     if magic == "ks1s":
         sealed = file.read(int.from_bytes(file.read(2), "big"))
-        return "file-key", open_chunks(open_payload(algorithm, key, sealed, encode("ks1", "file-key", *bound)), file)
+        return open_chunks(open_payload(algorithm, key, sealed, encode("ks1", "file-key", *bound)), file)
     payload = file.read() if magic == "ks1b" else base64.urlsafe_b64decode(file.read().strip() + b"==")
-    for kind in ("value", "typed", "data-key", "secret"):  # the header does not name it, the AAD does
+    for kind, read in {"value": bytes, "typed": typed_text, "data-key": bytes, "secret": bytes}.items():  # only the AAD names it
         with contextlib.suppress(InvalidTag):
-            return kind, [open_payload(algorithm, key, payload, encode("ks1", kind, *bound))]
+            return [read(open_payload(algorithm, key, payload, encode("ks1", kind, *bound)))]
     raise InvalidTag
 
-def typed_text(plaintext):  # strings, bigints, bytes and JSON stand there as they are; dates are milliseconds since 1970
-    form = {2: ">d", 4: ">?", 5: ">q"}.get(plaintext[0])
-    return json.dumps(struct.unpack(form, plaintext[1:])[0]).encode() if form else plaintext[1:]
+def check_golden(folder):  # group of golden files, and whether one of its entries is good
+    keys, values, streams = (json.loads((folder / f"{f}.json").read_text("utf-8")) for f in ("keys", "ciphertext", "streams/streams"))
+    store = sqlite3.connect(":memory:"), keys["masterKeyFile"].strip().split(":")
+    store[0].executescript((folder / "store.sql").read_text("utf-8"))
+    def opens(file, entry, plaintext):
+        with contextlib.suppress(InvalidTag):
+            return b"".join(open_ciphertext(store, file, entry["context"])) == plaintext
+    yield from (("keys", open_version(store, key["name"], key["label"])[2].hex() == key["key"]) for key in keys["versionKeys"])
+    for entry in values["ciphertexts"]:
+        sealed = entry["ciphertext"].encode() if entry["form"] == "text" else bytes.fromhex(entry["ciphertext"])
+        yield "ciphertext", opens(io.BytesIO(sealed), entry, bytes.fromhex(entry["printed"]))
+    for entry in streams["streams"]:
+        plaintext = hashlib.shake_256(entry["plaintextSeed"].encode()).digest(entry["plaintextLength"])
+        yield "streams", opens((folder / "streams" / entry["file"]).open("rb"), entry, plaintext)
 
-def check_golden(folder):  # pairs of a group and whether one of its entries is good
-    keys, ciphertexts, streams = (json.loads((folder / name).read_text("utf-8")) for name in ("keys.json", "ciphertext.json", "streams/streams.json"))
+if len(sys.argv) == 2:
+    results = list(check_golden(pathlib.Path(sys.argv[1])))
+    for group in ("keys", "ciphertext", "streams"):
+        outcomes = [good for name, good in results if name == group]
+        print(f"{group}: {outcomes.count(True)} of {len(outcomes)} good")
+    sys.exit(not all(good for _, good in results))
+if sys.argv[1:4:2] != ["--db", "--master-key"] or len(sys.argv) < 6:
+    sys.exit(__doc__)
+database = sqlite3.connect(pathlib.Path(sys.argv[2]).resolve().as_uri() + "?mode=ro", uri=True)
+master_key = pathlib.Path(sys.argv[4]).read_text().strip().split(":")
+source = io.BytesIO(sys.argv[5].encode()) if HEADER.match(sys.argv[5].encode()) else open(sys.argv[5], "rb")
+sys.stdout.buffer.writelines(open_ciphertext((database, master_key), source, dict(pair.split("=", 1) for pair in sys.argv[6:])))
