@@ -1,0 +1,131 @@
+import type { AuditTrail } from "../audit/event.ts";
+import { FileTrail } from "../audit/file-trail.ts";
+import { MemoryTrail } from "../audit/memory-trail.ts";
+import { type AuditReport, verifyAudit } from "../audit/verify.ts";
+import { type Clock, systemClock } from "../clock.ts";
+import type { RandomSource } from "../crypto/random.ts";
+import type { Store, StoreIdentity } from "../store/store.ts";
+import { type AuditSigner, currentSigner, findSignerKey, openAuditKey } from "./audit-signer.ts";
+import type { KeyHandle } from "./key-handle.ts";
+import type { KeysetRegistry } from "./keyset-registry.ts";
+import { readSettings, writeSetting } from "./settings.ts";
+
+/** What the audit of a process stands on. */
+export interface AuditServiceOptions {
+  readonly store: Store;
+  readonly registry: KeysetRegistry;
+  readonly identity: StoreIdentity;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  /** Folder of the journal; absent: the records go straight to the store. */
+  readonly directory?: string;
+}
+
+/** A record as it was written, parsed. */
+export type AuditRecordView = Readonly<Record<string, unknown>>;
+
+/** The audit of this process: a durable trail for every service, and its verification. */
+export class AuditService {
+  /** Where services record. */
+  readonly trail: AuditTrail;
+  readonly #options: AuditServiceOptions;
+  readonly #trail: FileTrail | MemoryTrail;
+  readonly #key: KeyHandle;
+
+  private constructor(options: AuditServiceOptions, trail: FileTrail | MemoryTrail, key: KeyHandle) {
+    this.#options = options;
+    this.#trail = trail;
+    this.trail = trail;
+    this.#key = key;
+  }
+
+  /**
+   * Starts the trail and takes over what killed processes left. A store that is older than its newest checkpoint was put
+   * back from a copy: that is written down, and keys with counted nonces seal nothing until they are rotated.
+   * @throws KeysteadError `AUDIT_UNAVAILABLE`, `INSECURE_FILE`
+   */
+  static async open(options: AuditServiceOptions): Promise<AuditService> {
+    const { store, identity, clock, random, directory } = options;
+    const key = await openAuditKey(options);
+    // The journal's pauses are real: an injected clock dates the records, but does not make a second pass at once.
+    const pacing: Clock = { now: () => clock.now(), monotonic: () => clock.monotonic(), wait: (...pause) => systemClock.wait(...pause) };
+    const parts = { store, storeId: identity.id, clock: pacing, random, signer: () => signerNow(key) };
+    if (directory === undefined) return new AuditService(options, await MemoryTrail.open(parts), key);
+    const trail = await FileTrail.open({ ...parts, directory });
+    const { witness } = trail.witness;
+    if (witness?.store === identity.id && (await store.generation()) < witness.generation)
+      await markRestored(store, clock, witness.generation);
+    return new AuditService(options, trail, key);
+  }
+
+  /** What the newest checkpoint on this host says against the store; undefined when they agree. */
+  get witnessProblem(): string | undefined {
+    return this.#trail instanceof FileTrail ? this.#trail.witness.problem : undefined;
+  }
+
+  /** Why lines can't be shipped or signed at the moment; undefined when they can. */
+  get problem(): unknown {
+    return this.#trail instanceof FileTrail ? this.#trail.problem : undefined;
+  }
+
+  /** Goes on with a store that was put back, once a person has decided so. */
+  async acceptRestoredStore(): Promise<void> {
+    if (this.#trail instanceof FileTrail) await this.#trail.acceptWitness();
+  }
+
+  /** Ships what is durable and signs a checkpoint now. */
+  async flush(): Promise<void> {
+    await this.#trail.flush();
+  }
+
+  /**
+   * Checks every chain, checkpoint and signature.
+   * @param pinnedKey SPKI DER of the only key that may have signed, from elsewhere than the store
+   */
+  async verify({ pinnedKey }: { readonly pinnedKey?: Uint8Array } = {}): Promise<AuditReport> {
+    const { store, identity, directory } = this.#options;
+    await this.#trail.flush();
+    return verifyAudit({
+      store,
+      storeId: identity.id,
+      findPublicKey: (signer) => store.read((tables) => findSignerKey(tables, signer)),
+      ...(pinnedKey !== undefined && { pinnedKey }),
+      ...(directory !== undefined && { directory }),
+    });
+  }
+
+  /** The newest records, oldest first. */
+  async show({ last = 100 }: { readonly last?: number } = {}): Promise<AuditRecordView[]> {
+    await this.#trail.flush();
+    const rows = await this.#options.store.read((tables) => tables.auditLines.list());
+    const records = rows.map((row) => parseLine(row.line));
+    return records.sort((a, b) => (String(a["time"]) < String(b["time"]) ? -1 : 1)).slice(-last);
+  }
+
+  async close(): Promise<void> {
+    await this.#trail.close();
+    await this.#key.close();
+  }
+}
+
+async function markRestored(store: Store, clock: Clock, generation: number): Promise<void> {
+  await store.raiseGeneration(generation);
+  await store.transaction(async (tables) => {
+    const { restoredAt } = await readSettings(tables);
+    await writeSetting(tables, "restoredAt", Math.max(restoredAt, clock.now()));
+  });
+}
+
+/** No checkpoint is signed while the key can't be used; records stay safe in the journal. */
+function signerNow(key: KeyHandle): AuditSigner | undefined {
+  try {
+    return currentSigner(key);
+  } catch {
+    return undefined;
+  }
+}
+
+function parseLine(line: Uint8Array): AuditRecordView {
+  const parsed: unknown = JSON.parse(Buffer.from(line).toString("utf8"));
+  return typeof parsed === "object" && parsed !== null ? { ...parsed } : {};
+}

@@ -1,0 +1,75 @@
+import { KeysteadError } from "../errors.ts";
+import type { StoredRecord } from "../store/tables.ts";
+import { audited } from "./audited.ts";
+import type { Engine } from "./engine.ts";
+import { describeKey, findKey, findVersion, type KeyInfo } from "./key-records.ts";
+import { describeVersion } from "./keyset.ts";
+import { becomeCurrent } from "./rotate-key.ts";
+import { readSettings } from "./settings.ts";
+import { assertTransition, type VersionPhase, type VersionState } from "./version-state.ts";
+
+interface StateChange {
+  readonly to: VersionState;
+  /** Phases it may start from, where the states table alone allows more. */
+  readonly from?: readonly VersionPhase[];
+}
+
+/** The acts that change a version's state, apart from destruction. */
+export const stateChanges = {
+  activate: { to: "active", from: ["pre-active"] },
+  suspend: { to: "suspended" },
+  resume: { to: "active", from: ["suspended"] },
+  deactivate: { to: "deactivated", from: ["active", "suspended"] },
+  compromise: { to: "compromised", from: ["pre-active", "active", "suspended", "deactivated"] },
+} as const satisfies Record<string, StateChange>;
+
+/** Name of a state change. */
+export type StateChangeName = keyof typeof stateChanges;
+
+/** Why a state changes. */
+export interface StateChangeOptions {
+  readonly reason?: string;
+}
+
+/**
+ * Changes the state of a version; dated, reasoned and audited.
+ * @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_KEY_VERSION`, `KEY_STATE` naming the ways that are open
+ */
+export function changeState(
+  engine: Engine,
+  name: StateChangeName,
+  nameOrAlias: string,
+  version: number,
+  options: StateChangeOptions = {},
+): Promise<KeyInfo> {
+  const { reason } = options;
+  const act = { action: `keys.${name}`, key: nameOrAlias, version: String(version), ...(reason !== undefined && { reason }) };
+  return audited(engine, act, async () => {
+    const change: StateChange = stateChanges[name];
+    const changed = await engine.store.transaction(async (tables) => {
+      const key = await findKey(tables, nameOrAlias);
+      const row = await findVersion(tables, key, version);
+      assertMayChange(name, change, row);
+      const now = engine.clock.now();
+      const { refreshBound } = await readSettings(tables);
+      return tables.versions.update({
+        ...row,
+        state: change.to,
+        stateAt: now,
+        stateReason: reason ?? name,
+        ...(name === "activate" && { activateAt: now, currentFrom: now + refreshBound }),
+      });
+    });
+    if (name === "activate") await becomeCurrent(engine, changed.keyId, version);
+    else await engine.registry.refresh();
+    return engine.store.read(async (tables) => describeKey(tables, await findKey(tables, nameOrAlias)));
+  });
+}
+
+function assertMayChange(name: StateChangeName, change: StateChange, row: StoredRecord<"versions">): void {
+  const { label, phase } = describeVersion(row);
+  assertTransition(label, phase, change.to);
+  if (change.from !== undefined && !change.from.includes(phase)) {
+    throw new KeysteadError("KEY_STATE", `version ${label} is ${phase}; ${name} starts from ${change.from.join(" or ")}`);
+  }
+}

@@ -1,0 +1,77 @@
+import type { Clock } from "../clock.ts";
+import { algorithms } from "../crypto/algorithms.ts";
+import type { RandomSource } from "../crypto/random.ts";
+import { randomUuid } from "../crypto/uuid.ts";
+import { KeysteadError } from "../errors.ts";
+import { deriveMetadataKey } from "../store/metadata-key.ts";
+import type { Store, StoreIdentity, StoreTables } from "../store/store.ts";
+import { auditKeyName } from "./audit-signer.ts";
+import { insertKey, prepareKey, systemPurpose } from "./create-key.ts";
+import type { KekRing } from "./kek-ring.ts";
+import { seededPurposes } from "./purpose-service.ts";
+import { type SettingName, settingNames, writeSetting } from "./settings.ts";
+
+/** How a new store begins. */
+export interface CreateStoreOptions {
+  readonly store: Store;
+  readonly keks: KekRing;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  /** URI of the KEK that wraps everything until a route says otherwise. */
+  readonly kekUri: string;
+  readonly demo: boolean;
+  readonly settings?: Partial<Record<SettingName, number>>;
+}
+
+/**
+ * Makes a new store: store key, seeded purposes, default route, audit key.
+ * @throws KeysteadError `STORE_EXISTS`, `UNKNOWN_KEK`, `KEK_FAILED`
+ */
+export async function createStore(options: CreateStoreOptions): Promise<StoreIdentity> {
+  const { store, keks, clock, random, kekUri } = options;
+  if (await store.exists())
+    throw new KeysteadError("STORE_EXISTS", `there is a store at ${store.url} already; open it, or choose another place`);
+  const now = clock.now();
+  const identity = { id: randomUuid(random), demo: options.demo, createdAt: now };
+  keks.bind(identity.id, []);
+  const storeKey = random.bytes(32);
+  const kek = await keks.handle(kekUri);
+  const storeWrap = await keks.wrap("store", storeKey, kekUri);
+  const auditKey = await prepareKey(
+    { keks, random, clock },
+    { name: auditKeyName, purpose: systemPurpose, usage: "sign", rotationDays: null },
+    algorithms.Ed25519,
+    kekUri,
+  );
+  await store.create(identity, deriveMetadataKey(storeKey), async (tables: StoreTables) => {
+    await tables.keks.insert({ uri: kekUri, kekId: kek.kekId, derivation: kek.derivation ?? null, createdAt: now });
+    await tables.wraps.insert({ ...storeWrap, createdAt: now });
+    const purposes = [...seededPurposes, { name: systemPurpose, description: "Keystead's own keys" }];
+    for (const purpose of purposes) {
+      await tables.purposes.insert({ ...purpose, defaultKey: null, rotationDays: null, algorithms: "", hardware: 0 });
+    }
+    await tables.routes.insert({ id: randomUuid(random), purpose: null, namePrefix: null, kekUri });
+    for (const name of settingNames) {
+      const value = options.settings?.[name];
+      if (value !== undefined) await writeSetting(tables, name, value);
+    }
+    await insertKey(tables, auditKey);
+  });
+  storeKey.fill(0);
+  return identity;
+}
+
+/**
+ * Opens the store key and lets the store check every row.
+ * @throws KeysteadError `STORE_NOT_FOUND`, `WRONG_MASTER_KEY`, `KEK_FAILED`, `STORE_TAMPERED`, `STORE_SCHEMA_NEWER`, `STORE_SCHEMA_OLDER`
+ */
+export async function unlockStore(store: Store, keks: KekRing): Promise<StoreIdentity> {
+  const header = await store.header();
+  keks.bind(header.identity.id, header.keks);
+  const storeKey = await keks.unwrap(header.storeKeyWraps);
+  try {
+    return await store.unlock(deriveMetadataKey(storeKey));
+  } finally {
+    storeKey.fill(0);
+  }
+}

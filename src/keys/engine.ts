@@ -1,0 +1,21 @@
+import type { AccessControl } from "../access/access-control.ts";
+import type { Principal } from "../access/principal.ts";
+import type { AuditTrail } from "../audit/event.ts";
+import type { Clock } from "../clock.ts";
+import type { RandomSource } from "../crypto/random.ts";
+import type { Store, StoreIdentity } from "../store/store.ts";
+import type { KekRing } from "./kek-ring.ts";
+import type { KeysetRegistry } from "./keyset-registry.ts";
+
+/** What every service stands on: the opened store, the KEKs, the loaded keys, and who asks. Built by the composition root. */
+export interface Engine {
+  readonly store: Store;
+  readonly identity: StoreIdentity;
+  readonly keks: KekRing;
+  readonly registry: KeysetRegistry;
+  readonly audit: AuditTrail;
+  readonly access: AccessControl;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly principal: Principal;
+}

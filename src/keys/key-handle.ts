@@ -1,0 +1,313 @@
+import type { KeyUsage } from "../crypto/algorithm.ts";
+import { decodeBase64url, encodeBase64url } from "../crypto/base64url.ts";
+import { createIndexer, type IndexSpec } from "../crypto/blind-index.ts";
+import { type CiphertextHeader, formatText, parseBinary, type ParsedCiphertext, parseText } from "../crypto/ciphertext.ts";
+import type { CiphertextKind, Context } from "../crypto/context.ts";
+import { decodeUtf8, encodeUtf8 } from "../crypto/text.ts";
+import { decodeTypedValue, encodeTypedValue, type FieldValue } from "../crypto/typed-value.ts";
+import { KeysteadError } from "../errors.ts";
+import type { KeysetRegistry } from "./keyset-registry.ts";
+import type { Keyset, LoadedVersion, VersionCipher } from "./keyset.ts";
+import type { SealMeter } from "./seal-meter.ts";
+
+/** Unknown labels that a handle remembers, to tell "not loaded yet" from "another store's". */
+const rememberedMisses = 100;
+
+/** What a handle is opened for. */
+export interface KeyHandleOptions {
+  /** Seals are counted as this dataset's; empty: outside datasets. */
+  readonly datasetId: string;
+  /** `reencrypt` may open suspended, compromised and to-be-destroyed versions: for jobs only. */
+  readonly opening: "open" | "reencrypt";
+}
+
+/**
+ * An opened key, for synchronous use on hot paths. It is a lease: when the store could not be asked for 60 s, every
+ * method throws `KEY_LEASE_EXPIRED`. Close it to write its counts at once.
+ *
+ * @example
+ * const key = await keystead.open("pii-email");
+ * const sealed = key.encrypt("anna@example.org", { table: "person", column: "email" });
+ * key.decryptText(sealed, { table: "person", column: "email" }); // "anna@example.org"
+ */
+export class KeyHandle {
+  readonly #registry: KeysetRegistry;
+  readonly #keyset: Keyset;
+  readonly #options: KeyHandleOptions;
+  readonly #misses = new Map<string, number>();
+  #meter: SealMeter | undefined;
+  #meterVersion = 0;
+  #closed = false;
+
+  constructor(registry: KeysetRegistry, keyset: Keyset, options: KeyHandleOptions) {
+    this.#registry = registry;
+    this.#keyset = keyset;
+    this.#options = options;
+    registry.hold(keyset.id);
+  }
+
+  get id(): string {
+    return this.#keyset.id;
+  }
+
+  get name(): string {
+    return this.#keyset.name;
+  }
+
+  /** The version that protects new data. @throws KeysteadError as {@link encrypt} */
+  get current(): { readonly version: number; readonly label: string } {
+    const { version, label } = this.#keyset.current(this.#now());
+    return { version, label };
+  }
+
+  /** Labels of every version that this store knows, destroyed ones included, oldest first. */
+  get labels(): readonly string[] {
+    return this.#keyset.versions.map((version) => version.label);
+  }
+
+  /**
+   * Seals text or bytes under the current version, as text: `ks1:<key>:<label>:<payload>`.
+   * @param context string pairs that must be given again to open
+   * @throws KeysteadError `INVALID_ARGUMENT`, `KEY_STATE`, `KEY_USAGE`, `KEY_VERSION_EXPIRED`, `KEY_BUDGET_EXHAUSTED`,
+   *   `KEY_BUDGET_NOT_LEASED`, `KEY_LEASE_EXPIRED`, `STORE_RESTORED`
+   */
+  encrypt(plaintext: string | Uint8Array, context?: Context): string {
+    return this.#sealText("value", toBytes(plaintext), context);
+  }
+
+  /** As {@link encrypt}, in the binary form: `ks1b:…` and raw bytes. */
+  encryptBytes(plaintext: string | Uint8Array, context?: Context): Buffer {
+    return this.#sealBinary("value", toBytes(plaintext), context);
+  }
+
+  /**
+   * Opens what {@link encrypt} or {@link encryptBytes} made.
+   * @throws KeysteadError `MALFORMED_CIPHERTEXT`, `UNKNOWN_KEY`, `UNKNOWN_FINGERPRINT`, `KEY_VERSION_NOT_LOADED` (refresh and
+   *   retry), `KEY_STATE`, `KEY_LEASE_EXPIRED`; `DECRYPTION_FAILED` for everything that does not open, without a reason
+   */
+  decrypt(sealed: string | Uint8Array, context?: Context): Buffer {
+    return this.#open("value", sealed, context);
+  }
+
+  /** As {@link decrypt}, for text. @throws KeysteadError `DECRYPTION_FAILED` also when the plaintext is not UTF-8 */
+  decryptText(sealed: string | Uint8Array, context?: Context): string {
+    const text = decodeUtf8(this.#open("value", sealed, context));
+    if (text === undefined) throw new KeysteadError("DECRYPTION_FAILED", "the plaintext is not UTF-8 text; open it with decrypt()");
+    return text;
+  }
+
+  /** Seals a value together with its type, as text. */
+  encryptValue(value: FieldValue, context?: Context): string {
+    return this.#sealText("typed", encodeTypedValue(value), context);
+  }
+
+  /** As {@link encryptValue}, in the binary form. */
+  encryptValueBytes(value: FieldValue, context?: Context): Buffer {
+    return this.#sealBinary("typed", encodeTypedValue(value), context);
+  }
+
+  /** Opens what {@link encryptValue} made, with its type. */
+  decryptValue(sealed: string | Uint8Array, context?: Context): FieldValue {
+    const value = decodeTypedValue(this.#open("typed", sealed, context));
+    if (value === undefined) throw doesNotOpen();
+    return value;
+  }
+
+  /** Seals bytes of a kind in a form: what jobs use to move values without decoding them. */
+  sealBytes(kind: CiphertextKind, form: "text" | "binary", bytes: Uint8Array, context?: Context): string | Buffer {
+    return form === "text" ? this.#sealText(kind, bytes, context) : this.#sealBinary(kind, bytes, context);
+  }
+
+  /** Opens a parsed ciphertext of a kind. @throws KeysteadError as {@link decrypt} */
+  openBytes(kind: CiphertextKind, parsed: ParsedCiphertext, context?: Context): Buffer {
+    return this.#openPayload(kind, parsed, parsed.payload, context);
+  }
+
+  /** Seals a file key for a stream: the payload alone, with the label that sealed. */
+  sealFileKey(fileKey: Uint8Array, context?: Context): { readonly label: string; readonly payload: Buffer } {
+    const { version, cipher } = this.#sealing();
+    return { label: version.label, payload: cipher.aead.seal(fileKey, cipher.aad("file-key", context)) };
+  }
+
+  /**
+   * A function from normalised values to the blind-index token `<generation>.<base64url>`.
+   * @throws KeysteadError `KEY_USAGE`, `KEY_STATE`, `UNKNOWN_KEY_VERSION`
+   */
+  indexer(spec: IndexSpec): (values: readonly string[]) => string {
+    this.#keyset.assertUsage("blind-index");
+    const index = createIndexer(this.#verifying(spec.keyVersion).key, spec);
+    return (values) => {
+      this.#verifying(spec.keyVersion);
+      return index(values);
+    };
+  }
+
+  /** HMAC-SHA-256 of the data under the current version: `<label>.<base64url>`. */
+  mac(data: string | Uint8Array): string {
+    this.#keyset.assertUsage("mac");
+    const { version, material } = this.#currentMaterial();
+    if (this.#keyset.algorithm.kind !== "mac") throw wrongAlgorithm(this.name, "mac");
+    return `${version.label}.${encodeBase64url(this.#keyset.algorithm.mac(material, toBytes(data)))}`;
+  }
+
+  /** True when the tag was made by {@link mac} over the same data. A malformed tag is false. */
+  verifyMac(data: string | Uint8Array, tag: string): boolean {
+    this.#keyset.assertUsage("mac");
+    const [label = "", encoded = "", ...rest] = tag.split(".");
+    const given = rest.length === 0 ? decodeBase64url(encoded) : undefined;
+    const version = this.#keyset.byLabel(label);
+    if (given === undefined || version === undefined || this.#keyset.algorithm.kind !== "mac") return false;
+    return this.#keyset.algorithm.verifyMac(this.#verifying(version.version).key, toBytes(data), given);
+  }
+
+  /** Signs with the current version. */
+  sign(data: Uint8Array): { readonly label: string; readonly signature: Buffer } {
+    this.#keyset.assertUsage("sign");
+    const { version, material } = this.#currentMaterial();
+    if (this.#keyset.algorithm.kind !== "signature") throw wrongAlgorithm(this.name, "sign");
+    return { label: version.label, signature: this.#keyset.algorithm.sign(material, data) };
+  }
+
+  /** Public key (SPKI DER) of the current version of a `sign` key. */
+  publicKey(): Buffer {
+    this.#keyset.assertUsage("sign");
+    const der = this.#keyset.current(this.#now()).material?.publicKeyDer();
+    if (der === undefined) throw wrongAlgorithm(this.name, "sign");
+    return der;
+  }
+
+  /** Leases a block of seals for the current version, so that the first seal has one. */
+  async prepare(): Promise<void> {
+    await this.#meterFor(this.#keyset.current(this.#now())).prepare();
+  }
+
+  /** Learns of every change up to now. */
+  refresh(): Promise<void> {
+    return this.#registry.refresh();
+  }
+
+  /** Writes counts and lets the key be unloaded. The handle refuses afterwards. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#registry.release(this.#keyset.id);
+    await this.#registry.flush();
+  }
+
+  #now(): number {
+    if (this.#closed) throw new KeysteadError("CLOSED", `the handle of key ${this.#keyset.name} is closed; open the key again`);
+    return this.#registry.lease.check();
+  }
+
+  #sealing(): { readonly version: LoadedVersion; readonly cipher: VersionCipher } {
+    const version = this.#keyset.current(this.#now());
+    if (version.cipher === undefined) {
+      this.#keyset.assertUsage("encrypt");
+      throw wrongAlgorithm(this.name, "encrypt");
+    }
+    this.#meterFor(version).take();
+    return { version, cipher: version.cipher };
+  }
+
+  #sealText(kind: CiphertextKind, plaintext: Uint8Array, context: Context | undefined): string {
+    const { cipher } = this.#sealing();
+    return formatText(cipher.textPrefix, cipher.aead.seal(plaintext, cipher.aad(kind, context)));
+  }
+
+  #sealBinary(kind: CiphertextKind, plaintext: Uint8Array, context: Context | undefined): Buffer {
+    const { cipher } = this.#sealing();
+    return Buffer.concat([cipher.binaryPrefix, cipher.aead.seal(plaintext, cipher.aad(kind, context))]);
+  }
+
+  #open(kind: CiphertextKind, sealed: string | Uint8Array, context: Context | undefined): Buffer {
+    const parsed = typeof sealed === "string" ? parseText(sealed) : parseBinary(sealed);
+    if (parsed === undefined) {
+      throw new KeysteadError(
+        "MALFORMED_CIPHERTEXT",
+        "this is not Keystead ciphertext of format 1; check that it was stored whole and unchanged",
+      );
+    }
+    return this.#openPayload(kind, parsed, parsed.payload, context);
+  }
+
+  #openPayload(kind: CiphertextKind, header: CiphertextHeader, payload: Uint8Array, context: Context | undefined): Buffer {
+    const now = this.#now();
+    const version = this.#find(header);
+    this.#keyset.assertPermits(version, this.#options.opening, now);
+    if (version.cipher === undefined) throw wrongAlgorithm(this.name, "encrypt");
+    const plaintext = version.cipher.aead.open(payload, version.cipher.aad(kind, context));
+    if (plaintext === undefined) throw doesNotOpen();
+    version.usage.opens += 1;
+    version.usage.lastOpenedAt = now;
+    return plaintext;
+  }
+
+  #find(header: CiphertextHeader): LoadedVersion {
+    if (header.key !== this.#keyset.name) {
+      throw new KeysteadError("UNKNOWN_KEY", `this ciphertext names key ${header.key}, the handle is of key ${this.name}; open that key`);
+    }
+    const version = this.#keyset.byLabel(header.label);
+    if (version !== undefined) return version;
+    throw this.#missing(header);
+  }
+
+  #missing(header: CiphertextHeader): KeysteadError {
+    const { label } = header;
+    const firstMiss = this.#misses.get(label);
+    if (header.version <= this.#keyset.highestVersion || (firstMiss !== undefined && firstMiss < this.#registry.refreshes)) {
+      return new KeysteadError(
+        "UNKNOWN_FINGERPRINT",
+        `this store has no version ${label} of key ${this.name}: the ciphertext is another store's, or newer than a store that was put back; ` +
+          "bring back the store that made it (`keystead doctor` compares)",
+      );
+    }
+    if (firstMiss === undefined) {
+      const [oldest] = this.#misses.keys();
+      if (oldest !== undefined && this.#misses.size >= rememberedMisses) this.#misses.delete(oldest);
+      this.#misses.set(label, this.#registry.refreshes);
+    }
+    return new KeysteadError("KEY_VERSION_NOT_LOADED", `version ${label} of key ${this.name} is not loaded yet; refresh() and retry`);
+  }
+
+  #verifying(number: number) {
+    const now = this.#now();
+    const version = this.#keyset.byNumber(number);
+    if (version === undefined) {
+      throw new KeysteadError(
+        "UNKNOWN_KEY_VERSION",
+        `key ${this.name} has no version ${String(number)}; see \`keystead keys show ${this.name}\``,
+      );
+    }
+    this.#keyset.assertPermits(version, "verify", now);
+    const key = version.material?.key;
+    if (key === undefined) throw wrongAlgorithm(this.name, "verify");
+    return { version, key };
+  }
+
+  #currentMaterial() {
+    const version = this.#keyset.current(this.#now());
+    if (version.material === undefined) throw wrongAlgorithm(this.name, "sign");
+    this.#meterFor(version).take();
+    return { version, material: version.material.key };
+  }
+
+  #meterFor(version: LoadedVersion): SealMeter {
+    if (this.#meter === undefined || this.#meterVersion !== version.version) {
+      this.#meter = this.#registry.meter(this.#keyset, version.version, this.#options.datasetId);
+      this.#meterVersion = version.version;
+    }
+    return this.#meter;
+  }
+}
+
+function toBytes(data: string | Uint8Array): Uint8Array {
+  return typeof data === "string" ? encodeUtf8(data, "plaintext") : data;
+}
+
+function doesNotOpen(): KeysteadError {
+  return new KeysteadError("DECRYPTION_FAILED", "this ciphertext does not open with this key and context");
+}
+
+function wrongAlgorithm(name: string, usage: KeyUsage | "verify"): KeysteadError {
+  return new KeysteadError("KEY_USAGE", `key ${name} can't ${usage}: use or create a key with that usage`);
+}

@@ -1,0 +1,33 @@
+import type { StoreTables } from "../store/store.ts";
+import { instant } from "./key-records.ts";
+
+/** What is known about the use of one key version. */
+export interface VersionUsage {
+  /** Seals made for datasets; the census speaks for them. Never below the truth: counted in leased blocks. */
+  readonly sealsInDatasets: number;
+  /** Seals made for nobody that Keystead knows. */
+  readonly sealsOutsideDatasets: number;
+  readonly opens: number;
+  readonly lastOpenedAt: string | null;
+  /** Attempts to open while the version's state forbade it. */
+  readonly refusals: number;
+  readonly lastRefusedAt: string | null;
+}
+
+/** Reads the counters of a version. */
+export async function readUsage(tables: StoreTables, keyId: string, version: number): Promise<VersionUsage> {
+  const rows = await tables.counters.list({ keyId, version });
+  const sum = (pick: (row: (typeof rows)[number]) => number): number => rows.reduce((total, row) => total + pick(row), 0);
+  const latest = (instants: (number | null)[]): string | null => {
+    const known = instants.filter((value) => value !== null);
+    return known.length === 0 ? null : instant(Math.max(...known));
+  };
+  return {
+    sealsInDatasets: sum((row) => (row.datasetId === "" ? 0 : row.seals)),
+    sealsOutsideDatasets: sum((row) => (row.datasetId === "" ? row.seals : 0)),
+    opens: sum((row) => row.opens),
+    lastOpenedAt: latest(rows.map((row) => row.lastOpenedAt)),
+    refusals: sum((row) => row.refusals),
+    lastRefusedAt: latest(rows.map((row) => row.lastRefusedAt)),
+  };
+}

@@ -1,0 +1,136 @@
+import { findAlgorithm } from "../crypto/algorithms.ts";
+import { KeysteadError } from "../errors.ts";
+import type { NewRecord, StoredRecord } from "../store/tables.ts";
+import type { StoreTables } from "../store/store.ts";
+import { audited } from "./audited.ts";
+import { assertRotationDays, findPurpose, systemPurpose } from "./create-key.ts";
+import type { Engine } from "./engine.ts";
+import { findKey } from "./key-records.ts";
+
+/** A registered purpose. */
+export interface PurposeInfo {
+  readonly name: string;
+  readonly description: string;
+  /** Key that "encrypt for this purpose" means. */
+  readonly defaultKey?: string;
+  /** Rotation of new keys, in days. */
+  readonly rotationDays?: number;
+  /** Allowed algorithms of `encrypt` keys; empty: all. */
+  readonly algorithms: readonly string[];
+  /** Keys need a hardware-backed KEK. */
+  readonly hardware: boolean;
+}
+
+/** What may be set of a purpose; `null` removes. */
+export interface PurposeSettings {
+  readonly description?: string;
+  readonly defaultKey?: string | null;
+  readonly rotationDays?: number | null;
+  readonly algorithms?: readonly string[];
+  readonly hardware?: boolean;
+}
+
+/** Purposes that every new store has. */
+export const seededPurposes: readonly { readonly name: string; readonly description: string }[] = [
+  { name: "pii", description: "personal data: names, addresses, e-mail, phone, identifiers" },
+  { name: "financial", description: "bank details, incomes, payments" },
+  { name: "medical", description: "health data" },
+  { name: "credentials", description: "passwords and tokens of other systems" },
+  { name: "api", description: "keys and payloads of interfaces" },
+  { name: "backup", description: "backups and exports" },
+];
+
+/** Registered labels of what data a key protects, with their policy. */
+export class PurposeService {
+  readonly #engine: Engine;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  /** Every purpose, by name. */
+  async list(): Promise<PurposeInfo[]> {
+    return this.#engine.store.read(async (tables) => {
+      const rows = (await tables.purposes.list()).filter((row) => row.name !== systemPurpose);
+      return Promise.all(rows.map((row) => describe(tables, row)));
+    });
+  }
+
+  /**
+   * Registers a purpose.
+   * @param name 1–64 characters of `[a-z0-9-]`, beginning with a letter
+   * @throws KeysteadError `INVALID_ARGUMENT`, `NAME_TAKEN`
+   */
+  create(name: string, settings: PurposeSettings = {}): Promise<PurposeInfo> {
+    return audited(this.#engine, { action: "purposes.create", detail: { purpose: name } }, async () => {
+      if (!/^[a-z][a-z0-9-]{0,63}$/.test(name)) {
+        throw new KeysteadError("INVALID_ARGUMENT", "a purpose is 1 to 64 lower-case letters, digits or '-', beginning with a letter");
+      }
+      const row = { name, description: "", defaultKey: null, rotationDays: null, algorithms: "", hardware: 0 };
+      return this.#engine.store.transaction(async (tables) =>
+        describe(tables, await tables.purposes.insert(await withSettings(tables, row, settings))),
+      );
+    });
+  }
+
+  /** Changes a purpose. @throws KeysteadError `UNKNOWN_PURPOSE`, `UNKNOWN_KEY`, `UNKNOWN_ALGORITHM`, `INVALID_ARGUMENT` */
+  set(name: string, settings: PurposeSettings): Promise<PurposeInfo> {
+    return audited(this.#engine, { action: "purposes.set", detail: { purpose: name } }, async () =>
+      this.#engine.store.transaction(async (tables) => {
+        const row = await findPurpose(tables, name);
+        if (name === systemPurpose) throw new KeysteadError("INVALID_ARGUMENT", "the purpose system is Keystead's own");
+        const next = await withSettings(tables, row, settings);
+        return describe(tables, await tables.purposes.update({ ...next, rowVersion: row.rowVersion }));
+      }),
+    );
+  }
+
+  /** Name of the key that a purpose means. @throws KeysteadError `UNKNOWN_PURPOSE`, `UNKNOWN_KEY` when none is set */
+  async defaultKey(name: string): Promise<string> {
+    const purpose = await this.#engine.store.read(async (tables) => describe(tables, await findPurpose(tables, name)));
+    if (purpose.defaultKey !== undefined) return purpose.defaultKey;
+    throw new KeysteadError(
+      "UNKNOWN_KEY",
+      `purpose ${name} has no default key; run \`keystead purposes set ${name} --default-key KEY\` or name a key`,
+    );
+  }
+}
+
+async function withSettings(tables: StoreTables, row: NewRecord<"purposes">, settings: PurposeSettings): Promise<NewRecord<"purposes">> {
+  const { description, rotationDays, algorithms, hardware } = settings;
+  if (description !== undefined && (!description.isWellFormed() || description.length > 500)) {
+    throw new KeysteadError("INVALID_ARGUMENT", "a description has 500 well-formed characters at most");
+  }
+  assertRotationDays(rotationDays ?? null);
+  for (const algorithm of algorithms ?? []) findAlgorithm(algorithm);
+  return {
+    name: row.name,
+    description: description ?? row.description,
+    defaultKey: settings.defaultKey === undefined ? row.defaultKey : await defaultKeyId(tables, row.name, settings.defaultKey),
+    rotationDays: rotationDays === undefined ? row.rotationDays : rotationDays,
+    algorithms: algorithms === undefined ? row.algorithms : algorithms.join(","),
+    hardware: hardware === undefined ? row.hardware : Number(hardware),
+  };
+}
+
+async function defaultKeyId(tables: StoreTables, purpose: string, name: string | null): Promise<string | null> {
+  if (name === null) return null;
+  const key = await findKey(tables, name);
+  if (key.purpose === purpose && key.usages === "encrypt") return key.id;
+  throw new KeysteadError(
+    "INVALID_ARGUMENT",
+    `key ${key.name} is an ${key.usages} key of purpose ${key.purpose}; a default key encrypts for ${purpose}`,
+  );
+}
+
+async function describe(tables: StoreTables, row: StoredRecord<"purposes">): Promise<PurposeInfo> {
+  const key = row.defaultKey === null ? undefined : await tables.keys.get({ id: row.defaultKey });
+  return {
+    name: row.name,
+    description: row.description,
+    ...(key !== undefined && { defaultKey: key.name }),
+    ...(row.rotationDays !== null && { rotationDays: row.rotationDays }),
+    algorithms: row.algorithms === "" ? [] : row.algorithms.split(","),
+    hardware: row.hardware === 1,
+  };
+}

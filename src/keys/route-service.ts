@@ -1,0 +1,65 @@
+import { isKeyName } from "../crypto/ciphertext.ts";
+import { randomUuid } from "../crypto/uuid.ts";
+import { KeysteadError } from "../errors.ts";
+import { parseKekUri } from "../kek/kek-uri.ts";
+import { audited } from "./audited.ts";
+import { findPurpose } from "./create-key.ts";
+import type { Engine } from "./engine.ts";
+
+/** Which keys a route is for; neither part: the default route. */
+export interface RouteSelector {
+  readonly purpose?: string;
+  /** Whole leading segments of key names. */
+  readonly namePrefix?: string;
+}
+
+/** A provider route. */
+export interface RouteInfo extends RouteSelector {
+  readonly kekUri: string;
+}
+
+/** Which KEK wraps the keys of which purposes and name prefixes. New keys follow; existing ones stay until re-wrapped. */
+export class RouteService {
+  readonly #engine: Engine;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  /** Every route, the default first. */
+  async list(): Promise<RouteInfo[]> {
+    const rows = await this.#engine.store.read((tables) => tables.routes.list());
+    return rows
+      .map(({ purpose, namePrefix, kekUri }) => ({
+        ...(purpose !== null && { purpose }),
+        ...(namePrefix !== null && { namePrefix }),
+        kekUri,
+      }))
+      .sort((a, b) => `${a.purpose ?? ""} ${a.namePrefix ?? ""}`.localeCompare(`${b.purpose ?? ""} ${b.namePrefix ?? ""}`, "en"));
+  }
+
+  /**
+   * Sends the selected keys to a KEK; the KEK is opened first.
+   * @throws KeysteadError `INVALID_ARGUMENT`, `UNKNOWN_PURPOSE`, `UNKNOWN_KEK`
+   */
+  set(selector: RouteSelector, kekUri: string): Promise<RouteInfo> {
+    const { purpose = null, namePrefix = null } = selector;
+    return audited(this.#engine, { action: "routes.set", detail: { purpose, namePrefix, kek: kekUri } }, async () => {
+      const uri = parseKekUri(kekUri).toString();
+      if (namePrefix !== null && !isKeyName(namePrefix))
+        throw new KeysteadError("INVALID_ARGUMENT", "a name prefix is whole segments of a key name, without a slash at its end");
+      const kek = await this.#engine.keks.handle(uri);
+      await this.#engine.store.transaction(async (tables) => {
+        if (purpose !== null) await findPurpose(tables, purpose);
+        const known = await tables.keks.get({ uri });
+        if (known === undefined) {
+          await tables.keks.insert({ uri, kekId: kek.kekId, derivation: kek.derivation ?? null, createdAt: this.#engine.clock.now() });
+        }
+        const [existing] = await tables.routes.list({ purpose, namePrefix });
+        if (existing === undefined) await tables.routes.insert({ id: randomUuid(this.#engine.random), purpose, namePrefix, kekUri: uri });
+        else await tables.routes.update({ ...existing, kekUri: uri });
+      });
+      return { ...selector, kekUri: uri };
+    });
+  }
+}

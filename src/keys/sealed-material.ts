@@ -1,0 +1,66 @@
+import { createSecretKey, type KeyObject } from "node:crypto";
+import type { Clock } from "../clock.ts";
+import { algorithms, findAlgorithm } from "../crypto/algorithms.ts";
+import { encodeFields } from "../crypto/encode.ts";
+import { KeyMaterial } from "../crypto/key-material.ts";
+import type { RandomSource } from "../crypto/random.ts";
+import { KeysteadError } from "../errors.ts";
+
+/** What a version's sealed material is bound to: rows swapped in the database do not open. */
+export interface MaterialBinding {
+  readonly keyId: string;
+  readonly version: number;
+  /** Sorted, joined by commas. */
+  readonly usages: string;
+  readonly algorithm: string;
+  readonly format: string;
+}
+
+/** The random 256-bit key of one key, wrapped by KEKs, that seals the key's versions. */
+export class KeysetKey {
+  readonly #bytes: Buffer;
+  readonly #key: KeyObject;
+  readonly #random: RandomSource;
+  readonly #clock: Clock;
+
+  constructor(bytes: Uint8Array, random: RandomSource, clock: Clock) {
+    this.#bytes = Buffer.from(bytes);
+    this.#key = createSecretKey(this.#bytes);
+    this.#random = random;
+    this.#clock = clock;
+  }
+
+  /** Gives the bytes to `use` for wrapping; they must not be kept. */
+  withBytes<T>(use: (bytes: Uint8Array) => Promise<T>): Promise<T> {
+    return use(this.#bytes);
+  }
+
+  /** Seals version material (XAES-256-GCM, AAD as in docs/format.md, "Keys at rest"). */
+  seal(material: Uint8Array, binding: MaterialBinding): Buffer {
+    return this.#aead().seal(material, bindingAad(binding));
+  }
+
+  /** @throws KeysteadError `STORE_TAMPERED` when the material doesn't open. */
+  open(sealed: Uint8Array, binding: MaterialBinding): KeyMaterial {
+    const bytes = this.#aead().open(sealed, bindingAad(binding));
+    if (bytes === undefined) {
+      throw new KeysteadError(
+        "STORE_TAMPERED",
+        `the sealed material of version ${String(binding.version)} of key ${binding.keyId} does not open; restore the store from a backup`,
+      );
+    }
+    try {
+      return KeyMaterial.import(findAlgorithm(binding.algorithm), bytes);
+    } finally {
+      bytes.fill(0);
+    }
+  }
+
+  #aead() {
+    return algorithms["XAES-256-GCM"].createAead(this.#key, { random: this.#random, clock: this.#clock });
+  }
+}
+
+function bindingAad(binding: MaterialBinding): Buffer {
+  return encodeFields("ks1-version", binding.keyId, binding.version, binding.usages, binding.algorithm, binding.format);
+}

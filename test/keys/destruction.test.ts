@@ -1,0 +1,102 @@
+import { verify, createPublicKey } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import { encodeFields } from "../../src/crypto/encode.ts";
+import type { DestructionStatus } from "../../src/keys/destroy-version.ts";
+import { day } from "../support/test-clock.ts";
+import { codeOf, createTestKeystead, type TestKeystead } from "../support/test-keystead.ts";
+
+async function withTwoVersions(): Promise<TestKeystead> {
+  const made = await createTestKeystead();
+  await made.keystead.keys.create({ name: "k", purpose: "pii" });
+  await made.keystead.keys.rotate("k");
+  return made;
+}
+
+function certificateOf(result: DestructionStatus) {
+  if (result.status !== "destroyed") throw new Error("not destroyed");
+  return result.certificate;
+}
+
+describe("destroying a version", () => {
+  it("is scheduled, waits, then executes and leaves a signed certificate", async () => {
+    const { keystead, clock } = await withTwoVersions();
+    const sealed = await keystead.encrypt("k", "kept");
+    const scheduled = await keystead.keys.destroy("k", 1, { reason: "retired" });
+    expect(scheduled).toMatchObject({ status: "scheduled", executeAfter: new Date(clock.now() + 7 * day).toISOString() });
+    expect(await codeOf(keystead.keys.destroy("k", 1))).toBe("DESTRUCTION_WAITING");
+    clock.advance(7 * day);
+    const certificate = certificateOf(await keystead.keys.destroy("k", 1));
+    const statement: unknown = JSON.parse(certificate.statement);
+    expect(statement).toMatchObject({
+      type: "keystead.destruction",
+      key: { name: "k" },
+      reason: "retired",
+      evidence: { seals: { outsideDatasets: 0 } },
+    });
+    const key = createPublicKey({ key: Buffer.from(certificate.publicKey, "base64url"), format: "der", type: "spki" });
+    const signed = encodeFields("keystead certificate v1", certificate.statement);
+    expect(verify(null, signed, key, Buffer.from(certificate.signature, "base64url"))).toBe(true);
+    expect((await keystead.keys.show("k")).versions.map((version) => version.state)).toEqual(["destroyed", "active"]);
+    expect(await keystead.decryptText(sealed)).toBe("kept");
+    expect(await codeOf(keystead.keys.destroy("k", 1))).toBe("KEY_STATE");
+    expect((await keystead.audit.verify()).findings).toEqual([]);
+  });
+
+  it("is refused for the current version and where seals were made outside datasets", async () => {
+    const { keystead } = await createTestKeystead();
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    expect(await codeOf(keystead.keys.destroy("k", 1))).toBe("VERSION_IN_USE");
+    await keystead.encrypt("k", "x");
+    await keystead.keys.rotate("k");
+    await expect(keystead.keys.destroy("k", 1)).rejects.toThrow(/sealed outside datasets/);
+  });
+
+  it("opens nothing while it waits, counts who tries, raises the alarm and stops", async () => {
+    const { keystead, clock } = await createTestKeystead();
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    const handle = await keystead.open("k");
+    const current = handle.encrypt("x");
+    await keystead.keys.rotate("k");
+    await keystead.keys.compromise("k", 1);
+    expect(await codeOf(() => handle.decrypt(current))).toBe("KEY_STATE");
+    expect((await keystead.keys.usage("k", 1)).refusals).toBe(1);
+    expect(await codeOf(keystead.keys.destroy("k", 1))).toBe("VERSION_IN_USE");
+    clock.advance(day);
+  });
+
+  it("stops the execution when somebody tried to open, until it is cancelled and scheduled again", async () => {
+    const { keystead, clock } = await withTwoVersions();
+    const forged = (await keystead.encrypt("k", "x")).replace(
+      /:2-[a-z2-7]{6}:/,
+      `:${(await keystead.keys.show("k")).versions[0]?.label ?? ""}:`,
+    );
+    await keystead.keys.destroy("k", 1);
+    clock.advance(day);
+    await keystead.refresh();
+    expect(await codeOf(keystead.decrypt(forged))).toBe("KEY_STATE");
+    const findings = await keystead.doctor.examine();
+    const messages = findings.filter((finding) => finding.status === "failed").map((finding) => finding.message);
+    expect(messages.join()).toContain("tried to open");
+    clock.advance(6 * day);
+    await expect(keystead.keys.destroy("k", 1)).rejects.toThrow(/tried to open/);
+    await keystead.keys.cancelDestroy("k", 1, { reason: "looking into it" });
+    expect((await keystead.keys.show("k")).versions[0]?.state).toBe("deactivated");
+    await keystead.keys.destroy("k", 1);
+    clock.advance(7 * day);
+    expect((await keystead.keys.destroy("k", 1)).status).toBe("destroyed");
+  });
+
+  it("waits at least the store's waiting time", async () => {
+    const { keystead } = await withTwoVersions();
+    expect(await codeOf(keystead.keys.destroy("k", 1, { waitingDays: 1 }))).toBe("INVALID_ARGUMENT");
+    expect(await codeOf(keystead.keys.cancelDestroy("k", 1))).toBe("KEY_STATE");
+  });
+
+  it("destroys a pre-active version at once", async () => {
+    const { keystead, clock } = await createTestKeystead();
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    await keystead.keys.rotate("k", { activateAt: new Date(clock.now() + day) });
+    expect((await keystead.keys.destroy("k", 2)).status).toBe("destroyed");
+    expect((await keystead.keys.rotate("k")).currentVersion).toBe(3);
+  });
+});

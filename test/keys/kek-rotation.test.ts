@@ -1,0 +1,90 @@
+import { randomBytes } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import { initKeystead } from "../../src/keystead.ts";
+import { canaries } from "../setup/canary.ts";
+import { codeOf, createTestKeystead, fileStore, openTestKeystead, temporaryFolder, testMasterKeys } from "../support/test-keystead.ts";
+
+const next = { bytes: canaries.importedKey.bytes };
+
+describe("master keys", () => {
+  it("moves every wrap to another master key; the old one is needed no more", async () => {
+    const folder = temporaryFolder();
+    const options = fileStore(folder);
+    const first = await initKeystead({ ...options, masterKeys: { ...testMasterKeys, next } });
+    for (const name of ["a", "b", "c"]) await first.keys.create({ name, purpose: "pii" });
+    const sealed = await first.encrypt("a", "x");
+    const seen: number[] = [];
+    await first.keks.rotate("local:main", "local:next", ({ done }) => seen.push(done));
+    expect(seen).toEqual([1, 2, 3, 4, 5]);
+    expect((await first.keks.list()).map((kek) => [kek.uri, kek.wraps])).toEqual([
+      ["local:main", 0],
+      ["local:next", 5],
+    ]);
+    expect(await first.routes.list()).toEqual([{ kekUri: "local:next" }]);
+    await first.close();
+    const second = await openTestKeystead({ ...options, masterKeys: { next } });
+    expect(await second.decryptText(sealed)).toBe("x");
+    await second.keys.create({ name: "d", purpose: "pii" });
+  });
+
+  it("goes on after being killed in the middle", async () => {
+    const folder = temporaryFolder();
+    const options = { ...fileStore(folder), masterKeys: { ...testMasterKeys, next } };
+    const first = await initKeystead(options);
+    for (const name of ["a", "b", "c"]) await first.keys.create({ name, purpose: "pii" });
+    const stop = (): never => {
+      throw new Error("stopped");
+    };
+    await expect(first.keks.rotate("local:main", "local:next", stop)).rejects.toThrow("stopped");
+    await first.close();
+    const second = await openTestKeystead(options);
+    expect(await second.keks.rotate("local:main", "local:next")).toEqual({ done: 4, total: 4 });
+    expect((await second.keks.list()).map((kek) => kek.wraps)).toEqual([0, 5]);
+  });
+
+  it("refuses the wrong master key clearly and leaves the store unharmed", async () => {
+    const folder = temporaryFolder();
+    const options = fileStore(folder);
+    await (await initKeystead(options)).close();
+    expect(await codeOf(openTestKeystead({ ...options, masterKeys: { main: { bytes: randomBytes(32) } } }))).toBe("WRONG_MASTER_KEY");
+    expect(await codeOf(openTestKeystead({ ...options, masterKeys: {} }))).toBe("UNKNOWN_KEK");
+    const good = await openTestKeystead(options);
+    expect((await good.doctor.examine()).every((finding) => finding.status === "good")).toBe(true);
+  });
+
+  it("opens a store by passphrase, with the parameters that the store keeps", async () => {
+    const folder = temporaryFolder();
+    const passphrase = canaries.passphrase.text;
+    const parameters = { algorithm: "argon2id", memoryKiB: 19456, passes: 2, lanes: 1 } as const;
+    const options = { ...fileStore(folder), masterKeys: { main: { passphrase, parameters } } };
+    const first = await initKeystead(options);
+    await first.keys.create({ name: "k", purpose: "pii" });
+    const sealed = await first.encrypt("k", "x");
+    await first.close();
+    const second = await openTestKeystead({ ...options, masterKeys: { main: { passphrase } } });
+    expect(await second.decryptText(sealed)).toBe("x");
+    expect(await codeOf(openTestKeystead({ ...options, masterKeys: { main: { passphrase: "another passphrase" } } }))).toBe(
+      "WRONG_MASTER_KEY",
+    );
+  });
+
+  it("refuses to make a store where there is one", async () => {
+    const folder = temporaryFolder();
+    await (await initKeystead(fileStore(folder))).close();
+    expect(await codeOf(initKeystead(fileStore(folder)))).toBe("STORE_EXISTS");
+  });
+
+  it("routes purposes and prefixes to their KEK", async () => {
+    const { keystead } = await createTestKeystead({ masterKeys: { ...testMasterKeys, next } });
+    await keystead.routes.set({ purpose: "medical" }, "local:next");
+    await keystead.keys.create({ name: "m", purpose: "medical" });
+    await keystead.keys.create({ name: "p", purpose: "pii" });
+    expect((await keystead.keks.list()).map((kek) => [kek.uri, kek.wraps])).toEqual([
+      ["local:main", 3],
+      ["local:next", 1],
+    ]);
+    expect(await codeOf(keystead.routes.set({ purpose: "medical" }, "local:none"))).toBe("UNKNOWN_KEK");
+    expect(await codeOf(keystead.routes.set({}, "awskms:///x"))).toBe("UNKNOWN_KEK");
+    expect(await codeOf(keystead.routes.set({}, "local:main@x:pin-value=1"))).toBe("INVALID_ARGUMENT");
+  });
+});

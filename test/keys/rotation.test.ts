@@ -1,0 +1,224 @@
+import { copyFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { initKeystead } from "../../src/keystead.ts";
+import { day, TestClock } from "../support/test-clock.ts";
+import { codeOf, createTestKeystead, fileStore, openTestKeystead, temporaryFolder } from "../support/test-keystead.ts";
+
+describe("rotation", () => {
+  it("publishes a version before it becomes current, and keeps every old one", async () => {
+    const { keystead, clock } = await createTestKeystead();
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    const sealed = [await keystead.encrypt("k", "value 1")];
+    let waited = -1;
+    const wait = clock.wait.bind(clock);
+    clock.wait = async (milliseconds) => {
+      const key = await keystead.keys.show("k");
+      expect(key.versions.map((version) => version.state)).toEqual(["active", "active"]);
+      expect(key.currentVersion).toBe(1);
+      waited = milliseconds;
+      await wait(milliseconds);
+    };
+    const rotated = await keystead.keys.rotate("k");
+    expect(waited).toBe(1000);
+    expect(rotated.currentVersion).toBe(2);
+    sealed.push(await keystead.encrypt("k", "value 2"));
+    expect(await Promise.all(sealed.map((text) => keystead.decryptText(text)))).toEqual(["value 1", "value 2"]);
+  });
+
+  it("finishes a rotation whose process died between publishing and the pointer", async () => {
+    const folder = temporaryFolder();
+    const clock = new TestClock();
+    const first = await initKeystead({ ...fileStore(folder), clock });
+    await first.keys.create({ name: "k", purpose: "pii" });
+    clock.wait = () => Promise.reject(new Error("the process died here"));
+    await expect(first.keys.rotate("k")).rejects.toThrow("died");
+    expect((await first.keys.show("k")).currentVersion).toBe(1);
+    await first.close();
+
+    const later = new TestClock(clock.now() + 2000);
+    const second = await openTestKeystead({ ...fileStore(folder), clock: later });
+    expect((await second.keys.show("k")).currentVersion).toBe(2);
+    expect(await second.audit.show()).toContainEqual(
+      expect.objectContaining({ action: "keys.rotate", reason: "finished a published rotation" }),
+    );
+  });
+
+  it("activates a version when its date has come", async () => {
+    const folder = temporaryFolder();
+    const clock = new TestClock();
+    const first = await initKeystead({ ...fileStore(folder), clock });
+    await first.keys.create({ name: "k", purpose: "pii" });
+    await first.keys.rotate("k", { activateAt: new Date(clock.now() + day) });
+    await first.close();
+
+    const atDate = await openTestKeystead({ ...fileStore(folder), clock: new TestClock(clock.now() + day) });
+    expect((await atDate.keys.show("k")).versions[1]?.state).toBe("active");
+    await atDate.close();
+    const later = await openTestKeystead({ ...fileStore(folder), clock: new TestClock(clock.now() + day + 5000) });
+    expect((await later.keys.show("k")).currentVersion).toBe(2);
+  });
+
+  it("tells two version 2 of a forked store apart", async () => {
+    const { keystead: a } = await createTestKeystead();
+    const { keystead: b } = await createTestKeystead();
+    await a.keys.create({ name: "k", purpose: "pii" });
+    await b.keys.create({ name: "k", purpose: "pii" });
+    const foreign = await b.encrypt("k", "x");
+    expect(await codeOf(a.decrypt(foreign))).toBe("UNKNOWN_FINGERPRINT");
+    await expect(a.decrypt(foreign)).rejects.toThrow(foreign.split(":")[2]);
+  });
+});
+
+describe("a synchronous handle", () => {
+  it("asks for a refresh once for a version it has not loaded, then says that it is another store's", async () => {
+    const { keystead } = await createTestKeystead();
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    const key = await keystead.open("k");
+    const unknown = (await keystead.encrypt("k", "x")).replace(/:1-[a-z2-7]{6}:/, ":9-aaaaaa:");
+    expect(await codeOf(() => key.decrypt(unknown))).toBe("KEY_VERSION_NOT_LOADED");
+    await key.refresh();
+    expect(await codeOf(() => key.decrypt(unknown))).toBe("UNKNOWN_FINGERPRINT");
+  });
+
+  it("refuses once its lease is older than 60 s on either clock, and works again after a refresh", async () => {
+    const { keystead, clock } = await createTestKeystead({ settings: { refreshBound: 1000 } });
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    const key = await keystead.open("k");
+    clock.jump(60_001);
+    expect(await codeOf(() => key.encrypt("x"))).toBe("KEY_LEASE_EXPIRED");
+    await key.refresh();
+    expect(key.encrypt("x")).toMatch(/^ks1:k:/);
+    clock.jump(-3_600_000);
+    expect(key.encrypt("x")).toMatch(/^ks1:k:/);
+  });
+
+  it("refuses after close", async () => {
+    const { keystead } = await createTestKeystead();
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    const key = await keystead.open("k");
+    await key.close();
+    expect(await codeOf(() => key.encrypt("x"))).toBe("CLOSED");
+  });
+
+  it("opens nothing of another key, row, kind or malformed text", async () => {
+    const { keystead } = await createTestKeystead();
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    await keystead.keys.create({ name: "l", purpose: "pii" });
+    const key = await keystead.open("k");
+    const sealed = key.encrypt("x", { row: "1" });
+    expect(await codeOf(() => key.decrypt(sealed, { row: "2" }))).toBe("DECRYPTION_FAILED");
+    expect(await codeOf(() => key.decryptValue(sealed, { row: "1" }))).toBe("DECRYPTION_FAILED");
+    expect(await codeOf(() => key.decrypt(sealed.slice(0, -1), { row: "1" }))).toBe("MALFORMED_CIPHERTEXT");
+    expect(await codeOf(() => key.decrypt("ks1:", { row: "1" }))).toBe("MALFORMED_CIPHERTEXT");
+    const other = await keystead.open("l");
+    expect(await codeOf(() => other.decrypt(sealed, { row: "1" }))).toBe("UNKNOWN_KEY");
+    expect(await codeOf(() => key.encrypt("\ud800"))).toBe("INVALID_ARGUMENT");
+    expect(await codeOf(() => key.encrypt("x", Object.fromEntries([["row", "\udfff"]])))).toBe("INVALID_ARGUMENT");
+  });
+
+  it("keeps values with their type", async () => {
+    const { keystead } = await createTestKeystead();
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    const key = await keystead.open("k");
+    const values = ["x", "", 1.5, -0, 12n, true, new Date(0), Uint8Array.of(1), { a: [1, null] }];
+    for (const value of values) expect(key.decryptValue(key.encryptValue(value))).toEqual(value);
+    for (const value of values) expect(key.decryptValue(key.encryptValueBytes(value))).toEqual(value);
+  });
+
+  it("makes and verifies MACs under a mac key, of old versions too", async () => {
+    const { keystead } = await createTestKeystead();
+    await keystead.keys.create({ name: "m", purpose: "api", usage: "mac" });
+    const key = await keystead.open("m");
+    const tag = key.mac("payload");
+    await keystead.keys.rotate("m");
+    await key.refresh();
+    expect(key.verifyMac("payload", tag)).toBe(true);
+    expect(key.verifyMac("payloae", tag)).toBe(false);
+    expect(key.verifyMac("payload", `${tag}A`)).toBe(false);
+    expect(key.mac("payload")).not.toBe(tag);
+    expect(await codeOf(() => key.encrypt("x"))).toBe("KEY_USAGE");
+  });
+});
+
+describe("counting seals", () => {
+  it("never counts less than was sealed, even after a crash, and exactly after a close", async () => {
+    const folder = temporaryFolder();
+    const crashed = await initKeystead(fileStore(folder));
+    await crashed.keys.create({ name: "k", purpose: "pii" });
+    const key = await crashed.open("k");
+    for (let count = 0; count < 10; count += 1) key.encrypt("x");
+    const beside = await openTestKeystead(fileStore(folder));
+    expect((await beside.keys.usage("k", 1)).sealsOutsideDatasets).toBeGreaterThanOrEqual(10);
+    await crashed.close();
+    expect((await beside.keys.usage("k", 1)).sealsOutsideDatasets).toBe(10);
+  });
+
+  it("lets a loop that never yields go on with XAES, and counts all of it", async () => {
+    const { keystead } = await createTestKeystead();
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    const key = await keystead.open("k");
+    for (let count = 0; count < 3000; count += 1) key.encrypt("x");
+    expect((await keystead.keys.usage("k", 1)).sealsOutsideDatasets).toBe(3000);
+  });
+
+  it("stops such a loop at the leased block where nonces are counted", async () => {
+    const { keystead } = await createTestKeystead();
+    await keystead.keys.create({ name: "g", purpose: "pii", algorithm: "AES-256-GCM" });
+    const key = await keystead.open("g");
+    const loop = (): void => {
+      for (let count = 0; count < 5000; count += 1) key.encrypt("x");
+    };
+    expect(await codeOf(loop)).toBe("KEY_BUDGET_NOT_LEASED");
+    await key.prepare();
+    expect(key.encrypt("x")).toMatch(/^ks1:g:/);
+  });
+
+  it("counts opens and when, and names the dataset that seals were for", async () => {
+    const { keystead, clock } = await createTestKeystead();
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    const sealed = await keystead.encrypt("k", "x");
+    await keystead.decrypt(sealed);
+    expect(await keystead.keys.usage("k", 1)).toMatchObject({
+      opens: 1,
+      lastOpenedAt: new Date(clock.now()).toISOString(),
+      sealsInDatasets: 0,
+    });
+    expect(await codeOf(keystead.encrypt("k", "x", { dataset: "none" }))).toBe("UNKNOWN_DATASET");
+  });
+});
+
+describe("a store that was put back from a copy", () => {
+  it("is noticed; counted nonces seal nothing until the key is rotated; unknown versions are named", async () => {
+    const folder = temporaryFolder();
+    const options = fileStore(folder);
+    const settings = { refreshBound: 20 };
+    const first = await initKeystead({ ...options, settings });
+    await first.keys.create({ name: "g", purpose: "pii", algorithm: "AES-256-GCM" });
+    await first.keys.create({ name: "x", purpose: "pii" });
+    await first.close();
+    copyFileSync(join(folder, "keystead.db"), join(folder, "yesterday.db"));
+
+    const second = await openTestKeystead(options);
+    await second.keys.rotate("x");
+    const newer = await second.encrypt("x", "today");
+    await second.close();
+    copyFileSync(join(folder, "yesterday.db"), join(folder, "keystead.db"));
+
+    const restored = await openTestKeystead(options);
+    expect(await codeOf(restored.encrypt("g", "x"))).toBe("STORE_RESTORED");
+    expect(await restored.encrypt("x", "y")).toMatch(/^ks1:x:1-/);
+    expect(await codeOf(restored.decrypt(newer))).toBe("UNKNOWN_FINGERPRINT");
+    const history = (await restored.doctor.examine()).filter((finding) => finding.check === "store history");
+    expect(history.map((finding) => finding.status)).toContain("failed");
+    await restored.keys.rotate("g");
+    expect(await restored.encrypt("g", "x")).toMatch(/^ks1:g:2-/);
+    await restored.close();
+
+    const again = await openTestKeystead(options);
+    expect(await again.encrypt("g", "x")).toMatch(/^ks1:g:2-/);
+    await again.audit.acceptRestoredStore();
+    const accepted = (await again.doctor.examine()).filter((finding) => finding.check === "store history");
+    expect(accepted.map((finding) => finding.status)).toEqual(["warning"]);
+  });
+});

@@ -1,0 +1,53 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { onTestFinished } from "vitest";
+import { recordOutput } from "../setup/canary.ts";
+
+/** A program of the tests, run by the same Node in a process of its own. */
+export interface Child {
+  readonly process: ChildProcess;
+  /** The next line of its standard output; undefined at the end. */
+  nextLine(): Promise<string | undefined>;
+  /** Every line from now to the end, once it has exited. @throws Error when it exits with another code than 0 */
+  finish(): Promise<string[]>;
+  /** SIGKILL, and waits until it is gone. */
+  kill(): Promise<void>;
+}
+
+/** Starts a TypeScript program; killed after the test when it still runs. */
+export function startChild(program: URL, args: readonly string[]): Child {
+  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", program.pathname, ...args], {
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  const exited = once(child, "exit");
+  let errors = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    errors += text;
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const kill = async (): Promise<void> => {
+    child.kill("SIGKILL");
+    await exited;
+  };
+  onTestFinished(kill);
+  const nextLine = async (): Promise<string | undefined> => {
+    const line = await lines.next();
+    if (line.done === true) return undefined;
+    recordOutput(line.value);
+    return line.value;
+  };
+  return {
+    process: child,
+    nextLine,
+    kill,
+    finish: async () => {
+      const all: string[] = [];
+      for (let line = await nextLine(); line !== undefined; line = await nextLine()) all.push(line);
+      await exited;
+      recordOutput(errors);
+      if (child.exitCode !== 0) throw new Error(`the child ended with ${String(child.exitCode ?? child.signalCode)}: ${errors}`);
+      return all;
+    },
+  };
+}
