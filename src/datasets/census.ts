@@ -1,0 +1,175 @@
+import { z } from "zod";
+import { randomUuid } from "../crypto/uuid.ts";
+import type { Engine } from "../keys/engine.ts";
+import { instant } from "../keys/key-records.ts";
+import { describeVersion } from "../keys/keyset.ts";
+import type { StoreTables } from "../store/store.ts";
+import type { Databases } from "./databases.ts";
+import { type Dataset, layoutOf } from "./dataset-records.ts";
+import type { GenerationCount, HeaderCount } from "./source.ts";
+
+const versionCountSchema = z.object({
+  key: z.string(),
+  /** Label, `3-k7f2qd`. */
+  version: z.string(),
+  count: z.int(),
+  /** `current`: nothing to do. `old`: re-encryption moves it. `unknown`: this store doesn't have the version or the key. */
+  standing: z.enum(["current", "old", "unknown"]),
+});
+
+const columnCensusSchema = z.object({
+  /** Logical name. */
+  column: z.string(),
+  nulls: z.int(),
+  plaintext: z.int(),
+  versions: z.array(versionCountSchema).readonly(),
+});
+
+/** How many values of a column one key version protects. */
+export type VersionCount = Readonly<z.infer<typeof versionCountSchema>>;
+
+/** What a census found in one protected column. */
+export type ColumnCensus = Readonly<z.infer<typeof columnCensusSchema>>;
+
+/** How many rows carry a token of each generation; `none` counts rows without one, `malformed` what is no token. */
+export interface IndexCensus {
+  readonly index: string;
+  readonly generations: Readonly<Record<string, number>>;
+  readonly none: number;
+  readonly malformed: number;
+}
+
+/** A count of everything in a dataset, by the database, without opening anything. */
+export interface Census {
+  readonly dataset: string;
+  readonly takenAt: string;
+  readonly columns: readonly ColumnCensus[];
+  readonly indexes: readonly IndexCensus[];
+}
+
+interface KnownVersions {
+  /** Labels that this store has, by key name. */
+  readonly labels: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly current: ReadonlyMap<string, string>;
+}
+
+/**
+ * Takes a census and keeps it in the store, where the destroy gate reads it.
+ * @throws KeysteadError `UNKNOWN_DATABASE`, `DATABASE_FAILED`, `DATASET_UNSUITABLE`
+ */
+export async function takeCensus(engine: Engine, databases: Databases, dataset: Dataset, signal?: AbortSignal): Promise<Census> {
+  const source = await databases.open(dataset.definition.database, layoutOf(dataset.definition));
+  try {
+    const takenAt = engine.clock.now();
+    const headers = await source.countHeaders(signal);
+    const tokens = await source.countGenerations(signal);
+    const known = await engine.store.read(readKnownVersions);
+    const census: Census = {
+      dataset: dataset.name,
+      takenAt: instant(takenAt),
+      columns: dataset.definition.columns.map((column) =>
+        columnCensus(
+          column.name,
+          column.key,
+          headers.filter((header) => header.column === column.column),
+          known,
+        ),
+      ),
+      indexes: dataset.definition.indexes.map((index) =>
+        indexCensus(
+          index.name,
+          tokens.filter((token) => token.column === index.column),
+        ),
+      ),
+    };
+    const counts = JSON.stringify(census.columns);
+    await engine.store.transaction((tables) =>
+      tables.censuses.insert({ id: randomUuid(engine.random), datasetId: dataset.id, takenAt, counts }),
+    );
+    return census;
+  } finally {
+    await source.close();
+  }
+}
+
+/** Values of a census that name a version of a key. */
+export function countOf(columns: readonly ColumnCensus[], key: string, label: string): number {
+  return columns
+    .flatMap((column) => column.versions)
+    .filter((version) => version.key === key && version.version === label)
+    .reduce((sum, version) => sum + version.count, 0);
+}
+
+/** What is left to do in a census, by kind. */
+export function outstanding(columns: readonly ColumnCensus[]): {
+  readonly plaintext: number;
+  readonly old: number;
+  readonly unknown: number;
+  readonly ciphertext: number;
+} {
+  const versions = columns.flatMap((column) => column.versions);
+  const sum = (standing?: VersionCount["standing"]): number =>
+    versions.filter((version) => standing === undefined || version.standing === standing).reduce((total, { count }) => total + count, 0);
+  return {
+    plaintext: columns.reduce((total, column) => total + column.plaintext, 0),
+    old: sum("old"),
+    unknown: sum("unknown"),
+    ciphertext: sum(),
+  };
+}
+
+/** The column counts of a stored census; its MAC was checked on load. */
+export function storedColumns(counts: string): readonly ColumnCensus[] {
+  return z.array(columnCensusSchema).parse(JSON.parse(counts));
+}
+
+async function readKnownVersions(tables: StoreTables): Promise<KnownVersions> {
+  const keys = await tables.keys.list();
+  const labels = new Map<string, Set<string>>(keys.map((key) => [key.name, new Set()]));
+  const current = new Map<string, string>();
+  const byId = new Map(keys.map((key) => [key.id, key]));
+  for (const row of await tables.versions.list()) {
+    const key = byId.get(row.keyId);
+    if (key === undefined) continue;
+    const { label } = describeVersion(row);
+    labels.get(key.name)?.add(label);
+    if (key.currentVersion === row.version) current.set(key.name, label);
+  }
+  return { labels, current };
+}
+
+function columnCensus(column: string, columnKey: string, headers: readonly HeaderCount[], known: KnownVersions): ColumnCensus {
+  const total = (kind: HeaderCount["kind"]): number =>
+    headers.filter((header) => header.kind === kind).reduce((sum, { count }) => sum + count, 0);
+  const versions = headers
+    .filter((header) => header.kind === "ciphertext")
+    .map(({ key = "", label = "", count }): VersionCount => ({
+      key,
+      version: label,
+      count,
+      standing: standing(key, label, columnKey, known),
+    }));
+  return { column, nulls: total("null"), plaintext: total("plaintext"), versions: versions.sort(byVersion) };
+}
+
+function standing(key: string, label: string, columnKey: string, known: KnownVersions): VersionCount["standing"] {
+  if (known.labels.get(key)?.has(label) !== true) return "unknown";
+  return key === columnKey && known.current.get(key) === label ? "current" : "old";
+}
+
+function byVersion(a: VersionCount, b: VersionCount): number {
+  if (a.key !== b.key) return a.key < b.key ? -1 : 1;
+  return Number.parseInt(a.version, 10) - Number.parseInt(b.version, 10);
+}
+
+function indexCensus(index: string, tokens: readonly GenerationCount[]): IndexCensus {
+  const count = (generation: number | null): number =>
+    tokens.filter((token) => token.generation === generation).reduce((sum, token) => sum + token.count, 0);
+  const generations = [...new Set(tokens.map((token) => token.generation))].filter((generation) => generation !== null && generation >= 0);
+  return {
+    index,
+    generations: Object.fromEntries(generations.map((generation) => [String(generation), count(generation)])),
+    none: count(null),
+    malformed: count(-1),
+  };
+}

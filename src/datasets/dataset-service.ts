@@ -1,0 +1,250 @@
+import { randomUuid } from "../crypto/uuid.ts";
+import type { RegisteredIndexDefinition } from "../fields/field-specification.ts";
+import type { IndexPlan } from "../fields/index-planner.ts";
+import { audited } from "../keys/audited.ts";
+import type { Engine } from "../keys/engine.ts";
+import { findKey, instant } from "../keys/key-records.ts";
+import { describeVersion } from "../keys/keyset.ts";
+import type { StoreTables } from "../store/store.ts";
+import { type Census, takeCensus } from "./census.ts";
+import type { Databases } from "./databases.ts";
+import { nameKeys, withNextContext } from "./dataset-changes.ts";
+import { type Dataset, findDataset, layoutOf, listDatasets, saveDefinition } from "./dataset-records.ts";
+import { type DatasetDefinition, type DatasetInput, parseDatasetInput, type ProtectedColumn } from "./definition.ts";
+import { findRows, type FindOptions, type FoundRow } from "./find-rows.ts";
+import { describeGeneration, firstGeneration, type IndexGenerationInfo, registeredIndexes } from "./index-generations.ts";
+import type { JobOptions, JobResult } from "./job-run.ts";
+import { JobRunner } from "./job-runner.ts";
+import { type PlannedIndex, planDatasetIndex } from "./plan-index.ts";
+import type { JobKind } from "./row-tasks.ts";
+
+/** A dataset as services report it. */
+export interface DatasetInfo {
+  readonly id: string;
+  readonly name: string;
+  readonly database: string;
+  readonly table: string;
+  readonly keyColumns: readonly string[];
+  readonly columns: readonly ProtectedColumn[];
+  readonly context: Readonly<Record<string, string>>;
+  /** While a `recontext` is under way: the template it moves to. */
+  readonly nextContext?: Readonly<Record<string, string>>;
+  readonly indexes: readonly IndexGenerationInfo[];
+  readonly createdAt: string;
+}
+
+/** What registering found out. */
+export interface AddedDataset extends DatasetInfo {
+  readonly rows: number;
+  /** What would make work on the table faster or safer. */
+  readonly advice: readonly string[];
+}
+
+/** How many values a key version still protects, in all datasets. */
+export interface KeyCensusEntry {
+  /** Label, `1-k7f2qd`. */
+  readonly version: string;
+  readonly count: number;
+}
+
+/** Registered places of stored ciphertext, and moving what is in them. */
+export class DatasetService {
+  readonly #engine: Engine;
+  readonly #databases: Databases;
+  readonly #jobs: JobRunner;
+
+  constructor(engine: Engine, databases: Databases) {
+    this.#engine = engine;
+    this.#databases = databases;
+    this.#jobs = new JobRunner(engine, databases);
+  }
+
+  /**
+   * Registers a table. Nothing in it is changed.
+   * @param name logical name, 1–128 characters; it stays when the table is renamed
+   * @throws KeysteadError `INVALID_ARGUMENT`, `NAME_TAKEN`, `UNKNOWN_KEY`, `KEY_USAGE`, `UNKNOWN_DATABASE`, `DATASET_UNSUITABLE`
+   */
+  add(name: string, input: DatasetInput): Promise<AddedDataset> {
+    return audited(this.#engine, { action: "datasets.add", dataset: name }, async () => {
+      const { clock, random } = this.#engine;
+      const parsed = parseDatasetInput(name, input);
+      const checked = await this.#engine.store.read((tables) => nameKeys(tables, parsed.definition));
+      const source = await this.#databases.open(checked.database, layoutOf(checked));
+      const { rows, advice } = await source.describe().finally(() => source.close());
+      const id = randomUuid(random);
+      const createdAt = clock.now();
+      const definition = await this.#withPlannedBits({ id, name, definition: checked, createdAt }, parsed.unplanned);
+      return this.#engine.store.transaction(async (tables) => {
+        await tables.datasets.insert({ id, name, definition: JSON.stringify(definition), createdAt, removedAt: null });
+        for (const index of definition.indexes) await tables.indexGenerations.insert(await firstGeneration(tables, id, index, createdAt));
+        return { ...(await describe(tables, { id, name, definition, createdAt })), rows, advice };
+      });
+    });
+  }
+
+  /** Every dataset, by name. */
+  list(): Promise<DatasetInfo[]> {
+    return this.#engine.store.read(async (tables) => Promise.all((await listDatasets(tables)).map((dataset) => describe(tables, dataset))));
+  }
+
+  /** One dataset. @throws KeysteadError `UNKNOWN_DATASET` */
+  show(name: string): Promise<DatasetInfo> {
+    return this.#engine.store.read(async (tables) => describe(tables, await findDataset(tables, name)));
+  }
+
+  /**
+   * Seals every plaintext value under the current version and fills the blind indexes. Values that are protected already
+   * are opened to be sure. A row that can't be worked on is reported and left alone.
+   * @throws KeysteadError `UNKNOWN_DATASET`, `CONFLICT`, `JOB_INCOMPLETE`, `DATABASE_FAILED`, `DATASET_UNSUITABLE`, key errors
+   */
+  protect(name: string, options?: JobOptions): Promise<JobResult> {
+    return this.#run(name, "protect", options);
+  }
+
+  /**
+   * Moves every value to the current version of its column's key. Resumable: run it again after anything.
+   * @throws KeysteadError as {@link protect}
+   */
+  reencrypt(name: string, options?: JobOptions): Promise<JobResult> {
+    return this.#run(name, "reencrypt", options);
+  }
+
+  /** Opens every value and reports those that don't open; changes nothing. */
+  verify(name: string, options?: JobOptions): Promise<JobResult> {
+    return this.#run(name, "verify", options);
+  }
+
+  /** Makes every row's blind-index tokens anew, where they are missing or wrong. */
+  index(name: string, options?: JobOptions): Promise<JobResult> {
+    return this.#run(name, "index", options);
+  }
+
+  /** Writes every value back as plaintext and takes its tokens away. */
+  unprotect(name: string, options?: JobOptions): Promise<JobResult> {
+    return this.#run(name, "unprotect", options);
+  }
+
+  /**
+   * Moves every value to another context template. Until it is done, jobs and searches accept both.
+   * @param template the new template; absent: go on with the one that is under way
+   * @throws KeysteadError as {@link protect}; `CONFLICT` while the values move to another template, `INVALID_ARGUMENT`
+   */
+  async recontext(name: string, template: Readonly<Record<string, string>> | undefined, options: JobOptions = {}): Promise<JobResult> {
+    const adapt = (dataset: Dataset): Dataset => withNextContext(dataset, template);
+    if (options.dryRun === true) return this.#run(name, "recontext", options, adapt);
+    await audited(this.#engine, { action: "datasets.set-context", dataset: name }, async () => {
+      const { definition } = adapt(await this.#engine.store.read((tables) => findDataset(tables, name)));
+      // A template that does not fit the table must not be stored: nothing would work on the dataset any more.
+      const source = await this.#databases.open(definition.database, layoutOf(definition));
+      await source.describe().finally(() => source.close());
+      await this.#engine.store.transaction(async (tables) => {
+        const { id, definition: next } = adapt(await findDataset(tables, name));
+        await saveDefinition(tables, id, () => next);
+      });
+    });
+    return this.#run(name, "recontext", options);
+  }
+
+  /** Counts everything in a dataset by SQL, without opening anything, and keeps the result. */
+  async takeCensus(name: string, signal?: AbortSignal): Promise<Census> {
+    return audited(this.#engine, { action: "datasets.census", dataset: name }, async () => {
+      const dataset = await this.#engine.store.read((tables) => findDataset(tables, name));
+      return takeCensus(this.#engine, this.#databases, dataset, signal);
+    });
+  }
+
+  /**
+   * How many values each version of a key protects, in every dataset ever registered, counted now.
+   * @throws KeysteadError `UNKNOWN_KEY`, and `DATABASE_FAILED` when a dataset can't be reached
+   */
+  async census(nameOrAlias: string): Promise<KeyCensusEntry[]> {
+    const { key, labels, datasets } = await this.#engine.store.read(async (tables) => {
+      const key = await findKey(tables, nameOrAlias);
+      const versions = await tables.versions.list({ keyId: key.id });
+      return { key, labels: versions.map((row) => describeVersion(row).label), datasets: await listDatasets(tables) };
+    });
+    const counts = new Map<string, number>(labels.map((label) => [label, 0]));
+    for (const dataset of datasets) {
+      const { columns } = await this.takeCensus(dataset.name);
+      for (const version of columns.flatMap((column) => column.versions)) {
+        if (version.key === key.name) counts.set(version.version, (counts.get(version.version) ?? 0) + version.count);
+      }
+    }
+    return [...counts].map(([version, count]) => ({ version, count }));
+  }
+
+  /**
+   * Finds rows by a blind index; every hit is opened and compared, so what is returned is right.
+   * @param search one value per column of the index
+   * @throws KeysteadError `UNKNOWN_DATASET`, `INVALID_ARGUMENT`, `JOB_INCOMPLETE` while rows may lack tokens
+   */
+  find(name: string, index: string, search: readonly (string | number | bigint)[], options: FindOptions = {}): Promise<FoundRow[]> {
+    return audited(
+      this.#engine,
+      { action: "datasets.find", dataset: name, detail: { index } },
+      async () => {
+        const dataset = await this.#engine.store.read((tables) => findDataset(tables, name));
+        return findRows(this.#engine, this.#databases, dataset, index, search, options);
+      },
+      (rows) => ({ detail: { index, rows: rows.length } }),
+    );
+  }
+
+  /**
+   * The blind indexes of a dataset for `defineFields({ … }, { indexes })`, so that the application writes the tokens that
+   * jobs write and searches find.
+   * @throws KeysteadError `UNKNOWN_DATASET`
+   */
+  indexes(name: string): Promise<Record<string, RegisteredIndexDefinition>> {
+    return this.#engine.store.read(async (tables) => registeredIndexes(tables, await findDataset(tables, name)));
+  }
+
+  /**
+   * Advises how many bits a blind index should keep, from the real frequencies of the values in the table.
+   * @param index columns by logical name, kind, one normaliser per column
+   * @throws KeysteadError `UNKNOWN_DATASET`, `INVALID_ARGUMENT`, `DATABASE_FAILED`
+   */
+  planIndex(name: string, index: PlannedIndex): Promise<IndexPlan> {
+    return audited(this.#engine, { action: "datasets.plan-index", dataset: name }, async () => {
+      const dataset = await this.#engine.store.read((tables) => findDataset(tables, name));
+      return planDatasetIndex(this.#engine, this.#databases, dataset, index);
+    });
+  }
+
+  async #withPlannedBits(dataset: Dataset, unplanned: readonly string[]): Promise<DatasetDefinition> {
+    const indexes = [];
+    for (const index of dataset.definition.indexes) {
+      const plan = unplanned.includes(index.name) ? await planDatasetIndex(this.#engine, this.#databases, dataset, index) : undefined;
+      indexes.push(plan === undefined ? index : { ...index, bits: plan.recommended.bits });
+    }
+    return { ...dataset.definition, indexes };
+  }
+
+  #run(name: string, kind: JobKind, options: JobOptions = {}, adapt?: (dataset: Dataset) => Dataset): Promise<JobResult> {
+    return audited(
+      this.#engine,
+      { action: `datasets.${kind}`, dataset: name },
+      () => this.#jobs.run(name, kind, options, adapt),
+      ({ state, progress }) => ({
+        detail: { state, rows: progress.replaced, values: progress.values, problems: progress.problems, dryRun: options.dryRun === true },
+      }),
+    );
+  }
+}
+
+async function describe(tables: StoreTables, { id, name, definition, createdAt }: Dataset): Promise<DatasetInfo> {
+  const generations = await tables.indexGenerations.list({ datasetId: id });
+  const { database, table, keyColumns, columns, context, nextContext } = definition;
+  return {
+    id,
+    name,
+    database,
+    table,
+    keyColumns,
+    columns,
+    context,
+    ...(nextContext !== null && { nextContext }),
+    indexes: generations.map(describeGeneration),
+    createdAt: instant(createdAt),
+  };
+}

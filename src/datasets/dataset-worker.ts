@@ -1,0 +1,183 @@
+import { isKeysteadError, KeysteadError } from "../errors.ts";
+import type { Engine } from "../keys/engine.ts";
+import type { Dataset } from "./dataset-records.ts";
+import { type RowIndex, tokenCell } from "./row-indexes.ts";
+import type { DatasetKeys } from "./job-keys.ts";
+import type { RowProblem } from "./job-progress.ts";
+import { type ContextRenderer, rowContexts } from "./row-context.ts";
+import { applyTask, type ColumnWork, type JobKind, KeyNeeded } from "./row-tasks.ts";
+import { cellToContextText, sameCell } from "./cells.ts";
+import type { Cell, RowReplacement, SourceDescription, SourceRow } from "./source.ts";
+
+const noToken: Cell = { type: "null" };
+
+/** What a job makes of one row. */
+export interface RowResult {
+  readonly replacement: RowReplacement | undefined;
+  /** Values that the replacement changes. */
+  readonly values: number;
+  readonly problems: readonly RowProblem[];
+}
+
+/** Opens, seals and indexes the rows of one dataset for one kind of job. Holds keys; knows no database. */
+export class DatasetWorker {
+  readonly #dataset: Dataset;
+  readonly #kind: JobKind;
+  readonly #engine: Engine;
+  readonly #keys: DatasetKeys;
+  readonly #forms: SourceDescription["forms"];
+  readonly #contexts: ContextRenderer;
+  readonly #indexes: readonly RowIndex[];
+  #columns: readonly ColumnWork[] = [];
+
+  constructor(options: {
+    readonly engine: Engine;
+    readonly dataset: Dataset;
+    readonly kind: JobKind;
+    readonly forms: SourceDescription["forms"];
+    readonly indexes: readonly RowIndex[];
+    readonly keys: DatasetKeys;
+  }) {
+    this.#engine = options.engine;
+    this.#dataset = options.dataset;
+    this.#kind = options.kind;
+    this.#forms = options.forms;
+    this.#indexes = options.indexes;
+    this.#keys = options.keys;
+    this.#contexts = rowContexts(options.dataset.definition);
+  }
+
+  /** Opens the columns' keys at their current versions; called before each page. */
+  async prepare(): Promise<void> {
+    const { registry } = this.#engine;
+    // A machine that slept comes back with keys that were not refreshed for long.
+    if (!registry.lease.holds()) await registry.refresh();
+    const columns: ColumnWork[] = [];
+    for (const { name, column, kind, key: keyName } of this.#dataset.definition.columns) {
+      const key = await this.#keys.open(keyName);
+      if (this.#seals) await key.prepare();
+      const label = this.#seals ? key.current.label : "";
+      columns.push({ name, column, kind, form: this.#forms[column] ?? "text", key, label, opener: this.#keys.named });
+    }
+    this.#columns = columns;
+  }
+
+  /** Works on one row, opening whatever keys its values name. */
+  async work(row: SourceRow): Promise<RowResult> {
+    for (;;) {
+      try {
+        return this.#workNow(row);
+      } catch (error) {
+        if (error instanceof KeyNeeded) await this.#keys.openNamed(error.keyName);
+        else if (isKeysteadError(error, "KEY_VERSION_NOT_LOADED") || isKeysteadError(error, "KEY_LEASE_EXPIRED"))
+          await this.#engine.registry.refresh();
+        else if (isKeysteadError(error, "KEY_BUDGET_NOT_LEASED")) await this.prepare();
+        else throw error;
+      }
+    }
+  }
+
+  /** The problems of a row that the database refused: one for each column that was to be replaced. */
+  refused(row: SourceRow, { set }: RowReplacement, error: KeysteadError): RowProblem[] {
+    return [...this.#columns, ...this.#indexes]
+      .filter(({ column }) => Object.hasOwn(set, column))
+      .map(({ name }) => this.#problem(row, name, error));
+  }
+
+  get #seals(): boolean {
+    return this.#kind === "protect" || this.#kind === "reencrypt" || this.#kind === "recontext";
+  }
+
+  #workNow(row: SourceRow): RowResult {
+    const problems: RowProblem[] = [];
+    const set: Record<string, Cell> = {};
+    const expected: Record<string, Cell> = {};
+    const plaintexts = new Map<string, Uint8Array | undefined>();
+    const contextsOf = this.#contexts.row(row.cells);
+    let values = 0;
+    for (const work of this.#columns) {
+      const cell = row.cells[work.column];
+      if (cell === undefined) throw new KeysteadError("INTERNAL", "a row came without one of its columns");
+      if (cell.type === "null") {
+        plaintexts.set(work.name, undefined);
+        continue;
+      }
+      try {
+        const outcome = applyTask(this.#kind, cell, work, contextsOf(work.name));
+        if (outcome.plaintext !== undefined) plaintexts.set(work.name, outcome.plaintext);
+        if (outcome.cell === undefined) continue;
+        set[work.column] = outcome.cell;
+        expected[work.column] = cell;
+        values += 1;
+      } catch (error) {
+        problems.push(this.#problem(row, work.name, error));
+      }
+    }
+    const tokens =
+      this.#kind === "unprotect"
+        ? problems.length === 0
+          ? () => noToken
+          : () => undefined
+        : (index: RowIndex) => this.#token(index, plaintexts);
+    const indexed = this.#indexRow(row, tokens, { set, expected }, problems);
+    if (values + indexed === 0) return { replacement: undefined, values: 0, problems };
+    for (const column of this.#contexts.columns) {
+      const cell = row.cells[column];
+      if (cell !== undefined) expected[column] = cell;
+    }
+    return { replacement: { locator: row.locator, expected, set }, values, problems };
+  }
+
+  /** The token of a row whose plaintext this task has seen. */
+  #token(index: RowIndex, plaintexts: ReadonlyMap<string, Uint8Array | undefined>): Cell | undefined {
+    return this.#kind !== "verify" && index.columns.every((name) => plaintexts.has(name)) ? tokenCell(index, plaintexts) : undefined;
+  }
+
+  /** Puts tokens beside the values that they are made of. */
+  #indexRow(
+    row: SourceRow,
+    tokens: (index: RowIndex) => Cell | undefined,
+    { set, expected }: { readonly set: Record<string, Cell>; readonly expected: Record<string, Cell> },
+    problems: RowProblem[],
+  ): number {
+    let changed = 0;
+    for (const index of this.#indexes) {
+      let token: Cell | undefined;
+      try {
+        token = tokens(index);
+      } catch (error) {
+        problems.push(this.#problem(row, index.name, error));
+      }
+      const present = row.cells[index.column];
+      if (token === undefined || present === undefined || sameCell(token, present)) continue;
+      set[index.column] = token;
+      expected[index.column] = present;
+      // A token is only right beside the values that it was made of.
+      for (const work of this.#columns) {
+        const cell = row.cells[work.column];
+        if (index.columns.includes(work.name) && cell !== undefined) expected[work.column] = cell;
+      }
+      changed += 1;
+    }
+    return changed;
+  }
+
+  #problem(row: SourceRow, column: string, error: unknown): RowProblem {
+    const retry = [
+      "KEY_VERSION_NOT_LOADED",
+      "KEY_LEASE_EXPIRED",
+      "KEY_BUDGET_NOT_LEASED",
+      "KEY_BUDGET_EXHAUSTED",
+      "KEY_VERSION_EXPIRED",
+      "INTERNAL",
+    ];
+    if (!(error instanceof KeysteadError) || retry.includes(error.code)) throw error;
+    const key = Object.fromEntries(
+      this.#dataset.definition.keyColumns.map((name) => {
+        const cell = row.cells[name];
+        return [name, (cell && cellToContextText(cell)) ?? `(${cell?.type ?? "missing"})`];
+      }),
+    );
+    return { row: key, column, code: error.code, message: error.message };
+  }
+}

@@ -1,0 +1,170 @@
+import { z } from "zod";
+import { maxIndexBits, minIndexBits } from "../crypto/blind-index.ts";
+import { isKeyName } from "../crypto/ciphertext.ts";
+import { KeysteadError } from "../errors.ts";
+import { compileContext } from "./row-context.ts";
+
+const wellFormed = z
+  .string()
+  .min(1)
+  .max(255)
+  .refine((text) => text.isWellFormed() && !text.includes("\0"), "holds a lone surrogate or NUL");
+const logicalName = z
+  .string()
+  .regex(/^[A-Za-z][A-Za-z0-9_.-]{0,127}$/, "is 1 to 128 letters, digits, '_', '.', '-', beginning with a letter");
+const keyName = z.string().refine(isKeyName, "is not a key name");
+
+const columnSchema = z.strictObject({
+  /** Physical column; the logical name when absent. */
+  column: wellFormed.optional(),
+  /** Key that protects it. */
+  key: keyName,
+  /** `typed` keeps the value's type; `value` is what `keystead.encrypt()` makes, for text and bytes only. */
+  kind: z.enum(["typed", "value"]).default("typed"),
+});
+
+const indexSchema = z.strictObject({
+  /** Logical columns; several make a compound index. */
+  columns: z.array(logicalName).min(1).max(8),
+  /** Physical column that holds the tokens. */
+  column: wellFormed,
+  /** Key of usage `blind-index`. */
+  key: keyName,
+  /** `exact`, `last(4)`, `soundex`, `metaphone`, `compound`. */
+  kind: z.string().min(1).max(32),
+  /** One per column, for example `text`, `email`, `phone(DE)`. */
+  normalisers: z.array(z.string().min(1).max(64)).min(1).max(8),
+  /** Bits of a token that are kept; when absent the planner looks at the column and takes what it recommends. */
+  bits: z.int().min(minIndexBits).max(maxIndexBits).optional(),
+});
+
+const templateSchema = z.record(z.string().min(1).max(255), z.string().max(1024));
+
+const definitionSchema = z.strictObject({
+  /** Name of the database in the local configuration. */
+  database: logicalName,
+  table: wellFormed,
+  /** Identify a row: together unique and never null. */
+  keyColumns: z.array(wellFormed).min(1).max(16),
+  columns: z.record(logicalName, columnSchema).refine((columns) => Object.keys(columns).length > 0, "needs at least one column"),
+  /**
+   * Context pairs as templates: text with at most one `{<physical column>}`; the pair `column` (logical name) is added by
+   * itself. When absent: the dataset's name and every key column.
+   */
+  context: templateSchema.optional(),
+  indexes: z.record(logicalName, indexSchema).default({}),
+});
+
+/** Where stored ciphertext lives, as a caller describes it. */
+export type DatasetInput = z.input<typeof definitionSchema>;
+
+const strings = z.array(z.string()).readonly();
+const template = z.record(z.string(), z.string()).readonly();
+
+const storedColumnSchema = z.strictObject({ name: z.string(), column: z.string(), key: z.string(), kind: z.enum(["typed", "value"]) });
+const storedIndexSchema = z.strictObject({
+  name: z.string(),
+  columns: strings,
+  column: z.string(),
+  key: z.string(),
+  kind: z.string(),
+  normalisers: strings,
+  bits: z.int(),
+});
+const storedDefinitionSchema = z.strictObject({
+  database: z.string(),
+  table: z.string(),
+  keyColumns: strings,
+  columns: z.array(storedColumnSchema.readonly()).readonly(),
+  context: template,
+  /** The template that a running `recontext` moves to. */
+  nextContext: template.nullable(),
+  indexes: z.array(storedIndexSchema.readonly()).readonly(),
+});
+
+/** One protected column. */
+export type ProtectedColumn = Readonly<z.infer<typeof storedColumnSchema>>;
+
+/** One blind index of a dataset. */
+export type DatasetIndex = Readonly<z.infer<typeof storedIndexSchema>>;
+
+/** A dataset's definition as it is stored: nothing is left to defaults. */
+export type DatasetDefinition = Readonly<z.infer<typeof storedDefinitionSchema>>;
+
+/** Reads a stored definition. @throws ZodError for text that {@link parseDatasetInput} did not make */
+export function readDefinition(json: string): DatasetDefinition {
+  return storedDefinitionSchema.parse(JSON.parse(json));
+}
+
+/** A checked definition. */
+export interface ParsedDatasetInput {
+  readonly definition: DatasetDefinition;
+  /** Indexes whose number of bits is still to be planned. */
+  readonly unplanned: readonly string[];
+}
+
+/** Names a dataset may have: 1–128 characters, beginning with a letter. */
+export function isDatasetName(name: string): boolean {
+  return logicalName.safeParse(name).success;
+}
+
+/**
+ * Checks a definition and fills in what is absent.
+ * @throws KeysteadError `INVALID_ARGUMENT` naming the part
+ */
+export function parseDatasetInput(name: string, input: unknown): ParsedDatasetInput {
+  const parsed = definitionSchema.safeParse(input);
+  if (!isDatasetName(name)) throw invalid("its name is 1 to 128 letters, digits, '_', '.', '-', beginning with a letter");
+  if (!parsed.success) throw invalid(issueText("definition", parsed.error));
+  const { database, table, keyColumns, columns, context, indexes } = parsed.data;
+  const definition: DatasetDefinition = {
+    database,
+    table,
+    keyColumns,
+    columns: Object.entries(columns).map(([logical, { column = logical, key, kind }]) => ({ name: logical, column, key, kind })),
+    context: context ?? defaultContext(name, keyColumns),
+    nextContext: null,
+    indexes: Object.entries(indexes).map(([indexName, index]) => ({ name: indexName, ...index, bits: index.bits ?? minIndexBits })),
+  };
+  compileContext(definition.context);
+  assertConsistent(definition);
+  const unplanned = Object.entries(indexes).flatMap(([indexName, index]) => (index.bits === undefined ? [indexName] : []));
+  return { definition, unplanned };
+}
+
+/** Checks a context template. @throws KeysteadError `INVALID_ARGUMENT` naming the pair */
+export function parseTemplate(input: unknown): Readonly<Record<string, string>> {
+  const parsed = templateSchema.safeParse(input);
+  if (!parsed.success) throw invalid(issueText("context", parsed.error));
+  compileContext(parsed.data);
+  return parsed.data;
+}
+
+/** Dataset and row, with the column that is always added: a ciphertext moved to another place does not open. */
+function defaultContext(dataset: string, keyColumns: readonly string[]): Record<string, string> {
+  const rows = keyColumns.map((column) => [`row.${column}`, `{${column}}`] as const);
+  return { dataset, ...Object.fromEntries(rows) };
+}
+
+function assertConsistent(definition: DatasetDefinition): void {
+  const { keyColumns, columns, indexes } = definition;
+  const physical = [...keyColumns, ...columns.map((column) => column.column), ...indexes.map((index) => index.column)];
+  const folded = physical.map((column) => column.toLowerCase());
+  const twice = physical.find((_, position) => folded.indexOf(folded[position] ?? "") !== position);
+  if (twice !== undefined) throw invalid(`column ${twice} is named twice; every key, protected and index column needs its own`);
+  for (const index of indexes) {
+    const unknown = index.columns.find((name) => !columns.some((column) => column.name === name));
+    if (unknown !== undefined) throw invalid(`index ${index.name} names column ${unknown}, which is not protected; add it to the columns`);
+    if (index.normalisers.length !== index.columns.length) throw invalid(`index ${index.name} needs one normaliser for each column`);
+  }
+}
+
+function issueText(what: string, { issues }: z.ZodError): string {
+  const [issue] = issues;
+  const path = issue?.path.join(".") ?? "";
+  return `${path === "" ? what : path}: ${issue?.message ?? "invalid"}`;
+}
+
+function invalid(what: string): KeysteadError {
+  return new KeysteadError("INVALID_ARGUMENT", `dataset definition: ${what}`);
+}

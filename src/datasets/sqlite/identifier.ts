@@ -1,0 +1,16 @@
+/** An identifier for SQL: quoted, so that keywords, spaces, capitals and quotes mean themselves. */
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** The table, in the database file itself and never in a temporary or attached one. */
+export function quoteTable(name: string): string {
+  return `"main".${quoteIdentifier(name)}`;
+}
+
+/** Names for people, in double quotes and with commas; the first 20, then how many there are besides. */
+export function listNames(names: readonly string[]): string {
+  const shown = names.slice(0, 20).map((name) => `"${name}"`);
+  const rest = names.length - shown.length;
+  return shown.join(", ") + (rest > 0 ? ` and ${rest} more` : "");
+}

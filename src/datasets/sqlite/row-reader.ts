@@ -1,0 +1,103 @@
+import type { SQLInputValue } from "node:sqlite";
+import type { Cell, SourceLayout, SourceRow } from "../source.ts";
+import { cellSize, directCell, exactCell, exactColumns, replacementCharacter } from "./cell.ts";
+import { layoutColumns } from "./check-layout.ts";
+import { quoteIdentifier, quoteTable } from "./identifier.ts";
+import type { RowLocator, RowRange } from "./row-locator.ts";
+import type { ResultRow, SqliteConnection } from "./sqlite-connection.ts";
+
+/** Rows, and whether the query would have given more. */
+export interface RowBatch {
+  readonly rows: readonly SourceRow[];
+  readonly more: boolean;
+}
+
+/** A page ends early when its cells take this many bytes, so that a table of large values fits into memory, too. */
+const maxPageBytes = 2 ** 25;
+
+/** Reads rows of a table as cells. */
+export class RowReader {
+  readonly #from: string;
+  readonly #order: string;
+  /** SQL of what is read, each once: the locator's values come first. */
+  readonly #expressions: readonly string[];
+  readonly #locatorLength: number;
+  /** Name and place of the layout's columns. */
+  readonly #columns: readonly (readonly [name: string, place: number])[];
+  readonly #directList: string;
+  readonly #exactList: string;
+
+  constructor(layout: SourceLayout, locator: RowLocator) {
+    const names = layoutColumns(layout);
+    this.#from = quoteTable(layout.table);
+    this.#order = locator.order;
+    this.#locatorLength = locator.values.length;
+    this.#expressions = [...new Set([...locator.values, ...names.map(quoteIdentifier)])];
+    this.#columns = names.map((name) => [name, this.#expressions.indexOf(quoteIdentifier(name))]);
+    this.#directList = this.#expressions.join(", ");
+    this.#exactList = this.#expressions.map(exactColumns).join(", ");
+  }
+
+  /** At most `limit` rows of a range, in key order. */
+  readRange(connection: SqliteConnection, range: RowRange, limit: number): RowBatch {
+    return this.#read(connection, `WHERE ${range.where} ORDER BY ${this.#order}`, range.parameters, limit);
+  }
+
+  /** At most `limit` rows that fit a condition, in any order. */
+  readWhere(connection: SqliteConnection, where: string, parameters: readonly SQLInputValue[], limit: number): RowBatch {
+    return this.#read(connection, `WHERE ${where}`, parameters, limit);
+  }
+
+  /**
+   * Reading text as strings is several times faster than reading its bytes and type, and as exact, as long as it is UTF-8: an
+   * embedded NUL survives, and what is not UTF-8 shows as a replacement character. Then everything is read again as bytes.
+   */
+  #read(connection: SqliteConnection, clauses: string, parameters: readonly SQLInputValue[], limit: number): RowBatch {
+    const direct = this.#readWith(connection, this.#directList, directCells, clauses, parameters, limit);
+    return direct ?? this.#readWith(connection, this.#exactList, exactCells, clauses, parameters, limit) ?? { rows: [], more: false };
+  }
+
+  #readWith(
+    connection: SqliteConnection,
+    list: string,
+    toCells: (row: ResultRow) => readonly Cell[] | undefined,
+    clauses: string,
+    parameters: readonly SQLInputValue[],
+    limit: number,
+  ): RowBatch | undefined {
+    const rows: SourceRow[] = [];
+    let bytes = 0;
+    for (const row of connection.each(`SELECT ${list} FROM ${this.#from} ${clauses} LIMIT ?`, ...parameters, limit + 1)) {
+      if (rows.length === limit || bytes >= maxPageBytes) return { rows, more: true };
+      const cells = toCells(row);
+      if (cells === undefined) return undefined;
+      for (const cell of cells) bytes += cellSize(cell);
+      rows.push(this.#toRow(cells));
+    }
+    return { rows, more: false };
+  }
+
+  #toRow(all: readonly Cell[]): SourceRow {
+    const cells: Record<string, Cell> = {};
+    for (const [name, place] of this.#columns) {
+      const cell = all[place];
+      if (cell !== undefined) cells[name] = cell;
+    }
+    return { locator: all.slice(0, this.#locatorLength), cells };
+  }
+}
+
+function directCells(row: ResultRow): readonly Cell[] | undefined {
+  const cells: Cell[] = [];
+  for (const value of row) {
+    if (typeof value === "string" && value.includes(replacementCharacter)) return undefined;
+    cells.push(directCell(value));
+  }
+  return cells;
+}
+
+function exactCells(row: ResultRow): readonly Cell[] {
+  const cells: Cell[] = [];
+  for (let place = 0; place + 1 < row.length; place += 2) cells.push(exactCell(row[place] ?? null, row[place + 1] ?? null));
+  return cells;
+}

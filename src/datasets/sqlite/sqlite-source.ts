@@ -1,0 +1,197 @@
+import { KeysteadError } from "../../errors.ts";
+import type {
+  Cell,
+  Cursor,
+  DatasetSource,
+  GenerationCount,
+  HeaderCount,
+  ReplaceOutcome,
+  RowReplacement,
+  SourceDescription,
+  SourceLayout,
+  SourcePage,
+  SourceRow,
+} from "../source.ts";
+import { adviseOn } from "./advice.ts";
+import { checkLayout, layoutColumns } from "./check-layout.ts";
+import { decodeCursor, encodeCursor } from "./cursor.ts";
+import { GenerationCounter } from "./generation-counter.ts";
+import { HeaderCounter, maxHeaderGroups } from "./header-counter.ts";
+import { listNames, quoteIdentifier, quoteTable } from "./identifier.ts";
+import { RowLocator } from "./row-locator.ts";
+import { RowReader } from "./row-reader.ts";
+import { RowReplacer } from "./row-replacer.ts";
+import type { SqliteConnection } from "./sqlite-connection.ts";
+import { readSchema, schemaVersion, type TableFacts } from "./table-facts.ts";
+import { TableScan, type ValueCounter } from "./table-scan.ts";
+
+const maxPageRows = 100_000;
+const valuePageRows = 1_000;
+
+/** A table as it was found, and what works on it. */
+interface OpenTable {
+  readonly schemaVersion: bigint;
+  readonly facts: TableFacts;
+  readonly locator: RowLocator;
+  readonly reader: RowReader;
+  readonly replacer: RowReplacer;
+}
+
+/** A table of an SQLite database, which the application may go on using in other processes. */
+export class SqliteSource implements DatasetSource {
+  readonly #layout: SourceLayout;
+  readonly #connection: SqliteConnection;
+  #table: OpenTable | undefined;
+
+  constructor(connection: SqliteConnection, layout: SourceLayout) {
+    this.#layout = layout;
+    this.#connection = connection;
+  }
+
+  async describe(): Promise<SourceDescription> {
+    this.#table = undefined;
+    const layout = this.#layout;
+    return this.#withTable((connection, { facts }) => {
+      const table = quoteTable(layout.table);
+      refuseNullKeys(connection, layout, facts);
+      return {
+        forms: Object.fromEntries(layout.valueColumns.map((name) => [name, formOf(facts, name)])),
+        rows: Number(connection.first(`SELECT count(*) FROM ${table}`)?.[0] ?? 0),
+        advice: adviseOn(layout, facts),
+      };
+    });
+  }
+
+  async countHeaders(signal?: AbortSignal): Promise<HeaderCount[]> {
+    const columns = this.#layout.valueColumns;
+    const createCounters = (): HeaderCounter[] => {
+      const allowance = { left: maxHeaderGroups };
+      return columns.map((column) => new HeaderCounter(column, allowance));
+    };
+    const counters = await this.#scan(columns, createCounters, signal);
+    return counters.flatMap(({ counts }) => counts);
+  }
+
+  async countGenerations(signal?: AbortSignal): Promise<GenerationCount[]> {
+    const columns = this.#layout.indexColumns;
+    const counters = await this.#scan(columns, () => columns.map((column) => new GenerationCounter(column)), signal);
+    return counters.flatMap(({ counts }) => counts);
+  }
+
+  async readPage(cursor: Cursor | undefined, limit: number): Promise<SourcePage> {
+    requireLimit(limit, maxPageRows);
+    return this.#withTable((connection, table) => readPage(connection, table, cursor, limit));
+  }
+
+  async replace(rows: readonly RowReplacement[]): Promise<ReplaceOutcome[]> {
+    if (rows.length === 0) return [];
+    return this.#withTable((connection, { replacer }) => replacer.replace(connection, rows));
+  }
+
+  async findByTokens(column: string, tokens: readonly string[], limit: number): Promise<SourceRow[]> {
+    requireLimit(limit, maxPageRows);
+    if (!this.#layout.indexColumns.includes(column)) {
+      throw new KeysteadError("INVALID_ARGUMENT", `column "${column}" is no index column of the layout: name one that is`);
+    }
+    // The first condition uses the column's index, under whatever collation; the second makes it exact.
+    const name = quoteIdentifier(column);
+    const where = `${name} IN (SELECT value FROM json_each(?)) AND ${name} COLLATE BINARY IN (SELECT value FROM json_each(?))`;
+    const list = JSON.stringify(tokens);
+    return this.#withTable((connection, { reader }) => [...reader.readWhere(connection, where, [list, list], limit).rows]);
+  }
+
+  async *readValues(columns: readonly string[], limit: number): AsyncGenerator<readonly Cell[], void, undefined> {
+    const unknown = columns.filter((column) => !layoutColumns(this.#layout).includes(column));
+    if (unknown.length > 0)
+      throw new KeysteadError("INVALID_ARGUMENT", `columns ${listNames(unknown)} are not in the layout: name some that are`);
+    let cursor: Cursor | undefined;
+    for (let left = limit; left > 0;) {
+      const page: SourcePage = await this.readPage(cursor, Math.min(left, valuePageRows));
+      for (const row of page.rows) yield columns.flatMap((column) => row.cells[column] ?? []);
+      if (page.next === undefined) return;
+      cursor = page.next;
+      left -= page.rows.length;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#connection.close();
+  }
+
+  /** Runs `work` on the table as it is now. */
+  async #withTable<T>(work: (connection: SqliteConnection, table: OpenTable) => T): Promise<T> {
+    const connection = this.#connection;
+    return connection.attempt(() => {
+      this.#table = openTable(connection, this.#layout, this.#table);
+      return work(connection, this.#table);
+    });
+  }
+
+  /** Counts over columns, on a connection of its own: the other one stays free for pages and replacements. */
+  async #scan<C extends ValueCounter>(
+    columns: readonly string[],
+    createCounters: () => readonly C[],
+    signal?: AbortSignal,
+  ): Promise<readonly C[]> {
+    if (columns.length === 0) return [];
+    const locator = await this.#withTable((_, table) => table.locator);
+    const connection = await this.#connection.openAnother();
+    try {
+      return await new TableScan(connection, this.#layout.table, locator).run(createCounters, signal);
+    } finally {
+      connection.close();
+    }
+  }
+}
+
+function openTable(connection: SqliteConnection, layout: SourceLayout, known: OpenTable | undefined): OpenTable {
+  if (known?.schemaVersion === schemaVersion(connection)) return known;
+  const schema = readSchema(connection, layout.table);
+  const facts = checkLayout(layout, schema);
+  const locator = new RowLocator(layout, facts);
+  return {
+    schemaVersion: schema.version,
+    facts,
+    locator,
+    reader: new RowReader(layout, locator),
+    replacer: new RowReplacer(layout, facts, locator),
+  };
+}
+
+/** Reads the ranges after the cursor until the page is full. */
+function readPage(connection: SqliteConnection, { locator, reader }: OpenTable, cursor: Cursor | undefined, limit: number): SourcePage {
+  const after = cursor === undefined ? undefined : decodeCursor(cursor, locator.orderLength);
+  const rows: SourceRow[] = [];
+  for (const range of locator.rangesAfter(after)) {
+    // When the page is full already, this only finds out whether there is more.
+    const batch = reader.readRange(connection, range, limit - rows.length);
+    rows.push(...batch.rows);
+    const last = rows.at(-1);
+    if (batch.more && last !== undefined) return { rows, next: encodeCursor(last.locator.slice(0, locator.orderLength)) };
+  }
+  return { rows, next: undefined };
+}
+
+/** Declared key columns may hold NULL in SQLite, even those of a PRIMARY KEY, and any number of them. */
+function refuseNullKeys(connection: SqliteConnection, layout: SourceLayout, table: TableFacts): void {
+  const nullable = table.columns.filter(({ name, notNull }) => layout.keyColumns.includes(name) && !notNull && name !== table.rowidColumn);
+  if (nullable.length === 0) return;
+  const condition = nullable.map(({ name }) => `${quoteIdentifier(name)} IS NULL`).join(" OR ");
+  if (connection.first(`SELECT 1 FROM ${quoteTable(layout.table)} WHERE ${condition} LIMIT 1`) === undefined) return;
+  const names = listNames(nullable.map(({ name }) => name));
+  throw new KeysteadError(
+    "DATASET_UNSUITABLE",
+    `table "${table.name}": key column ${names} is NULL in some rows, which then can't be named: give them a key`,
+  );
+}
+
+function formOf(table: TableFacts, name: string): "text" | "binary" {
+  const column = table.columns.find((candidate) => candidate.name === name);
+  return column?.affinity === "BLOB" && /BLOB/i.test(column.declaredType) ? "binary" : "text";
+}
+
+function requireLimit(limit: number, most: number): void {
+  if (!Number.isInteger(limit) || limit < 1 || limit > most) {
+    throw new KeysteadError("INVALID_ARGUMENT", `limit of rows must be a whole number from 1 to ${most}`);
+  }
+}

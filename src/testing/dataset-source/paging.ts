@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import type { Cursor, SourceRow } from "../../datasets/source.ts";
+import { assertSameRows, cellText, indexColumnOf, keyOfRow, readAll, rowText, sampleRow, sampleRows, valueColumnOf } from "./samples.ts";
+import { type DatasetSourceSuite, failsWith, withSource } from "./suite.ts";
+
+const rowCount = 60;
+
+/** Reading every row, page by page. */
+export function testPaging(suite: DatasetSourceSuite): void {
+  const { it, layout } = suite;
+  const rows = sampleRows(suite, rowCount);
+  const columns = [indexColumnOf(suite), valueColumnOf(suite)];
+
+  for (const limit of [1, 2, 7, rowCount - 1, rowCount, rowCount + 1]) {
+    it(`gives every row once and exactly as it is stored, ${String(limit)} at a time`, () =>
+      withSource(suite, rows, async (source) => {
+        assertSameRows(
+          (await readAll(source, limit)).map(({ cells }) => cells),
+          rows,
+        );
+      }));
+  }
+
+  it("gives an empty last page for an empty table", () =>
+    withSource(suite, [], async (source) => {
+      assert.deepEqual(await source.readPage(undefined, 10), { rows: [], next: undefined });
+    }));
+
+  it("says with the last row that there is no further one", () =>
+    withSource(suite, sampleRows(suite, 4), async (source) => {
+      const { next } = await source.readPage(undefined, 2);
+      const last = await source.readPage(next, 2);
+      assert.deepEqual([last.rows.length, last.next], [2, undefined]);
+    }));
+
+  it("goes on from a cursor in another session, in the same order", () =>
+    withSource(suite, rows, async (source, table) => {
+      const all = await readAll(source, rowCount);
+      const { next } = await source.readPage(undefined, 20);
+      const other = await table.openSource(layout);
+      const rest = await readAll(other, 7, next).finally(() => other.close());
+      assert.deepEqual(
+        rest.map(({ cells }) => rowText(cells)),
+        all.slice(20).map(({ cells }) => rowText(cells)),
+      );
+    }));
+
+  it("visits the rows that stay once, while others come and go", () =>
+    withSource(suite, rows, async (source, table) => {
+      const seen: SourceRow[] = [];
+      for (let number = 0, cursor: Cursor | undefined; ; number += 2) {
+        const page = await source.readPage(cursor, 3);
+        seen.push(...page.rows);
+        if (page.next === undefined) break;
+        cursor = page.next;
+        if (number < rowCount) await table.remove(suite.keyOf(number));
+        await table.insert([sampleRow(suite, rowCount + number)]);
+        if (number > 10 * rowCount) assert.fail("the end is never reached");
+      }
+      const stayed = rows.filter((_, number) => number % 2 === 1).map((row) => rowText(keyOfRow(suite, row)));
+      const visits = seen.map(({ cells }) => rowText(keyOfRow(suite, cells))).filter((key) => stayed.includes(key));
+      assert.deepEqual(visits.sort(), stayed.sort());
+    }));
+
+  it("refuses a cursor that it didn't make, and a page of no rows", () =>
+    withSource(suite, sampleRows(suite, 1), async (source) => {
+      await failsWith("INVALID_ARGUMENT", () => source.readPage("nonsense", 1), /cursor/);
+      await failsWith("INVALID_ARGUMENT", () => source.readPage("[]", 1), /cursor/);
+      await failsWith("INVALID_ARGUMENT", () => source.readPage(undefined, 0), /limit/);
+    }));
+
+  it("reads the values of columns in key order, up to a limit", () =>
+    withSource(suite, rows, async (source) => {
+      const wanted = (await readAll(source, rowCount)).map(({ cells }) => columns.map((column) => cellText(cells[column])));
+      for (const limit of [0, 1, rowCount - 1, rowCount, 2 * rowCount]) {
+        const values: string[][] = [];
+        for await (const cells of source.readValues(columns, limit)) values.push(cells.map(cellText));
+        assert.deepEqual(values, wanted.slice(0, limit));
+      }
+    }));
+}
