@@ -1,0 +1,205 @@
+import { type Command, Option } from "commander";
+import { KeysteadError } from "../../errors.ts";
+import type { Context, KeyTarget, SealOptions } from "../../index.ts";
+import { assertWritable, type DataSource, type DataTarget, openSource, peek, readWhole, watched, writeData } from "../data-streams.ts";
+import { examples, parsePairs, repeatable } from "../options.ts";
+import { type Session, withKeystead } from "../session.ts";
+import { stoppable } from "../signals.ts";
+import { convertLines, openedValue } from "../value-output.ts";
+
+interface DataFlags extends DataTarget {
+  readonly file?: string;
+  readonly lines?: boolean;
+  readonly context: readonly string[];
+}
+
+interface EncryptFlags extends DataFlags {
+  readonly key?: string;
+  readonly purpose?: string;
+  readonly dataset?: string;
+}
+
+interface RewrapFlags extends DataFlags {
+  readonly toKey?: string;
+  readonly dataset?: string;
+}
+
+/** Begins streams and binary values. */
+const magics = { stream: "ks1s:", binary: "ks1b:" } as const;
+const newline = 0x0a;
+
+/** Adds `encrypt`, `decrypt` and `rewrap`. */
+export function addCipherCommands(program: Command): void {
+  withDataOptions(
+    program
+      .command("encrypt")
+      .description("Encrypt stdin to one line of text, or a file of any size. Input is taken byte for byte.")
+      .addOption(new Option("--key <key>", "name or alias of a key").conflicts("purpose"))
+      .option("--purpose <purpose>", "take the default key of a purpose")
+      .option("--dataset <name>", "dataset that will hold the ciphertext: its census then speaks for it")
+      .option("--lines", "encrypt each line of the input"),
+    "file to encrypt as a stream; - is stdin",
+  )
+    .addHelpText(
+      "after",
+      examples(
+        "printf anna@example.org | keystead encrypt --key pii-email --context table=person --context row=42",
+        "keystead encrypt --purpose pii --lines < emails.txt > emails.ks1",
+        "keystead encrypt --key backup-2027 --file dump.sql --out dump.sql.ks",
+        "pg_dump crm | keystead encrypt --key backup-2027 --file - --out crm.ks",
+      ),
+    )
+    .action((flags: EncryptFlags, command: Command) => withKeystead(command, (session) => encrypt(session, flags)));
+  withDataOptions(
+    program
+      .command("decrypt")
+      .description("Decrypt text, binary values and streams; which it is, is recognised.")
+      .option("--lines", "decrypt each line of the input"),
+    "file to decrypt; - is stdin",
+  )
+    .addHelpText(
+      "after",
+      examples(
+        "keystead decrypt --context table=person --context row=42 < email.ks1",
+        "keystead decrypt --lines < emails.ks1",
+        "keystead decrypt --file dump.sql.ks --out dump.sql",
+        "keystead decrypt --file crm.ks | psql crm",
+      ),
+    )
+    .action((flags: DataFlags, command: Command) => withKeystead(command, (session) => decrypt(session, flags)));
+  withDataOptions(
+    program
+      .command("rewrap")
+      .description("Move ciphertext to the current version of its key, or to another key. The context stays; plaintext is never written.")
+      .option("--to-key <key>", "key to move to (default: its own)")
+      .option("--dataset <name>", "dataset that will hold the ciphertext")
+      .option("--lines", "rewrap each line of the input"),
+    "file to rewrap; - is stdin",
+  )
+    .addHelpText(
+      "after",
+      examples(
+        "keystead rewrap --lines < emails.ks1 > emails.new.ks1",
+        "keystead rewrap --file dump.sql.ks --out dump.sql.ks --force",
+        "keystead rewrap --to-key archive --file dump.sql.ks --out dump.archive.ks",
+      ),
+    )
+    .action((flags: RewrapFlags, command: Command) => withKeystead(command, (session) => rewrap(session, flags)));
+}
+
+function withDataOptions(command: Command, fileMeaning: string): Command {
+  return command
+    .option("--file <in>", fileMeaning)
+    .option("--out <out>", "file to write (mode 0600); - is stdout, also for binary data on a terminal")
+    .option("--force", "replace the file that --out names")
+    .addOption(repeatable("--context <name=value>", "pair that the data is bound to, needed again to open it; never personal data"));
+}
+
+async function encrypt({ keystead, output, clock }: Session, flags: EncryptFlags): Promise<void> {
+  const target = targetOf(flags);
+  const options: SealOptions = { ...contextOf(flags), ...(flags.dataset !== undefined && { dataset: flags.dataset }) };
+  if (flags.lines === true) {
+    const seal = async (line: Buffer): Promise<object> => ({ ciphertext: await keystead.encrypt(target, line, options) });
+    return convertLines(await openLines(flags), flags, output, seal);
+  }
+  await assertWritable(flags, flags.file === undefined ? "text" : "binary");
+  if (flags.file === undefined) {
+    const plaintext = await readWhole(await openSource(undefined));
+    if (plaintext.indexOf(newline) === plaintext.length - 1 && plaintext.length > 0) {
+      output.note("the line break at the end is encrypted, too; printf leaves it out, --lines takes lines without it");
+    }
+    const ciphertext = await keystead.encrypt(target, plaintext, options);
+    return writeValue({ ciphertext }, `${ciphertext}\n`, flags, output);
+  }
+  const source = await openSource(flags.file);
+  await convertStream(source, flags, output, (signal) =>
+    keystead.encryptStream(target, watched(source, "encrypt", { output, clock, signal }), options),
+  );
+}
+
+async function decrypt({ keystead, output, clock }: Session, flags: DataFlags): Promise<void> {
+  const options = contextOf(flags);
+  if (flags.lines === true) {
+    const open = async (line: Buffer): Promise<object> => openedValue(await keystead.decrypt(line.toString("utf8"), options));
+    return convertLines(await openLines(flags), flags, output, open);
+  }
+  const { form, source } = await recognise(flags);
+  if (form === "stream") {
+    await assertWritable(flags, "binary");
+    return convertStream(source, flags, output, (signal) =>
+      keystead.decryptStream(watched(source, "decrypt", { output, clock, signal }), options),
+    );
+  }
+  const plaintext = await keystead.decrypt(await readValue(source, form), options);
+  const value = openedValue(plaintext);
+  await assertWritable(flags, "plaintext" in value ? "text" : "binary");
+  const onTerminal = flags.out === undefined && process.stdout.isTTY;
+  return writeValue(value, onTerminal ? Buffer.concat([plaintext, Buffer.from("\n")]) : plaintext, flags, output);
+}
+
+async function rewrap({ keystead, output, clock }: Session, flags: RewrapFlags): Promise<void> {
+  const { toKey, dataset } = flags;
+  const options = { ...contextOf(flags), ...(toKey !== undefined && { key: toKey }), ...(dataset !== undefined && { dataset }) };
+  if (flags.lines === true) {
+    const move = async (line: Buffer): Promise<object> => ({ ciphertext: await keystead.rewrap(line.toString("utf8"), options) });
+    return convertLines(await openLines(flags), flags, output, move);
+  }
+  const { form, source } = await recognise(flags);
+  await assertWritable(flags, form === "text" ? "text" : "binary");
+  if (form === "stream") {
+    return convertStream(source, flags, output, (signal) =>
+      keystead.rewrapStream(watched(source, "rewrap", { output, clock, signal }), options),
+    );
+  }
+  const sealed = await keystead.rewrap(await readValue(source, form), options);
+  if (typeof sealed === "string") return writeValue({ ciphertext: sealed }, `${sealed}\n`, flags, output);
+  return writeValue({ ciphertextBase64url: sealed.toString("base64url") }, sealed, flags, output);
+}
+
+function targetOf({ key, purpose }: EncryptFlags): KeyTarget {
+  if (key !== undefined) return key;
+  if (purpose !== undefined) return { purpose };
+  throw new KeysteadError("INVALID_ARGUMENT", "name a key with --key, or a purpose with --purpose");
+}
+
+function contextOf({ context }: DataFlags): { readonly context?: Context } {
+  return context.length === 0 ? {} : { context: parsePairs(context, "context pair") };
+}
+
+async function openLines(flags: DataFlags): Promise<DataSource> {
+  await assertWritable(flags, "text");
+  return openSource(flags.file);
+}
+
+type Form = "stream" | "binary" | "text";
+
+async function recognise({ file }: DataFlags): Promise<{ readonly form: Form; readonly source: DataSource }> {
+  const { head, source } = await peek(await openSource(file), magics.stream.length);
+  const magic = head.toString("latin1");
+  return { form: magic === magics.stream ? "stream" : magic === magics.binary ? "binary" : "text", source };
+}
+
+async function readValue(source: DataSource, form: Form): Promise<string | Uint8Array> {
+  const bytes = await readWhole(source);
+  return form === "binary" ? bytes : bytes.toString("utf8").trim();
+}
+
+async function writeValue(value: object, content: string | Uint8Array, flags: DataFlags, output: Session["output"]): Promise<void> {
+  if (flags.out === undefined && output.json) return output.result(value, () => "");
+  const bytes = await writeData(flags, [content], output);
+  if (flags.out !== undefined && flags.out !== "-") await output.result({ out: flags.out, bytes }, () => "");
+}
+
+/** Runs a stream from its source to its target. What can be undone is undone when it fails. */
+async function convertStream(
+  source: DataSource,
+  flags: DataFlags,
+  output: Session["output"],
+  convert: (signal: AbortSignal) => AsyncIterable<Uint8Array>,
+): Promise<void> {
+  const toFile = flags.out !== undefined && flags.out !== "-";
+  if (output.json && !toFile)
+    throw new KeysteadError("INVALID_ARGUMENT", "a stream has no JSON form; give --out FILE, or leave out --json");
+  const bytes = await stoppable((signal) => writeData(flags, convert(signal), output));
+  if (toFile) await output.result({ in: source.name, out: flags.out, bytes }, () => "");
+}

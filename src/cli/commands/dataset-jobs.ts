@@ -1,0 +1,157 @@
+import { type Command, Option } from "commander";
+import { errorCodes, KeysteadError } from "../../errors.ts";
+import type { DatasetService, JobOptions, JobProgress, JobResult, RowProblem } from "../../index.ts";
+import { formatCensuses } from "../census-text.ts";
+import { parsePlannedIndex, plannedIndexSyntax } from "../dataset-definition.ts";
+import { examples, parsePairs, repeatable, wholeNumber, type YesOptions, yesOption } from "../options.ts";
+import { confirm } from "../prompts.ts";
+import { type Session, withKeystead } from "../session.ts";
+import { stoppable } from "../signals.ts";
+import { formatCount, formatTable, printable } from "../table.ts";
+
+interface JobFlags extends YesOptions {
+  readonly rate?: number;
+  readonly dryRun?: boolean;
+  readonly plan?: string;
+}
+
+interface RecontextFlags extends JobFlags {
+  readonly context: readonly string[];
+}
+
+type JobName = "protect" | "reencrypt" | "unprotect" | "verify" | "index";
+
+interface Job {
+  readonly description: string;
+  readonly examples: readonly string[];
+  /** What is asked first. */
+  readonly question?: (dataset: string) => string;
+}
+
+const jobs: Readonly<Record<JobName, Job>> = {
+  protect: {
+    description: "Encrypt every plaintext value under the current version and fill the blind indexes.",
+    examples: ["keystead datasets protect crm.person --dry-run", "keystead datasets protect crm.person"],
+  },
+  reencrypt: {
+    description: "Move every value to the current version of its column's key.",
+    examples: [
+      "keystead datasets reencrypt crm.person",
+      "# gently, beside a busy application",
+      "keystead datasets reencrypt crm.person --rate 500",
+    ],
+  },
+  unprotect: {
+    description: "Write every value back as plaintext and take its index tokens away.",
+    examples: ["keystead datasets unprotect crm.person --yes"],
+    question: (dataset) => `Write everything in ${dataset} back as plaintext?`,
+  },
+  verify: {
+    description: "Open every value and report those that don't open; changes nothing. Exit code 3 when one doesn't.",
+    examples: ["keystead datasets verify crm.person"],
+  },
+  index: {
+    description: "Make the blind-index tokens of every row anew, where they are missing or wrong.",
+    examples: ["keystead datasets index crm.person", "keystead datasets index crm.person --plan phone,kind=last4,normaliser=digits"],
+  },
+};
+
+const jobNames = Object.keys(jobs).filter((name): name is JobName => Object.hasOwn(jobs, name));
+
+/** Adds the commands of `datasets` that work through a table. Each is run again after anything, and goes on where it was. */
+export function addDatasetJobs(datasets: Command): void {
+  for (const name of jobNames) addJob(datasets, name, jobs[name]);
+  withJobOptions(datasets.command("recontext").description("Bind every value to another context. Until it is done, both are accepted."))
+    .addOption(repeatable("--context <name=template>", "the new template, like tenant={tenant_id}; none: go on with the one under way"))
+    .addHelpText(
+      "after",
+      examples("keystead datasets recontext crm.person --context dataset=crm.person --context tenant={tenant_id} --context row={id}"),
+    )
+    .action((dataset: string, flags: RecontextFlags, command: Command) =>
+      runJob("recontext", dataset, flags, command, (service, options) =>
+        service.recontext(dataset, flags.context.length === 0 ? undefined : parsePairs(flags.context, "context pair"), options),
+      ),
+    );
+}
+
+function addJob(datasets: Command, name: JobName, job: Job): void {
+  const command = withJobOptions(datasets.command(name).description(job.description));
+  if (job.question !== undefined) command.addOption(yesOption());
+  if (name === "index")
+    command.option("--plan <index>", `only advise how many bits to keep, from the values that are there: ${plannedIndexSyntax}`);
+  command.addHelpText("after", examples(...job.examples)).action(async (dataset: string, flags: JobFlags, invoked: Command) => {
+    if (flags.plan !== undefined) return plan(dataset, flags.plan, invoked);
+    await runJob(name, dataset, flags, invoked, (service, options) => service[name](dataset, options), job.question?.(dataset));
+  });
+}
+
+function withJobOptions(command: Command): Command {
+  return command
+    .argument("<dataset>", "name of a dataset")
+    .addOption(new Option("--rate <rows>", "at most so many rows a second").argParser(wholeNumber(1)))
+    .option("--dry-run", "do everything but store it");
+}
+
+async function plan(dataset: string, text: string, command: Command): Promise<void> {
+  const { formatIndexPlan } = await import("../../index.ts");
+  await withKeystead(command, async ({ keystead, output }) => {
+    const advice = await keystead.datasets.planIndex(dataset, parsePlannedIndex(text));
+    await output.result(advice, () => formatIndexPlan(advice));
+  });
+}
+
+async function runJob(
+  name: JobName | "recontext",
+  dataset: string,
+  { rate, dryRun, yes }: JobFlags,
+  command: Command,
+  start: (service: DatasetService, options: JobOptions) => Promise<JobResult>,
+  question?: string,
+): Promise<void> {
+  await withKeystead(command, async ({ keystead, output, clock }) => {
+    if (question !== undefined && dryRun !== true) await confirm(question, { yes, output });
+    const progress = output.progress({ title: `${name} ${dataset}`, unit: "rows" }, clock);
+    const onProgress = ({ scanned, total }: JobProgress): void => progress.update(scanned, total);
+    const options = { onProgress, ...(rate !== undefined && { rowsPerSecond: rate }), ...(dryRun === true && { dryRun }) };
+    const result = await stoppable(
+      (signal) => start(keystead.datasets, { ...options, signal }).finally(() => progress.end()),
+      () => output.note("pausing after the rows at hand; press Ctrl-C again to stop at once"),
+    );
+    await report(result, dryRun === true, output);
+  });
+}
+
+async function report(result: JobResult, dryRun: boolean, output: Session["output"]): Promise<void> {
+  const { kind, dataset, state, progress, census } = result;
+  await output.result(result, () => {
+    const verb = dryRun ? "would change" : "changed";
+    const summary = `${kind} ${dataset} ${state}: ${formatCount(progress.scanned)} rows read, ${formatCount(progress.replaced)} ${verb} (${formatCount(progress.values)} values)\n`;
+    return census === undefined ? summary : `${summary}\n${formatCensuses([census])}`;
+  });
+  if (progress.problems > 0) {
+    output.note(problemText(progress));
+    process.exitCode = kind === "verify" ? errorCodes.VERIFICATION_FAILED.exit : errorCodes.JOB_INCOMPLETE.exit;
+  }
+  if (state === "paused")
+    throw new KeysteadError(
+      "CANCELLED",
+      `paused at row ${formatCount(progress.scanned)} of ${formatCount(progress.total)}; go on with \`keystead datasets ${kind} ${dataset}\``,
+    );
+}
+
+function problemText({ problems, firstProblems }: JobProgress): string {
+  const more = problems - firstProblems.length;
+  const table = formatTable(firstProblems, [
+    { title: "row", cell: rowText },
+    { title: "column", cell: ({ column }) => column },
+    { title: "code", cell: ({ code }) => code },
+    { title: "problem", cell: ({ message }) => message },
+  ]);
+  return `${formatCount(problems)} values were left alone:\n${table}${more > 0 ? `and ${formatCount(more)} more` : ""}`.trimEnd();
+}
+
+function rowText({ row }: RowProblem): string {
+  return Object.entries(row)
+    .map(([name, value]) => `${name}=${printable(value)}`)
+    .join(" ");
+}

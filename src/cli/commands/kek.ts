@@ -1,0 +1,126 @@
+import { join } from "node:path";
+import { type Command, Option } from "commander";
+import { isKeysteadError, KeysteadError } from "../../errors.ts";
+import type { KekInfo, KekService } from "../../index.ts";
+import type { Configuration, MasterKeyOrigin } from "../configuration.ts";
+import type { DataFolder } from "../data-folder.ts";
+import { formatInstant } from "../instants.ts";
+import { examples } from "../options.ts";
+import { useFolder, withKeystead } from "../session.ts";
+import { formatTable, type TableColumn } from "../table.ts";
+
+interface RotateFlags {
+  readonly to: string;
+  readonly from?: string;
+  readonly passphrase?: boolean;
+}
+
+const scheme = "local:";
+
+/** Adds `kek`. */
+export function addKekCommands(program: Command): void {
+  const kek = program.command("kek").description("Key-encryption keys: what wraps the keys of this store.");
+  kek
+    .command("list")
+    .description("List KEKs with what they wrap, and whether they can be opened.")
+    .addHelpText("after", examples("keystead kek list"))
+    .action((_flags: unknown, command: Command) =>
+      withKeystead(command, async ({ keystead, output }) => {
+        const found = await keystead.keks.list();
+        await output.result(found, () => formatTable(found, columns));
+      }),
+    );
+  kek
+    .command("rotate")
+    .description(
+      "Wrap every key under another master key, which is made when it is missing. Data is not touched. Run it again after anything.",
+    )
+    .requiredOption("--to <name>", "name of the master key to move to")
+    .addOption(new Option("--from <uri>", "KEK to move from (default: the only other one in use)"))
+    .option("--passphrase", "the new master key comes from a passphrase, asked for or read from $KEYSTEAD_NEW_PASSPHRASE_FILE")
+    .addHelpText(
+      "after",
+      examples(
+        "keystead kek rotate --to main-2027",
+        "# another passphrase",
+        "keystead kek rotate --to main-2027 --passphrase",
+        "# the master key leaked: whoever has it may have the keys, too, so make new ones and move the data",
+        "keystead keys rotate pii-email && keystead datasets reencrypt crm.person",
+      ),
+    )
+    .action(rotate);
+}
+
+async function rotate({ to, from, passphrase }: RotateFlags, command: Command): Promise<void> {
+  const { DataFolder, folderOf } = await import("../data-folder.ts");
+  const saved = await DataFolder.open(folderOf(command));
+  const name = to.startsWith(scheme) ? to.slice(scheme.length) : to;
+  const known = saved.configuration.masterKeys[name];
+  const origin = known ?? (passphrase === true ? { passphrase: "ask" as const } : { file: `master-${name}.key` });
+  const folder = known === undefined ? DataFolder.unsaved(saved.name, withMasterKey(saved.configuration, name, origin)) : saved;
+  const passphrases = "passphrase" in origin ? { fromNewFile: name, ...(known === undefined && { typedTwice: name }) } : {};
+  await useFolder(
+    folder,
+    command,
+    async ({ keystead, output, clock }) => {
+      if (known === undefined) {
+        if ("file" in origin) await makeMasterKey(join(folder.path, origin.file), name);
+        await folder.change((configuration) => withMasterKey(configuration, name, origin));
+      }
+      const newUri = `${scheme}${name}`;
+      const oldUri = from ?? (await onlyOther(keystead.keks, newUri));
+      const progress = output.progress({ title: `rewrap under ${newUri}`, unit: "keys" }, clock);
+      const result =
+        oldUri === undefined
+          ? { done: 0, total: 0 }
+          : await keystead.keks.rotate(oldUri, newUri, ({ done, total }) => progress.update(done, total)).finally(() => progress.end());
+      const summary = { from: oldUri ?? null, to: newUri, ...result };
+      await output.result(summary, () =>
+        result.total === 0 ? `every key is under ${newUri} already\n` : `${result.done} of ${result.total} keys moved to ${newUri}\n`,
+      );
+      if (oldUri !== undefined) output.note(await retire(folder, oldUri));
+      if ("file" in origin)
+        output.note(`keep a copy of the new master key apart from the store's backups: ${join(folder.name, origin.file)}`);
+    },
+    { passphrases },
+  );
+}
+
+function withMasterKey(configuration: Configuration, name: string, origin: MasterKeyOrigin): Configuration {
+  return { ...configuration, masterKeys: { ...configuration.masterKeys, [name]: origin } };
+}
+
+/** A file of an interrupted rotation may be there, and hold a key that wraps already. */
+async function makeMasterKey(file: string, name: string): Promise<void> {
+  const { createMasterKeyFile, systemRandom } = await import("../../index.ts");
+  await createMasterKeyFile(file, name, systemRandom).catch((error: unknown) => {
+    if (!isKeysteadError(error, "CONFLICT")) throw error;
+  });
+}
+
+async function onlyOther(keks: KekService, uri: string): Promise<string | undefined> {
+  const others = (await keks.list()).filter((kek) => kek.uri !== uri && kek.wraps > 0);
+  if (others.length <= 1) return others[0]?.uri;
+  const names = others.map((kek) => kek.uri).join(", ");
+  throw new KeysteadError("INVALID_ARGUMENT", `several KEKs are in use (${names}); say which one to move from with --from`);
+}
+
+/** Says what to keep of the old master key. A passphrase that opens nothing any more is not asked for again. */
+async function retire(folder: DataFolder, uri: string): Promise<string> {
+  const name = uri.slice(scheme.length);
+  const origin = folder.configuration.masterKeys[name];
+  if (origin === undefined) return `backups of the store from before now still need ${uri}`;
+  if ("file" in origin) return `keep the old master key as long as backups of the store from before now: ${join(folder.name, origin.file)}`;
+  await folder.change(({ masterKeys, ...rest }) => ({
+    ...rest,
+    masterKeys: Object.fromEntries(Object.entries(masterKeys).filter(([other]) => other !== name)),
+  }));
+  return "keep the old passphrase as long as backups of the store from before now";
+}
+
+const columns: readonly TableColumn<KekInfo>[] = [
+  { title: "kek", cell: ({ uri }) => uri },
+  { title: "wraps", cell: ({ wraps }) => wraps },
+  { title: "available", cell: ({ available, problem }) => (available ? "yes" : `no: ${problem ?? ""}`) },
+  { title: "known since", cell: ({ createdAt }) => formatInstant(createdAt) },
+];

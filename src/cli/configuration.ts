@@ -1,0 +1,68 @@
+import { isAbsolute, relative, resolve } from "node:path";
+import { z } from "zod";
+import { KeysteadError } from "../errors.ts";
+
+const configurationSchema = z.strictObject({
+  store: z.string().min(1),
+  masterKeys: z
+    .record(z.string().min(1), z.union([z.strictObject({ file: z.string().min(1) }), z.strictObject({ passphrase: z.literal("ask") })]))
+    .refine((keys) => Object.keys(keys).length > 0, "names no master key"),
+  databases: z.record(z.string().min(1), z.string().min(1)).default({}),
+});
+
+/**
+ * The local configuration, `keystead.json`: everything that makes Keystead open a file or an address is named here, never in
+ * the store. Relative paths are relative to its folder.
+ */
+export type Configuration = Readonly<z.output<typeof configurationSchema>>;
+
+/** Where a master key comes from: a file, or a passphrase that is asked for. */
+export type MasterKeyOrigin = Configuration["masterKeys"][string];
+
+const scheme = "sqlite:";
+
+/**
+ * Reads the text of `keystead.json`. Fields that it doesn't know are refused: a typing error must not be a setting ignored.
+ * @param file for messages
+ * @throws KeysteadError `INVALID_ARGUMENT` naming the field
+ */
+export function parseConfiguration(text: string, file: string): Configuration {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    const [place = "somewhere"] = /line \d+ column \d+/.exec(error instanceof Error ? error.message : "") ?? [];
+    throw new KeysteadError("INVALID_ARGUMENT", `${file} is not JSON (${place}); correct it`);
+  }
+  const parsed = configurationSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const field = issue?.path.map(String).join(".") ?? "";
+  throw new KeysteadError("INVALID_ARGUMENT", `${file}: ${field === "" ? "" : `${field}: `}${issue?.message ?? "not valid"}; correct it`);
+}
+
+/** The text of `keystead.json`, with its fields always in the same order. */
+export function formatConfiguration({ store, masterKeys, databases }: Configuration): string {
+  return `${JSON.stringify({ store, masterKeys, databases }, undefined, 2)}\n`;
+}
+
+/** A URL with the path of a file in it made absolute, seen from `folder`. */
+export function absoluteUrl(url: string, folder: string): string {
+  const path = filePathOf(url);
+  return path === undefined ? url : `${scheme}${resolve(folder, path)}`;
+}
+
+/** A URL as it is kept in the configuration: relative for a file in the folder, which may then be moved as a whole. */
+export function configuredUrl(url: string, folder: string): string {
+  const path = filePathOf(url);
+  if (path === undefined) return url;
+  const below = relative(folder, path);
+  return below === ".." || below.startsWith("../") || below.startsWith("..\\") || isAbsolute(below)
+    ? `${scheme}${path}`
+    : `${scheme}${below}`;
+}
+
+function filePathOf(url: string): string | undefined {
+  const path = url.startsWith(scheme) ? url.slice(scheme.length) : "";
+  return path === "" || path.startsWith(":") || path.startsWith("//") ? undefined : path;
+}

@@ -1,0 +1,155 @@
+import { open, stat } from "node:fs/promises";
+import { KeysteadError } from "../errors.ts";
+import type { Clock } from "../index.ts";
+import { alreadyThere, writeWhole } from "./durable-file.ts";
+import type { Output } from "./output.ts";
+
+/** The most that is held in memory at once; what is larger goes as a stream. */
+const largestValue = 64 * 1024 * 1024;
+
+/** Where data comes from. */
+export interface DataSource {
+  readonly name: string;
+  /** Bytes, where that is known. */
+  readonly size: number | undefined;
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
+/** Where data goes: a file, `-` for stdout whatever it is, or stdout when absent. */
+export interface DataTarget {
+  readonly out: string | undefined;
+  readonly force: boolean | undefined;
+}
+
+/** Opens a file, or stdin for `-` and when no file is named. @throws KeysteadError `INVALID_ARGUMENT` */
+export async function openSource(file: string | undefined): Promise<DataSource> {
+  if (file === undefined || file === "-") {
+    if (process.stdin.isTTY && process.stderr.isTTY)
+      process.stderr.write("reading from the terminal; end with Ctrl-D on a line of its own\n");
+    return { name: "stdin", size: undefined, chunks: readStdin() };
+  }
+  const unreadable = (cause: unknown): KeysteadError => new KeysteadError("INVALID_ARGUMENT", `${file} can't be read`, { cause });
+  const handle = await open(file, "r").catch((cause: unknown) => {
+    throw unreadable(cause);
+  });
+  const stats = await handle.stat();
+  if (stats.isDirectory()) {
+    await handle.close();
+    throw new KeysteadError("INVALID_ARGUMENT", `${file} is a folder; name a file`);
+  }
+  return { name: file, size: stats.isFile() ? stats.size : undefined, chunks: handle.createReadStream({ highWaterMark: 1 << 20 }) };
+}
+
+/** Everything that a source has. @throws KeysteadError `INVALID_ARGUMENT` when it is too much for memory */
+export async function readWhole({ name, chunks }: DataSource): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of chunks) {
+    parts.push(chunk);
+    length += chunk.length;
+    if (length > largestValue) {
+      throw new KeysteadError(
+        "INVALID_ARGUMENT",
+        `${name} has more than ${largestValue / 2 ** 20} MiB; give --file to work on it as a stream`,
+      );
+    }
+  }
+  return Buffer.concat(parts, length);
+}
+
+/** The lines of a source, without their LF or CRLF. The last one may end without. */
+export async function* readLines({ name, chunks }: DataSource): AsyncGenerator<Buffer> {
+  let rest = Buffer.alloc(0);
+  for await (const chunk of chunks) {
+    rest = Buffer.concat([rest, chunk]);
+    let begin = 0;
+    for (let end = rest.indexOf(0x0a); end !== -1; end = rest.indexOf(0x0a, begin)) {
+      yield withoutReturn(rest.subarray(begin, end));
+      begin = end + 1;
+    }
+    rest = rest.subarray(begin);
+    if (rest.length > largestValue)
+      throw new KeysteadError("INVALID_ARGUMENT", `${name} has a line of more than ${largestValue / 2 ** 20} MiB`);
+  }
+  if (rest.length > 0) yield withoutReturn(rest);
+}
+
+/** A source again, after its first bytes were looked at. */
+export async function peek(source: DataSource, length: number): Promise<{ readonly head: Buffer; readonly source: DataSource }> {
+  const iterator = source.chunks[Symbol.asyncIterator]();
+  let head = Buffer.alloc(0);
+  while (head.length < length) {
+    const next = await iterator.next();
+    if (next.done === true) break;
+    head = Buffer.concat([head, next.value]);
+  }
+  const rest = { [Symbol.asyncIterator]: () => iterator };
+  return { head: head.subarray(0, length), source: { ...source, chunks: joined(head, rest) } };
+}
+
+/**
+ * Refuses what would go wrong at the end: a file that is there, binary data on a terminal.
+ * @throws KeysteadError `CONFLICT`, `INVALID_ARGUMENT`
+ */
+export async function assertWritable({ out, force }: DataTarget, content: "text" | "binary"): Promise<void> {
+  if (out !== undefined && out !== "-") {
+    if (force !== true && (await stat(out).catch(() => undefined)) !== undefined) throw alreadyThere(out);
+  } else if (content === "binary" && out === undefined && process.stdout.isTTY) {
+    throw new KeysteadError("INVALID_ARGUMENT", "binary data is not written to a terminal; give --out FILE, or --out - to force it");
+  }
+}
+
+/** Writes data to its target. A file appears whole, readable by its owner only, or not at all. Returns its bytes. */
+export async function writeData(
+  { out, force }: DataTarget,
+  chunks: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
+  output: Output,
+): Promise<number> {
+  if (out !== undefined && out !== "-") {
+    const temporary = `${out}.${process.pid}.part`;
+    return writeWhole(out, chunks, {
+      temporary,
+      replace: force === true,
+      busy: `${temporary} is there, left by another command; remove it`,
+    });
+  }
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    await output.data(chunk);
+    bytes += Buffer.byteLength(chunk);
+  }
+  return bytes;
+}
+
+/** Passes chunks on, shows how far it is, and stops when told to. */
+export async function* watched(
+  { name, size, chunks }: DataSource,
+  verb: string,
+  { output, clock, signal }: { readonly output: Output; readonly clock: Clock; readonly signal: AbortSignal },
+): AsyncGenerator<Uint8Array> {
+  const progress = output.progress({ title: `${verb} ${name}`, unit: "bytes" }, clock);
+  let done = 0;
+  try {
+    for await (const chunk of chunks) {
+      if (signal.aborted) throw new KeysteadError("CANCELLED", "stopped; nothing was written");
+      yield chunk;
+      done += chunk.length;
+      progress.update(done, size);
+    }
+  } finally {
+    progress.end();
+  }
+}
+
+async function* readStdin(): AsyncGenerator<Uint8Array> {
+  for await (const chunk of process.stdin) if (chunk instanceof Uint8Array) yield chunk;
+}
+
+async function* joined(head: Buffer, rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  if (head.length > 0) yield head;
+  yield* rest;
+}
+
+function withoutReturn(line: Buffer): Buffer {
+  return line.at(-1) === 0x0d ? line.subarray(0, -1) : line;
+}

@@ -1,0 +1,74 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { KeysteadError } from "../errors.ts";
+
+/** Options of every command. */
+export interface GlobalOptions {
+  readonly dir?: string;
+  readonly json?: boolean;
+  readonly progress: boolean;
+}
+
+/** Options of acts that a person answers for. */
+export interface ReasonOptions {
+  readonly reason?: string;
+}
+
+/** Options of acts that can't be undone. */
+export interface YesOptions {
+  readonly yes?: boolean;
+}
+
+/** The global options that were given anywhere on the command line. */
+export function globalOptions(command: Command): GlobalOptions {
+  return command.optsWithGlobals<GlobalOptions>();
+}
+
+/** `--reason TEXT`, which goes into the audit. */
+export function reasonOption(): Option {
+  return new Option("--reason <text>", "why, for the audit (never personal data)");
+}
+
+/** `--yes`, which answers the question of a destructive command. */
+export function yesOption(): Option {
+  return new Option("--yes", "do not ask");
+}
+
+/** An option that may be given several times. */
+export function repeatable(flags: string, description: string): Option {
+  return new Option(flags, `${description} (repeatable)`).argParser<readonly string[]>(append).default([], "none");
+}
+
+function append(value: string, previous: readonly string[] = []): readonly string[] {
+  return [...previous, value];
+}
+
+/** Reads a whole number from `min`. */
+export function wholeNumber(min: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= min)) throw new InvalidArgumentError(`It must be a whole number from ${min}.`);
+    return value;
+  };
+}
+
+/**
+ * Reads `name=value` words.
+ * @param what what the pairs are, for messages
+ * @throws KeysteadError `INVALID_ARGUMENT` for a word without `=` and for a name that comes twice; never repeats a value
+ */
+export function parsePairs(words: readonly string[], what: string): Record<string, string> {
+  const pairs = new Map<string, string>();
+  for (const [at, word] of words.entries()) {
+    const equals = word.indexOf("=");
+    if (equals < 1) throw new KeysteadError("INVALID_ARGUMENT", `${what} ${at + 1} is not name=value`);
+    const name = word.slice(0, equals);
+    if (pairs.has(name)) throw new KeysteadError("INVALID_ARGUMENT", `${what} ${JSON.stringify(name)} is given twice`);
+    pairs.set(name, word.slice(equals + 1));
+  }
+  return Object.fromEntries(pairs);
+}
+
+/** Examples below a command's help. Each line is a command, or a comment that begins with `#`. */
+export function examples(...lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line.startsWith("#") ? line : `$ ${line}`}`).join("\n")}`;
+}

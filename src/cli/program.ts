@@ -1,0 +1,75 @@
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import { addAuditCommands } from "./commands/audit.ts";
+import { addCipherCommands } from "./commands/cipher.ts";
+import { addCompletionCommands } from "./commands/completion.ts";
+import { addDatasetCommands } from "./commands/datasets.ts";
+import { addDoctorCommand } from "./commands/doctor.ts";
+import { addInitCommand } from "./commands/init.ts";
+import { addKekCommands } from "./commands/kek.ts";
+import { addKeyCommands } from "./commands/keys.ts";
+import { addPurposeCommands } from "./commands/purposes.ts";
+import { addRouteCommands } from "./commands/routes.ts";
+import { addSettingCommands } from "./commands/settings.ts";
+import { examples } from "./options.ts";
+import { tourCommand } from "./tour/tour-command.ts";
+
+const exitCodes = `
+Exit codes:
+   0  done                                     7  try again: busy, or another process changed something
+   1  internal error; doctor: a check failed   8  the store is missing, full, read-only, too old or too new
+   2  wrong usage                              9  the store or the audit was tampered with
+   3  data does not open                      10  a master key or KEK is wrong, missing or readable by others
+   4  access denied                           11  a database failed
+   5  no such key, purpose, dataset …         12  cancelled, or a job was paused
+   6  refused: state, name taken, in use, rows left over`;
+
+/** The whole command line. Loads nothing of the engine: commands do that when they run. */
+export function buildProgram(): Command {
+  const program = new Command("keystead")
+    .description("Key management: keys, and the stored data they protect.")
+    .version(readVersion(), "-V, --version", "print the version")
+    .option("--dir <folder>", "data folder (default: $KEYSTEAD_DIR, else ./keystead-data)")
+    .option("--json", "print one JSON value; errors become JSON on stderr")
+    .option("--no-progress", "show no progress")
+    .helpOption("-h, --help", "print help")
+    .helpCommand("help [command]", "print help for a command")
+    .configureHelp({ showGlobalOptions: true, subcommandDescription: (command) => firstSentence(command.description()) })
+    .configureOutput({ outputError: () => undefined })
+    .exitOverride()
+    .addHelpText(
+      "after",
+      examples(
+        "keystead init",
+        "keystead keys create pii-email --purpose pii",
+        "printf anna@example.org | keystead encrypt --key pii-email",
+        "keystead keys rotate pii-email",
+        "keystead datasets reencrypt crm.person",
+        "keystead doctor",
+      ),
+    )
+    .addHelpText("after", exitCodes);
+  addInitCommand(program);
+  addKeyCommands(program);
+  addPurposeCommands(program);
+  addCipherCommands(program);
+  addDatasetCommands(program);
+  addKekCommands(program);
+  addRouteCommands(program);
+  addSettingCommands(program);
+  addAuditCommands(program);
+  addDoctorCommand(program);
+  addCompletionCommands(program);
+  program.addCommand(tourCommand().copyInheritedSettings(program));
+  return program;
+}
+
+/** Lists of commands are read across; the rest of a description stands in the command's own help. */
+function firstSentence(text: string): string {
+  return text.replace(/\.\s[^]*$|\.$/, "");
+}
+
+function readVersion(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+  return typeof manifest === "object" && manifest !== null && "version" in manifest ? String(manifest.version) : "unknown";
+}

@@ -1,0 +1,117 @@
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { type ErrorCode, isKeysteadError, KeysteadError } from "../errors.ts";
+import type { Clock, Keystead, KeysteadOptions, MasterKeyConfig } from "../index.ts";
+import type { MasterKeyOrigin } from "./configuration.ts";
+import type { DataFolder } from "./data-folder.ts";
+import { nearestName } from "./did-you-mean.ts";
+import { HintedError } from "./failure.ts";
+import { type Output, outputOf } from "./output.ts";
+import { readPassphrase } from "./prompts.ts";
+
+/** What a command works with. */
+export interface Session {
+  readonly keystead: Keystead;
+  readonly folder: DataFolder;
+  readonly output: Output;
+  readonly clock: Clock;
+}
+
+/** How a store is opened. */
+export interface SessionOptions {
+  /** Brings an older schema up to date. */
+  readonly migrate?: boolean;
+  readonly passphrases?: PassphraseOptions;
+}
+
+/** How passphrases are read. */
+export interface PassphraseOptions {
+  /** Master key whose passphrase is typed twice, because it is new. */
+  readonly typedTwice?: string;
+  /** Master key whose passphrase is named by KEYSTEAD_NEW_PASSPHRASE_FILE, beside that of the old one. */
+  readonly fromNewFile?: string;
+}
+
+/** Names of what an error says is unknown. */
+const knownNames: Partial<Record<ErrorCode, (session: Pick<Session, "keystead" | "folder">) => Promise<string[]>>> = {
+  UNKNOWN_KEY: async ({ keystead }) => (await keystead.keys.list()).flatMap((key) => [key.name, ...key.aliases]),
+  UNKNOWN_PURPOSE: async ({ keystead }) => (await keystead.purposes.list()).map(({ name }) => name),
+  UNKNOWN_DATASET: async ({ keystead }) => (await keystead.datasets.list()).map(({ name }) => name),
+  UNKNOWN_DATABASE: async ({ folder }) => Object.keys(folder.configuration.databases),
+  UNKNOWN_KEK: async ({ folder }) => Object.keys(folder.configuration.masterKeys).map((name) => `local:${name}`),
+};
+
+/**
+ * Opens the store of a command's data folder, does the work and closes it, whatever happens. The engine is loaded here and not
+ * before, so that help, version and completion answer at once.
+ */
+export async function withKeystead(
+  command: Command,
+  work: (session: Session) => Promise<void>,
+  options: SessionOptions = {},
+): Promise<void> {
+  const { DataFolder, folderOf } = await import("./data-folder.ts");
+  await useFolder(await DataFolder.open(folderOf(command)), command, work, options);
+}
+
+/** {@link withKeystead} on a folder that is open already. */
+export async function useFolder(
+  folder: DataFolder,
+  command: Command,
+  work: (session: Session) => Promise<void>,
+  options: SessionOptions = {},
+): Promise<void> {
+  const { openKeystead, systemClock } = await import("../index.ts");
+  const { passphrases, migrate = false } = options;
+  const keystead = await openKeystead({ ...(await keysteadOptions(folder, passphrases)), migrate }).catch((error: unknown) => {
+    throw isKeysteadError(error, "WRONG_MASTER_KEY") && asksForPassphrase(folder)
+      ? new HintedError(error, "the passphrase is another one")
+      : error;
+  });
+  try {
+    await work({ keystead, folder, output: outputOf(command), clock: systemClock });
+  } catch (error) {
+    throw await withHint(error, { keystead, folder }, command);
+  } finally {
+    await keystead.close();
+  }
+}
+
+/** What the engine is told of a data folder. Passphrases are asked for here. */
+export async function keysteadOptions(folder: DataFolder, passphrases: PassphraseOptions = {}): Promise<KeysteadOptions> {
+  const { osUser } = await import("../index.ts");
+  const { absoluteUrl } = await import("./configuration.ts");
+  const { store, masterKeys, databases } = folder.configuration;
+  const keys: [string, MasterKeyConfig][] = [];
+  for (const [name, origin] of Object.entries(masterKeys)) keys.push([name, await masterKey(folder.path, name, origin, passphrases)]);
+  return {
+    store: absoluteUrl(store, folder.path),
+    masterKeys: Object.fromEntries(keys),
+    databases: Object.fromEntries(Object.entries(databases).map(([name, url]) => [name, absoluteUrl(url, folder.path)])),
+    principal: osUser().principal,
+  };
+}
+
+function asksForPassphrase({ configuration }: DataFolder): boolean {
+  return Object.values(configuration.masterKeys).some((origin) => "passphrase" in origin);
+}
+
+async function masterKey(folder: string, name: string, origin: MasterKeyOrigin, passphrases: PassphraseOptions): Promise<MasterKeyConfig> {
+  if ("file" in origin) return { file: resolve(folder, origin.file) };
+  const variable = name === passphrases.fromNewFile ? "KEYSTEAD_NEW_PASSPHRASE_FILE" : "KEYSTEAD_PASSPHRASE_FILE";
+  return { passphrase: await readPassphrase({ name, file: process.env[variable], variable, isNew: name === passphrases.typedTwice }) };
+}
+
+/** Adds "did you mean" to an error about a name that nobody knows. */
+async function withHint(error: unknown, session: Pick<Session, "keystead" | "folder">, command: Command): Promise<unknown> {
+  if (!(error instanceof KeysteadError)) return error;
+  const known = await knownNames[error.code]?.(session).catch(() => []);
+  const name = known === undefined ? undefined : nearestName(wordsOf(command), known);
+  return name === undefined ? error : new HintedError(error, `did you mean ${name}?`);
+}
+
+/** Everything in a command line that may be a name, also inside `email=pii-email,key=…`. */
+function wordsOf(command: Command): string[] {
+  const values = Object.values(command.opts<Record<string, unknown>>()).flat();
+  return [...command.args, ...values.filter((value) => typeof value === "string")].flatMap((word) => [word, ...word.split(/[=,+]/)]);
+}

@@ -1,0 +1,94 @@
+import { KeysteadError } from "../errors.ts";
+import type { FieldValue } from "../index.ts";
+import { type DataSource, type DataTarget, readLines, writeData } from "./data-streams.ts";
+import type { Output } from "./output.ts";
+
+/** Plaintext as JSON shows it: text where it is text that a terminal can show, else base64url of its bytes. */
+export type OpenedValue = { readonly plaintext: string } | { readonly plaintextBase64url: string };
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Plaintext, recognised as text or as bytes. */
+export function openedValue(plaintext: Buffer): OpenedValue {
+  try {
+    const text = decoder.decode(plaintext);
+    // Anything but tab and line breaks among the control characters could do something to a terminal.
+    if (!/[^\P{Cc}\t\n\r]/u.test(text)) return { plaintext: text };
+  } catch {
+    // Bytes that are no text.
+  }
+  return { plaintextBase64url: plaintext.toString("base64url") };
+}
+
+/** A typed value as JSON: integers beyond 2^53 as decimal text, dates as ISO 8601, bytes as base64url. */
+export function jsonValue(value: FieldValue | null): unknown {
+  if (typeof value === "bigint")
+    return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : String(value);
+  if (value instanceof Uint8Array) return Buffer.from(value).toString("base64url");
+  return value;
+}
+
+/** A typed value as a table shows it. */
+export function displayedValue(value: FieldValue | null | undefined): string {
+  const shown = jsonValue(value ?? null);
+  if (shown === null) return "";
+  if (shown instanceof Date) return shown.toISOString();
+  return typeof shown === "string" ? shown : JSON.stringify(shown);
+}
+
+/**
+ * Converts line by line; stops at the first line that can't be converted and names its number. As JSON, one array.
+ * @param convert makes an object with one field of a line
+ */
+export async function convertLines(
+  source: DataSource,
+  target: DataTarget,
+  output: Output,
+  convert: (line: Buffer) => Promise<object>,
+): Promise<void> {
+  const results = numbered(source, convert);
+  if (output.json && target.out === undefined) {
+    const values: object[] = [];
+    for await (const { value } of results) values.push(value);
+    return output.result(values, () => "");
+  }
+  let count = 0;
+  const lines = async function* (): AsyncGenerator<string> {
+    for await (const { value, number } of results) {
+      count = number;
+      yield `${lineText(value, number)}\n`;
+    }
+  };
+  const bytes = await writeData(target, lines(), output);
+  if (target.out !== undefined && target.out !== "-") await output.result({ out: target.out, lines: count, bytes }, () => "");
+}
+
+async function* numbered(
+  source: DataSource,
+  convert: (line: Buffer) => Promise<object>,
+): AsyncGenerator<{ readonly value: object; readonly number: number }> {
+  let number = 0;
+  for await (const line of readLines(source)) {
+    number += 1;
+    yield { value: await inLine(number, () => convert(line)), number };
+  }
+}
+
+async function inLine<T>(number: number, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof KeysteadError) throw new KeysteadError(error.code, `line ${number}: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+function lineText(value: object, number: number): string {
+  const [[, text] = []] = Object.entries(value);
+  const single = typeof text === "string" && !("plaintextBase64url" in value) && !/[\n\r]/.test(text);
+  if (single) return text;
+  throw new KeysteadError(
+    "INVALID_ARGUMENT",
+    `line ${number}: the plaintext is binary or has line breaks; decrypt it alone, or give --json`,
+  );
+}
