@@ -75,7 +75,8 @@ function run(command: string, args: readonly string[], folder: string, path: str
 const npmCommands = new Set(["npm install keystead", "npm start", "npm test"]);
 
 describe.each(pages)("%s", (page) => {
-  it("does what its code blocks say", () => {
+  // Each command is a process of its own: slow machines need minutes for a page.
+  it("does what its code blocks say", { timeout: 300_000 }, () => {
     const blocks = blocksOf(page);
     expect(blocks.length).toBeGreaterThan(0);
     const place = prepareFolder();
