@@ -58,7 +58,7 @@ export async function compare(
 }
 
 /** Shortest, middle and longest of some times. */
-export function spread(values: readonly number[]): { readonly min: number; readonly median: number; readonly max: number } {
+function spread(values: readonly number[]): { readonly min: number; readonly median: number; readonly max: number } {
   return { min: Math.min(...values), median: median(values), max: Math.max(...values) };
 }
 

@@ -1,4 +1,3 @@
-import { styleText } from "node:util";
 import type { Clock } from "../index.ts";
 import { formatDuration } from "./instants.ts";
 import { formatCount } from "./table.ts";
@@ -92,5 +91,5 @@ export function formatAmount(amount: number, unit: ProgressSubject["unit"]): str
 
 function bar(share: number): string {
   const full = Math.round(share * barCells);
-  return `${styleText("cyan", "█".repeat(full), { stream: process.stderr })}${"░".repeat(barCells - full)}`;
+  return `${"█".repeat(full)}${"░".repeat(barCells - full)}`;
 }

@@ -78,7 +78,7 @@ async function readPassphraseFile(file: string, variable: string): Promise<strin
 
 async function askPassphrase(terminal: Terminal, message: string): Promise<string> {
   const { isCancel, password } = await import("@clack/prompts");
-  const answer = await password({ message, input: terminal.input, output: terminal.output, clearOnError: true });
+  const answer = await password({ message, input: terminal.input, output: terminal.output, mask: "", clearOnError: true });
   if (isCancel(answer)) throw new KeysteadError("CANCELLED", "cancelled; nothing was changed");
   return answer;
 }

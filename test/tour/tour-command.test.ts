@@ -6,7 +6,7 @@ import { describe, expect, it, vi } from "vitest";
 import { recordOutput } from "../setup/canary.ts";
 import { csvFile, temporaryFolder } from "./support/temporary.ts";
 
-const main = fileURLToPath(new URL("support/tour-main.ts", import.meta.url));
+const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
 interface Ended {
   readonly code: number | null;
@@ -73,7 +73,7 @@ describe("keystead tour", () => {
     const { code, stdout } = await run(["--rows", "20", "--keep", keep]);
     expect(code).toBe(0);
     expect(stdout).toContain(`  keystead --dir '${keep.replace("'", String.raw`'\''`)}' datasets census person\n`);
-    expect(stdout).toContain("audit verify\n");
+    expect(stdout).toContain("datasets find person surname_sound Meyer\n");
     const again = await run(["--keep", keep]);
     expect(again).toMatchObject({ code: 6, stdout: "" });
     expect(again.stderr).toContain("is not empty");

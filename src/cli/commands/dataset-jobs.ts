@@ -115,7 +115,10 @@ async function runJob(
     const options = { onProgress, ...(rate !== undefined && { rowsPerSecond: rate }), ...(dryRun === true && { dryRun }) };
     const result = await stoppable(
       (signal) => start(keystead.datasets, { ...options, signal }).finally(() => progress.end()),
-      () => output.note("pausing after the rows at hand; press Ctrl-C again to stop at once"),
+      () => {
+        progress.end();
+        output.note("pausing after the rows at hand; press Ctrl-C again to stop at once");
+      },
     );
     await report(result, dryRun === true, output);
   });
@@ -147,7 +150,7 @@ function problemText({ problems, firstProblems }: JobProgress): string {
     { title: "code", cell: ({ code }) => code },
     { title: "problem", cell: ({ message }) => message },
   ]);
-  return `${formatCount(problems)} values were left alone:\n${table}${more > 0 ? `and ${formatCount(more)} more` : ""}`.trimEnd();
+  return `${formatCount(problems)} ${problems === 1 ? "value was" : "values were"} left alone:\n${table}${more > 0 ? `and ${formatCount(more)} more` : ""}`.trimEnd();
 }
 
 function rowText({ row }: RowProblem): string {

@@ -15,6 +15,9 @@ interface TourFlags {
 const usualRows = 20_000;
 const mostRows = 10_000_000;
 
+/** The index by sound of the made-up persons. */
+const soundIndex = "surname_sound";
+
 /**
  * The command `tour`: everything once, on a sample table or a CSV file, in a demo store that is gone afterwards.
  *
@@ -77,15 +80,17 @@ async function tour({ csv, columns, rows, keep }: TourFlags, command: Command): 
 }
 
 /** What to try with what was left behind. */
-function keptNote({ folder, source }: TourSummary, keep: string | undefined): string {
+function keptNote({ folder, source, finds }: TourSummary, keep: string | undefined): string {
   if (folder === undefined || keep === undefined)
     return "The demo store and the sample table are gone again; --keep FOLDER leaves them behind.\n";
   const keystead = process.env["npm_lifecycle_event"] === undefined ? "keystead" : "npm run -s keystead --";
   const place = /^[\w./~+-]+$/.test(keep) ? keep : `'${keep.replaceAll("'", String.raw`'\''`)}'`;
   const dataset = source === "csv" ? "data" : "person";
+  const findable = source === "generated" && finds.some(({ index }) => index === soundIndex);
+  const commands = [`datasets census ${dataset}`, findable ? `datasets find ${dataset} ${soundIndex} Meyer` : "audit verify"];
   return (
     `Everything is in ${keep}: sample.db (the protected table), keystead.db (the store), master.key, audit/, keystead.json. Try:\n` +
-    `  ${keystead} --dir ${place} datasets census ${dataset}\n  ${keystead} --dir ${place} audit verify\n`
+    commands.map((command) => `  ${keystead} --dir ${place} ${command}\n`).join("")
   );
 }
 

@@ -88,13 +88,14 @@ class Comparison {
       this.values += 1;
       return opened;
     } catch (error) {
-      if (!isKeysteadError(error) || sealed !== was) throw error;
+      if (!isKeysteadError(error)) throw error;
+      if (sealed !== was) throw lost(`the value of ${column.name} in row ${this.rows} does not open`, error);
       this.leftAlone += 1;
       return sealed;
     }
   }
 }
 
-function lost(what: string): KeysteadError {
-  return new KeysteadError("VERIFICATION_FAILED", `${what}; please report this`);
+function lost(what: string, cause?: unknown): KeysteadError {
+  return new KeysteadError("VERIFICATION_FAILED", `${what}; please report this`, { cause });
 }
