@@ -1,5 +1,5 @@
 import { dirname, join } from "node:path";
-import { allowAll, type AccessControl } from "./access/access-control.ts";
+import { allowAll, type AccessControl, isPrincipal } from "./access/access-control.ts";
 import { embeddedPrincipal, type Principal } from "./access/principal.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type RandomSource, systemRandom } from "./crypto/random.ts";
@@ -22,7 +22,9 @@ import { KekService } from "./keys/kek-service.ts";
 import { PurposeService } from "./keys/purpose-service.ts";
 import { RouteService } from "./keys/route-service.ts";
 import { SettingsService } from "./keys/settings-service.ts";
-import type { SettingName } from "./keys/settings.ts";
+import { RunningActs } from "./keys/running-acts.ts";
+import type { ChangeableSetting } from "./keys/settings.ts";
+import { KeysteadError } from "./errors.ts";
 import type { FieldValue } from "./crypto/typed-value.ts";
 import { openStore } from "./store/open-store.ts";
 import type { Store, StoreIdentity } from "./store/store.ts";
@@ -53,7 +55,7 @@ export interface KeysteadOptions {
 export interface InitOptions extends KeysteadOptions {
   /** Marks the store as a demo: its clock may be moved. */
   readonly demo?: boolean;
-  readonly settings?: Partial<Record<SettingName, number>>;
+  readonly settings?: Partial<Record<ChangeableSetting, number>>;
 }
 
 /**
@@ -73,7 +75,7 @@ export async function initKeystead(options: InitOptions): Promise<Keystead> {
     const identity = await createStore({ store, keks, clock, random, kekUri, demo: options.demo ?? false, ...(settings && { settings }) });
     return await Keystead.start(options, parts, identity);
   } catch (error) {
-    await closeParts(parts);
+    await closeParts(parts).catch(() => undefined);
     throw error;
   }
 }
@@ -92,19 +94,37 @@ export async function openKeystead(options: KeysteadOptions): Promise<Keystead> 
     if (options.migrate === true) await parts.store.migrate();
     return await Keystead.start(options, parts, await unlockStore(parts.store, parts.keks));
   } catch (error) {
-    await closeParts(parts);
+    await closeParts(parts).catch(() => undefined);
     throw error;
   }
 }
 
-interface Parts {
+/** What a Keystead is made of, opened and bound to each other. */
+export interface KeysteadParts {
   readonly store: Store;
   readonly keks: KekRing;
   readonly clock: Clock;
   readonly random: RandomSource;
 }
 
-/** Keys and the stored data they protect. One per process and store; close it at the end. */
+interface StartedParts {
+  readonly audit: AuditService;
+  readonly background: Background;
+  readonly ciphers: CipherService;
+  readonly databases: Databases;
+  readonly purposes: PurposeService;
+}
+
+/** Milliseconds that closing waits for acts that run. */
+const closePatience = 10_000;
+
+/**
+ * Keys and the stored data they protect. One per process and store; close it at the end.
+ *
+ * @example
+ * await using keystead = await openKeystead({ store: "sqlite:./keystead.db", masterKeyFile: "./master.key" });
+ * const sealed = await keystead.encrypt("pii-email", "anna@example.org", { context: { table: "person", column: "email" } });
+ */
 export class Keystead {
   readonly keys: KeyService;
   readonly purposes: PurposeService;
@@ -119,30 +139,33 @@ export class Keystead {
   readonly #background: Background;
   #closed: Promise<void> | undefined;
 
-  private constructor(engine: Engine, audit: AuditService, background: Background, databases: Databases) {
-    const gate = new DatasetGate(engine, databases);
+  private constructor(engine: Engine, parts: StartedParts) {
+    const { audit, background, ciphers, databases, purposes } = parts;
     this.#engine = engine;
+    this.#ciphers = ciphers;
     this.#background = background;
     this.audit = audit;
-    this.keys = new KeyService(engine, gate);
-    this.purposes = new PurposeService(engine);
+    this.keys = new KeyService(engine, new DatasetGate(engine, databases));
+    this.purposes = purposes;
     this.routes = new RouteService(engine);
     this.keks = new KekService(engine);
     this.settings = new SettingsService(engine);
     this.datasets = new DatasetService(engine, databases);
-    this.#ciphers = new CipherService(engine, this.purposes);
     this.doctor = new Doctor({ engine, audit, keks: this.keks, datasets: this.datasets, background });
   }
 
   /** Wires the parts of an unlocked store; {@link initKeystead} and {@link openKeystead} call it. */
-  static async start(options: KeysteadOptions, parts: Parts, identity: StoreIdentity): Promise<Keystead> {
+  static async start(options: KeysteadOptions, parts: KeysteadParts, identity: StoreIdentity): Promise<Keystead> {
     const { store, keks, clock, random } = parts;
     const registry = new KeysetRegistry({ store, keks, clock, random });
     const directory = options.auditDirectory ?? auditDirectoryOf(options.store);
     const audit = await AuditService.open({ store, registry, identity, clock, random, ...(directory !== undefined && { directory }) });
     const { principal = embeddedPrincipal, access = allowAll } = options;
-    const engine: Engine = { store, identity, keks, registry, audit: audit.trail, access, clock, random, principal };
-    const background = new Background(engine);
+    const acts = new RunningActs();
+    const engine: Engine = { store, identity, keks, registry, audit: audit.trail, access, acts, clock, random, principal };
+    const purposes = new PurposeService(engine);
+    const ciphers = new CipherService(engine, purposes);
+    const background = new Background(engine, () => ciphers.closeIdle());
     try {
       await background.start();
     } catch (error) {
@@ -152,7 +175,7 @@ export class Keystead {
     const databases = new Databases(options.databases ?? {}, {
       sqlite: async () => new (await import("./datasets/sqlite/sqlite-source-provider.ts")).SqliteSourceProvider(),
     });
-    return new Keystead(engine, audit, background, databases);
+    return new Keystead(engine, { audit, background, ciphers, databases, purposes });
   }
 
   /** Facts about the opened store. */
@@ -160,67 +183,112 @@ export class Keystead {
     return { ...this.#engine.identity, url: this.#engine.store.url };
   }
 
-  /** {@link CipherService.open} */
+  /**
+   * Opens a key, or the default key of a purpose, for synchronous use on hot paths. The opening is audited, its use is counted.
+   * @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_PURPOSE`, `UNKNOWN_DATASET`, `KEK_FAILED`, `WRONG_MASTER_KEY`
+   * @example
+   * const key = await keystead.open("pii-email");
+   * key.decryptText(sealed, { table: "person", column: "email" });
+   */
   open(target: KeyTarget, options?: { readonly dataset?: string }): Promise<KeyHandle> {
     return this.#ciphers.open(target, options);
   }
 
-  /** {@link CipherService.encrypt} */
+  /**
+   * Seals text or bytes under the current version, as text: `ks1:<key>:<label>:<payload>`.
+   * @throws KeysteadError as {@link open}; `INVALID_ARGUMENT`, `KEY_STATE`, `KEY_USAGE`, `KEY_VERSION_EXPIRED`,
+   *   `KEY_BUDGET_EXHAUSTED`, `STORE_RESTORED`
+   * @example
+   * const sealed = await keystead.encrypt("pii-email", "anna@example.org", { context: { table: "person", column: "email" } });
+   */
   encrypt(target: KeyTarget, plaintext: string | Uint8Array, options?: SealOptions): Promise<string> {
     return this.#ciphers.encrypt(target, plaintext, options);
   }
 
-  /** {@link CipherService.encryptBytes} */
+  /** As {@link encrypt}, in the binary form: `ks1b:…` and raw bytes. @throws KeysteadError as {@link encrypt} */
   encryptBytes(target: KeyTarget, plaintext: string | Uint8Array, options?: SealOptions): Promise<Buffer> {
     return this.#ciphers.encryptBytes(target, plaintext, options);
   }
 
-  /** {@link CipherService.encryptValue} */
+  /**
+   * Seals a value together with its type, as text.
+   * @throws KeysteadError as {@link encrypt}
+   * @example
+   * await keystead.decryptValue(await keystead.encryptValue("pii-birth", new Date("1990-05-17"))); // a Date again
+   */
   encryptValue(target: KeyTarget, value: FieldValue, options?: SealOptions): Promise<string> {
     return this.#ciphers.encryptValue(target, value, options);
   }
 
-  /** {@link CipherService.decrypt} */
+  /**
+   * Opens what {@link encrypt} or {@link encryptBytes} made; the ciphertext names its key.
+   * @throws KeysteadError `MALFORMED_CIPHERTEXT`, `UNKNOWN_KEY`, `UNKNOWN_FINGERPRINT`, `KEY_STATE`; `DECRYPTION_FAILED` for
+   *   everything that does not open, without a reason
+   */
   decrypt(sealed: string | Uint8Array, options?: CipherOptions): Promise<Buffer> {
     return this.#ciphers.decrypt(sealed, options);
   }
 
-  /** {@link CipherService.decryptText} */
+  /**
+   * As {@link decrypt}, for text.
+   * @throws KeysteadError as {@link decrypt}
+   * @example
+   * await keystead.decryptText(sealed, { context: { table: "person", column: "email" } }); // "anna@example.org"
+   */
   decryptText(sealed: string | Uint8Array, options?: CipherOptions): Promise<string> {
     return this.#ciphers.decryptText(sealed, options);
   }
 
-  /** {@link CipherService.decryptValue} */
+  /** Opens what {@link encryptValue} made, with its type. @throws KeysteadError as {@link decrypt} */
   decryptValue(sealed: string | Uint8Array, options?: CipherOptions): Promise<FieldValue> {
     return this.#ciphers.decryptValue(sealed, options);
   }
 
-  /** {@link CipherService.rewrap} */
+  /**
+   * Moves a ciphertext of {@link encrypt} to the current version of its key, or to another key. The context stays.
+   * @returns ciphertext in the form that it had
+   * @throws KeysteadError as {@link decrypt} and {@link encrypt}
+   */
   rewrap<T extends string | Uint8Array>(sealed: T, options?: RewrapOptions): Promise<T extends string ? string : Buffer> {
     return this.#ciphers.rewrap(sealed, options);
   }
 
-  /** {@link CipherService.encryptStream} */
+  /**
+   * Seals a stream of any length in constant memory.
+   * @throws KeysteadError as {@link encrypt}
+   * @example
+   * await pipeline(keystead.encryptStream("pii-files", createReadStream("scan.pdf")), createWriteStream("scan.pdf.ks1"));
+   */
   encryptStream(target: KeyTarget, source: AsyncIterable<Uint8Array>, options?: SealOptions): AsyncGenerator<Buffer> {
     return this.#ciphers.encryptStream(target, source, options);
   }
 
-  /** {@link CipherService.decryptStream} */
+  /**
+   * Opens a stream of {@link encryptStream}. What was yielded before an error is authentic, but the stream is cut.
+   * @throws KeysteadError as {@link decrypt}
+   */
   decryptStream(source: AsyncIterable<Uint8Array>, options?: CipherOptions): AsyncGenerator<Buffer> {
     return this.#ciphers.decryptStream(source, options);
   }
 
-  /** {@link CipherService.rewrapStream} */
+  /**
+   * Moves a stream to the current version of its key, or to another key: only its head changes, its chunks stay.
+   * @throws KeysteadError as {@link decrypt} and {@link encrypt}
+   */
   rewrapStream(source: AsyncIterable<Uint8Array>, options?: RewrapOptions): AsyncGenerator<Uint8Array> {
     return this.#ciphers.rewrapStream(source, options);
   }
 
-  /** Learns of every change of other processes up to now; goes on in the background anyway. */
+  /** Learns of every change of other processes up to now; goes on in the background anyway. @throws what the store says */
   refresh(): Promise<void> {
     return this.#engine.registry.refresh();
   }
 
-  /** Writes counts, ends the audit journal and closes store and KEKs. Closing again does nothing. */
+  /**
+   * Waits for acts that run, ten seconds at most (end jobs by their signal first), writes counts, ends the audit journal and
+   * closes store and KEKs. Handles refuse afterwards. Closing again does nothing.
+   * @throws the first failure; everything is closed nevertheless
+   */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
@@ -231,20 +299,30 @@ export class Keystead {
   }
 
   async #close(): Promise<void> {
+    const { acts, registry, keks, store } = this.#engine;
+    await acts.end(closePatience);
     await this.#background.stop();
-    try {
-      await this.#engine.registry.refresh();
-      await this.#ciphers.close();
-      await reportUse(this.#engine);
-    } finally {
-      await this.audit.close();
-      await closeParts(this.#engine);
-    }
+    await inTurn([
+      // The last checkpoint is signed under a lease that holds.
+      () => registry.refresh(),
+      () => this.#ciphers.close(),
+      () => reportUse(this.#engine),
+      () => this.audit.close(),
+      () => registry.end(),
+      () => keks.close(),
+      () => store.close(),
+    ]);
   }
 }
 
-async function openParts(options: KeysteadOptions, create: boolean): Promise<Parts> {
-  const { clock = systemClock, random = systemRandom } = options;
+async function openParts(options: KeysteadOptions, create: boolean): Promise<KeysteadParts> {
+  const { clock = systemClock, random = systemRandom, principal = embeddedPrincipal } = options;
+  if (!isPrincipal(principal)) {
+    throw new KeysteadError(
+      "INVALID_ARGUMENT",
+      "the principal is malformed; give it a known source and an id of 1 to 255 characters without control characters",
+    );
+  }
   const masterKeys = masterKeysOf(options);
   const providers = new KekProviders(
     {
@@ -257,13 +335,29 @@ async function openParts(options: KeysteadOptions, create: boolean): Promise<Par
   return { store: await openStore(options.store, { clock: systemClock, create }), keks, clock, random };
 }
 
-async function closeParts({ store, keks }: Pick<Parts, "store" | "keks">): Promise<void> {
-  await keks.close();
-  await store.close();
+function closeParts({ store, keks }: Pick<KeysteadParts, "store" | "keks">): Promise<void> {
+  return inTurn([() => keks.close(), () => store.close()]);
+}
+
+/** Does every step, also after one that failed. @throws the first failure */
+async function inTurn(steps: readonly (() => Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 function masterKeysOf({ masterKeys = {}, masterKeyFile }: KeysteadOptions): Readonly<Record<string, MasterKeyConfig>> {
-  return masterKeyFile === undefined ? masterKeys : { main: { file: masterKeyFile }, ...masterKeys };
+  if (masterKeyFile === undefined) return masterKeys;
+  if (Object.hasOwn(masterKeys, "main")) {
+    throw new KeysteadError("INVALID_ARGUMENT", "the master key main is given twice; give it by masterKeyFile or in masterKeys");
+  }
+  return { main: { file: masterKeyFile }, ...masterKeys };
 }
 
 /** Beside the store's file; a store in memory keeps its audit in itself. */

@@ -52,9 +52,12 @@ export class AuditService {
     const parts = { store, storeId: identity.id, clock: pacing, random, signer: () => signerNow(key) };
     if (directory === undefined) return new AuditService(options, await MemoryTrail.open(parts), key);
     const trail = await FileTrail.open({ ...parts, directory });
-    const { witness } = trail.witness;
-    if (witness?.store === identity.id && (await store.generation()) < witness.generation)
-      await markRestored(store, clock, witness.generation);
+    try {
+      await noticeRestore(store, clock, identity, trail);
+    } catch (error) {
+      await trail.close();
+      throw error;
+    }
     return new AuditService(options, trail, key);
   }
 
@@ -102,17 +105,37 @@ export class AuditService {
     return records.sort((a, b) => (String(a["time"]) < String(b["time"]) ? -1 : 1)).slice(-last);
   }
 
+  /** Ends the trail. Checkpoints are signed no more. */
   async close(): Promise<void> {
-    await this.#trail.close();
-    await this.#key.close();
+    try {
+      await this.#trail.close();
+    } finally {
+      await this.#key.close();
+    }
   }
 }
 
-async function markRestored(store: Store, clock: Clock, generation: number): Promise<void> {
-  await store.raiseGeneration(generation);
+/** Setting that holds the checkpoint by which a restore was noticed last. */
+const noticedCheckpoint = "restoredCheckpoint";
+
+/**
+ * A store that does not know the newest checkpoint of this host, or is older than it, was put back from a copy: its counters may
+ * be, too. That is written down once for each checkpoint; versions that are in the store then don't seal with counted nonces.
+ */
+async function noticeRestore(store: Store, clock: Clock, identity: StoreIdentity, { witness: report }: FileTrail): Promise<void> {
+  const { witness, problem } = report;
+  if (problem === undefined || witness?.store !== identity.id) return;
+  const noticed = await store.read((tables) => tables.settings.get({ name: noticedCheckpoint }));
+  if (noticed?.value === witness.checkpoint) return;
+  await store.raiseGeneration(witness.generation);
   await store.transaction(async (tables) => {
     const { restoredAt } = await readSettings(tables);
-    await writeSetting(tables, "restoredAt", Math.max(restoredAt, clock.now()));
+    const newest = Math.max(0, ...(await tables.versions.list()).map((version) => version.createdAt));
+    await writeSetting(tables, "restoredAt", Math.max(restoredAt, newest, clock.now()));
+    const stored = await tables.settings.get({ name: noticedCheckpoint });
+    const value = witness.checkpoint;
+    if (stored === undefined) await tables.settings.insert({ name: noticedCheckpoint, value });
+    else await tables.settings.update({ ...stored, value });
   });
 }
 

@@ -16,10 +16,12 @@ export interface AuditSigner {
   sign(data: Uint8Array): Buffer;
 }
 
-/** Opens the audit key. @throws KeysteadError `UNKNOWN_KEY` when the store has none */
+/** Opens the audit key, ready to sign when it can. @throws KeysteadError `UNKNOWN_KEY` when the store has none, KEK errors */
 export async function openAuditKey({ store, registry }: Pick<Engine, "store" | "registry">): Promise<KeyHandle> {
   const { id } = await store.read((tables) => findKey(tables, auditKeyName));
-  return new KeyHandle(registry, await registry.get(id), { datasetId: "", opening: "open" });
+  const key = new KeyHandle(registry, await registry.get(id), { datasetId: "", opening: "open" });
+  await key.prepare().catch(() => undefined);
+  return key;
 }
 
 /** The current version of the audit key. @throws KeysteadError `KEY_LEASE_EXPIRED`, `KEY_STATE`, `KEY_VERSION_EXPIRED` */

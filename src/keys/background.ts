@@ -1,18 +1,35 @@
+import type { AuditEvent } from "../audit/event.ts";
+import { systemClock } from "../clock.ts";
 import type { Engine } from "./engine.ts";
 import { settleDue } from "./rotate-key.ts";
 import { readSettings } from "./settings.ts";
 
-/** Milliseconds between writing use counts to store and audit. */
-const reportInterval = 60_000;
+/** Milliseconds between writing use counts to store and audit; refusals are an alarm and don't wait that long. */
+const reportIntervals = { use: 60_000, refusals: 5_000 } as const;
 
-/** Writes use counts to the store and the audit; refusals are an alarm of their own. */
+/** Share of the time that looking for due work may take, at most: one part in so many. */
+const settleShare = 20;
+
+const shortestInterval = 10;
+
+const settlePrincipal = { source: "engine", id: "settle" } as const;
+const usePrincipal = { source: "engine", id: "use" } as const;
+
+/** Writes use counts to the store and the audit; refusals are an alarm of their own. What can't be recorded is reported next time. */
 export async function reportUse({ registry, audit }: Pick<Engine, "registry" | "audit">): Promise<void> {
   await registry.flush();
-  const principal = { source: "engine", id: "use" } as const;
-  for (const { key, label: version, seals, opens, refusals } of registry.takeUse()) {
-    if (seals + opens > 0)
-      await audit.record({ action: "keys.use", outcome: "allowed", principal, key, version, detail: { seals, opens } });
-    if (refusals > 0) await audit.record({ action: "keys.use", outcome: "denied", principal, key, version, detail: { refusals } });
+  const uses = registry.counts.takeUse();
+  for (let use = uses.shift(); use !== undefined; use = uses.shift()) {
+    const { key, label: version, seals, opens, refusals } = use;
+    try {
+      if (seals + opens > 0)
+        await audit.record({ action: "keys.use", outcome: "allowed", principal: usePrincipal, key, version, detail: { seals, opens } });
+      if (refusals > 0)
+        await audit.record({ action: "keys.use", outcome: "denied", principal: usePrincipal, key, version, detail: { refusals } });
+    } catch (error) {
+      for (const unrecorded of [use, ...uses]) registry.counts.restoreUse(unrecorded);
+      throw error;
+    }
   }
 }
 
@@ -22,16 +39,23 @@ export async function reportUse({ registry, audit }: Pick<Engine, "registry" | "
  */
 export class Background {
   readonly #engine: Engine;
+  readonly #sweep: () => Promise<void>;
+  /** Audit records of settled acts that could not be written yet. */
+  readonly #unrecorded: AuditEvent[] = [];
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> = Promise.resolve();
-  #settledAt = -1;
-  #reportedAt: number;
-  #interval = 500;
+  #stopped = false;
+  #interval = shortestInterval;
+  #generation = -1;
+  #settleNext = 0;
+  #settleNotBefore = Number.NEGATIVE_INFINITY;
+  #reportedAt = systemClock.monotonic();
   #problem: unknown;
 
-  constructor(engine: Engine) {
+  /** @param sweep - frees what was not used for long; called with each round */
+  constructor(engine: Engine, sweep: () => Promise<void>) {
     this.#engine = engine;
-    this.#reportedAt = engine.clock.monotonic();
+    this.#sweep = sweep;
   }
 
   /** Why the last round failed; undefined when it did not. The keys' leases run out while this lasts. */
@@ -41,51 +65,73 @@ export class Background {
 
   /** Finishes what is due and begins to follow changes. */
   async start(): Promise<void> {
-    const { refreshBound } = await this.#engine.store.read(readSettings);
-    this.#interval = Math.max(10, Math.floor(refreshBound / 2));
     await this.#settle();
     this.#schedule();
   }
 
+  /** Ends after the round that runs. */
   async stop(): Promise<void> {
+    this.#stopped = true;
     clearTimeout(this.#timer);
-    this.#timer = undefined;
     await this.#round;
   }
 
   #schedule(): void {
+    if (this.#stopped) return;
     this.#timer = setTimeout(() => {
-      this.#round = this.#tend().then(
-        () => {
-          this.#problem = undefined;
-        },
-        (error: unknown) => {
-          this.#problem = error;
-        },
-      );
-      void this.#round.then(() => {
-        if (this.#timer !== undefined) this.#schedule();
-      });
+      this.#round = this.#runRound();
     }, this.#interval);
     this.#timer.unref();
   }
 
+  async #runRound(): Promise<void> {
+    try {
+      await this.#tend();
+      this.#problem = undefined;
+    } catch (error) {
+      this.#problem = error;
+    }
+    this.#schedule();
+  }
+
   async #tend(): Promise<void> {
-    const { registry, clock } = this.#engine;
-    await registry.refresh();
+    const { registry } = this.#engine;
+    await registry.follow();
     await this.#settle();
-    if (clock.monotonic() - this.#reportedAt < reportInterval) return;
-    this.#reportedAt = clock.monotonic();
+    await this.#sweep();
+    const waited = systemClock.monotonic() - this.#reportedAt;
+    if (waited < (registry.refused ? reportIntervals.refusals : reportIntervals.use)) return;
+    this.#reportedAt = systemClock.monotonic();
     await reportUse(this.#engine);
   }
 
-  /** Looks for due work after a change of the metadata, and every minute for what time alone brings. */
+  /** Looks for due work after a change of the metadata, and when something comes due. */
   async #settle(): Promise<void> {
-    const generation = await this.#engine.store.generation();
-    const minute = Math.floor(this.#engine.clock.now() / 60_000);
-    const mark = generation * 1e6 + (minute % 1e6);
-    if (mark === this.#settledAt) return;
-    const touched = await settleDue(this.#engine);
-    this.#settledAt = touched === 0 ? mark : -1;
+    await this.#recordRest();
+    const { store, clock } = this.#engine;
+    const started = systemClock.monotonic();
+    const generation = await store.generation();
+    if ((generation === this.#generation && clock.now() < this.#settleNext) || started < this.#settleNotBefore) return;
+    const { refreshBound } = await store.read(readSettings);
+    this.#interval = Math.max(shortestInterval, Math.floor(refreshBound / 2));
+    const { touched, next } = await settleDue(this.#engine, (act) => this.#record(act));
+    // What was touched may come due again at once: its pointer moves one refresh bound later.
+    this.#generation = touched === 0 ? generation : -1;
+    this.#settleNext = next ?? Number.POSITIVE_INFINITY;
+    const ended = systemClock.monotonic();
+    this.#settleNotBefore = ended + (ended - started) * settleShare;
+  }
+
+  async #record(act: Pick<AuditEvent, "action" | "key" | "version" | "reason">): Promise<void> {
+    this.#unrecorded.push({ ...act, outcome: "allowed", principal: settlePrincipal });
+    await this.#recordRest();
+  }
+
+  /** Background acts are audited, too: also those that happened while the journal's disk was full. */
+  async #recordRest(): Promise<void> {
+    for (let event = this.#unrecorded[0]; event !== undefined; event = this.#unrecorded[0]) {
+      await this.#engine.audit.record(event);
+      this.#unrecorded.shift();
+    }
   }
 }

@@ -1,10 +1,10 @@
 import { KeysteadError } from "../errors.ts";
 import type { StoredRecord } from "../store/tables.ts";
-import { audited } from "./audited.ts";
+import { auditedOnKey } from "./audited.ts";
 import type { Engine } from "./engine.ts";
-import { describeKey, findKey, findVersion, type KeyInfo } from "./key-records.ts";
+import { describeKey, findKeyById, findVersion, type KeyInfo } from "./key-records.ts";
 import { describeVersion } from "./keyset.ts";
-import { becomeCurrent } from "./rotate-key.ts";
+import { becomeCurrent, refreshQuietly } from "./rotate-key.ts";
 import { readSettings } from "./settings.ts";
 import { assertTransition, type VersionPhase, type VersionState } from "./version-state.ts";
 
@@ -15,7 +15,7 @@ interface StateChange {
 }
 
 /** The acts that change a version's state, apart from destruction. */
-export const stateChanges = {
+const stateChanges = {
   activate: { to: "active", from: ["pre-active"] },
   suspend: { to: "suspended" },
   resume: { to: "active", from: ["suspended"] },
@@ -28,6 +28,7 @@ export type StateChangeName = keyof typeof stateChanges;
 
 /** Why a state changes. */
 export interface StateChangeOptions {
+  /** 1 to 1,024 characters. */
   readonly reason?: string;
 }
 
@@ -40,15 +41,13 @@ export function changeState(
   name: StateChangeName,
   nameOrAlias: string,
   version: number,
-  options: StateChangeOptions = {},
+  { reason }: StateChangeOptions = {},
 ): Promise<KeyInfo> {
-  const { reason } = options;
-  const act = { action: `keys.${name}`, key: nameOrAlias, version: String(version), ...(reason !== undefined && { reason }) };
-  return audited(engine, act, async () => {
+  const act = { action: `keys.${name}`, version, ...(reason !== undefined && { reason }) };
+  return auditedOnKey(engine, nameOrAlias, act, async (keyId) => {
     const change: StateChange = stateChanges[name];
     const changed = await engine.store.transaction(async (tables) => {
-      const key = await findKey(tables, nameOrAlias);
-      const row = await findVersion(tables, key, version);
+      const row = await findVersion(tables, await findKeyById(tables, keyId), version);
       assertMayChange(name, change, row);
       const now = engine.clock.now();
       const { refreshBound } = await readSettings(tables);
@@ -60,9 +59,9 @@ export function changeState(
         ...(name === "activate" && { activateAt: now, currentFrom: now + refreshBound }),
       });
     });
-    if (name === "activate") await becomeCurrent(engine, changed.keyId, version);
-    else await engine.registry.refresh();
-    return engine.store.read(async (tables) => describeKey(tables, await findKey(tables, nameOrAlias)));
+    if (name === "activate") await becomeCurrent(engine, changed);
+    else await refreshQuietly(engine);
+    return engine.store.read(async (tables) => describeKey(tables, await findKeyById(tables, keyId)));
   });
 }
 

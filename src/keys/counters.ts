@@ -8,7 +8,7 @@ export interface CounterKey {
   readonly datasetId: string;
 }
 
-/** What to add to a counter; instants replace earlier ones. */
+/** What to add to a counter; instants count when they are later than the stored ones. */
 export interface CounterChange {
   readonly seals?: number;
   readonly opens?: number;
@@ -28,8 +28,13 @@ export async function addToCounter(tables: StoreTables, key: CounterKey, change:
     seals: Math.max(0, (row?.seals ?? 0) + (change.seals ?? 0)),
     opens: (row?.opens ?? 0) + (change.opens ?? 0),
     refusals: (row?.refusals ?? 0) + (change.refusals ?? 0),
-    lastOpenedAt: change.lastOpenedAt ?? row?.lastOpenedAt ?? null,
-    lastRefusedAt: change.lastRefusedAt ?? row?.lastRefusedAt ?? null,
+    lastOpenedAt: latest(change.lastOpenedAt, row?.lastOpenedAt),
+    lastRefusedAt: latest(change.lastRefusedAt, row?.lastRefusedAt),
   };
   return row === undefined ? tables.counters.insert(next) : tables.counters.update({ ...next, rowVersion: row.rowVersion });
+}
+
+/** Processes write what they counted minutes apart: the one that writes last did not see the latest. */
+function latest(a: number | undefined, b: number | null | undefined): number | null {
+  return a === undefined ? (b ?? null) : Math.max(a, b ?? a);
 }

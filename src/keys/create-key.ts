@@ -1,23 +1,20 @@
 import type { Algorithm, KeyUsage } from "../crypto/algorithm.ts";
 import { findAlgorithm } from "../crypto/algorithms.ts";
 import { isKeyName } from "../crypto/ciphertext.ts";
-import { KeyMaterial } from "../crypto/key-material.ts";
-import { randomUuid } from "../crypto/uuid.ts";
 import { KeysteadError } from "../errors.ts";
 import { pickRoute } from "../kek/routes.ts";
 import type { StoreTables } from "../store/store.ts";
-import type { NewRecord, StoredRecord } from "../store/tables.ts";
+import type { StoredRecord } from "../store/tables.ts";
 import { audited } from "./audited.ts";
 import type { Engine } from "./engine.ts";
-import type { WrapRow } from "./kek-ring.ts";
-import { describeKey, type KeyInfo, printable } from "./key-records.ts";
-import { KeysetKey } from "./sealed-material.ts";
+import { assertKeySettings, assertVersionDates } from "./key-checks.ts";
+import { describeKey, type KeyInfo } from "./key-records.ts";
+import { insertKey, prepareKey } from "./new-key.ts";
+import { findPurpose, isPurposeName, systemPurpose } from "./purpose-records.ts";
+import { readSettings } from "./settings.ts";
 
 /** Names that begin so belong to Keystead itself. */
-export const reservedPrefix = "keystead/";
-
-/** The purpose of Keystead's own keys. */
-export const systemPurpose = "system";
+const reservedPrefix = "keystead/";
 
 const defaultAlgorithms: Readonly<Record<KeyUsage, string | undefined>> = {
   encrypt: "XAES-256-GCM",
@@ -45,166 +42,85 @@ export interface CreateKeyInput {
   readonly activateAt?: Date;
 }
 
-/** The rows of a key that is not stored yet. */
-export interface PreparedKey {
-  readonly key: NewRecord<"keys">;
-  readonly version: NewRecord<"versions">;
-  readonly wrap: WrapRow & { readonly createdAt: number };
-}
+/** How often an act starts again because routes or purposes changed while a KEK was asked. */
+const attempts = 10;
 
 /**
  * Creates a key with version 1.
- * @throws KeysteadError `INVALID_ARGUMENT`, `NAME_TAKEN`, `UNKNOWN_PURPOSE`, `UNKNOWN_ALGORITHM`, `UNKNOWN_KEK`, `KEK_FAILED`
+ * @throws KeysteadError `INVALID_ARGUMENT`, `NAME_TAKEN`, `UNKNOWN_PURPOSE`, `UNKNOWN_ALGORITHM`, `UNKNOWN_KEK`, KEK and store errors
  */
 export function createKey(engine: Engine, input: CreateKeyInput): Promise<KeyInfo> {
-  const act = { action: "keys.create", key: input.name, detail: { purpose: input.purpose } };
-  return audited(engine, act, async () => {
-    if (input.name.startsWith(reservedPrefix) || input.purpose === systemPurpose) {
+  const detail = {
+    ...(isPurposeName(input.purpose) && { purpose: input.purpose }),
+    ...(input.usage !== undefined && { usage: input.usage }),
+  };
+  return audited(
+    engine,
+    { action: "keys.create", key: input.name, detail },
+    async () => {
+      assertCreatable(input, engine.clock.now());
+      for (let attempt = 0; attempt < attempts; attempt += 1) {
+        const plan = await engine.store.read((tables) => planKey(tables, input));
+        if (plan.purpose.hardware === 1) await assertHardware(engine, plan.purpose.name, plan.kekUri);
+        const rotationDays = input.rotationDays ?? plan.purpose.rotationDays;
+        const { usage, algorithm } = chooseAlgorithm(input, plan.purpose);
+        const prepared = await prepareKey(engine, { ...input, usage, algorithm, rotationDays, restoredAt: plan.restoredAt }, plan.kekUri);
+        const created = await engine.store.transaction(async (tables) => {
+          const { purpose, kekUri } = await planKey(tables, input);
+          // A wrap under a KEK that was replaced meanwhile would be left behind, and lost with the old KEK.
+          if (kekUri !== plan.kekUri || purpose.rowVersion !== plan.purpose.rowVersion) return undefined;
+          return describeKey(tables, await insertKey(tables, prepared));
+        });
+        if (created !== undefined) return created;
+      }
       throw new KeysteadError(
-        "INVALID_ARGUMENT",
-        `names that begin with ${reservedPrefix} and the purpose system are Keystead's own; choose others`,
+        "CONFLICT",
+        "other processes keep changing the purpose or the routes; run the command again when they are done",
       );
-    }
-    const { purpose, kekUri } = await engine.store.read(async (tables) => {
-      const [taken] = isKeyName(input.name) ? await tables.keys.list({ name: input.name }) : [];
-      if (taken !== undefined) throw new KeysteadError("NAME_TAKEN", `a key is named ${input.name} already; names are never reused`);
-      const purpose = await findPurpose(tables, input.purpose);
-      return { purpose, kekUri: pickRoute(await tables.routes.list(), { purpose: purpose.name, name: input.name }).kekUri };
-    });
-    if (purpose.hardware === 1) await assertHardware(engine, purpose.name, kekUri);
-    const algorithm = chooseAlgorithm(input, purpose);
-    const prepared = await prepareKey(engine, { ...input, rotationDays: input.rotationDays ?? purpose.rotationDays }, algorithm, kekUri);
-    return engine.store.transaction(async (tables) => describeKey(tables, await insertKey(tables, prepared)));
-  });
-}
-
-/** Finds a registered purpose. @throws KeysteadError `UNKNOWN_PURPOSE` naming those that are registered. */
-export async function findPurpose(tables: StoreTables, name: string): Promise<StoredRecord<"purposes">> {
-  const purpose = await tables.purposes.get({ name });
-  if (purpose !== undefined) return purpose;
-  const known = (await tables.purposes.list()).map((row) => row.name).filter((known) => known !== systemPurpose);
-  throw new KeysteadError(
-    "UNKNOWN_PURPOSE",
-    `no purpose is named ${printable(name)}; registered are ${known.join(", ")} (\`keystead purposes create\` registers another)`,
+    },
+    (key) => ({ version: key.versions[0]?.label ?? "1" }),
   );
 }
 
-/** Makes the rows of a key and wraps its keyset key; stores nothing. */
-export async function prepareKey(
-  engine: Pick<Engine, "keks" | "random" | "clock">,
-  input: Omit<CreateKeyInput, "rotationDays" | "usage" | "algorithm"> & { readonly usage?: KeyUsage; readonly rotationDays: number | null },
-  algorithm: Algorithm,
-  kekUri: string,
-): Promise<PreparedKey> {
-  assertCreatable(input);
-  assertKeySettings({ tags: input.tags ?? {}, rotationDays: input.rotationDays });
-  const { random, clock } = engine;
-  const id = randomUuid(random);
-  const now = clock.now();
-  const keysetKey = new KeysetKey(random.bytes(32), random, clock);
-  const wrap = await keysetKey.withBytes((bytes) => engine.keks.wrap(id, bytes, kekUri));
-  const preActive = input.activateAt !== undefined && input.activateAt.getTime() > now;
-  const key: NewRecord<"keys"> = {
-    id,
-    name: input.name,
-    purpose: input.purpose,
-    usages: input.usage ?? "encrypt",
-    algorithm: algorithm.name,
-    tags: JSON.stringify(input.tags ?? {}),
-    rotationDays: input.rotationDays,
-    currentVersion: preActive ? null : 1,
-    createdAt: now,
-  };
-  const version = sealNewVersion(engine, keysetKey, key, 1, {
-    state: preActive ? "pre-active" : "active",
-    stateReason: "created",
-    activateAt: input.activateAt?.getTime() ?? null,
-    currentFrom: null,
-    expiresAt: input.expiresAt?.getTime() ?? null,
-  });
-  return { key, version, wrap: { ...wrap, createdAt: now } };
+/** What a key's purpose and the routes say about it now. */
+async function planKey(
+  tables: StoreTables,
+  { name, purpose: purposeName }: CreateKeyInput,
+): Promise<{ readonly purpose: StoredRecord<"purposes">; readonly kekUri: string; readonly restoredAt: number }> {
+  if (name.startsWith(reservedPrefix) || purposeName === systemPurpose) {
+    throw new KeysteadError(
+      "INVALID_ARGUMENT",
+      `names that begin with ${reservedPrefix} and the purpose system are Keystead's own; choose others`,
+    );
+  }
+  const [taken] = await tables.keys.list({ name });
+  if (taken !== undefined) throw new KeysteadError("NAME_TAKEN", `a key is named ${name} already; names are never reused`);
+  if ((await tables.aliases.get({ alias: name })) !== undefined) {
+    throw new KeysteadError(
+      "NAME_TAKEN",
+      `an alias is named ${name} and would lead to another key; remove it first, or choose another name`,
+    );
+  }
+  const purpose = await findPurpose(tables, purposeName);
+  const { kekUri } = pickRoute(await tables.routes.list(), { purpose: purpose.name, name });
+  return { purpose, kekUri, restoredAt: (await readSettings(tables)).restoredAt };
 }
 
-/** Stores a prepared key. @throws KeysteadError `NAME_TAKEN` */
-export async function insertKey(tables: StoreTables, { key, version, wrap }: PreparedKey): Promise<StoredRecord<"keys">> {
-  await tables.wraps.insert(wrap);
-  await tables.versions.insert(version);
-  return tables.keys.insert(key);
-}
-
-/** The row of a new version with fresh, sealed material. */
-export function sealNewVersion(
-  { random, clock }: Pick<Engine, "random" | "clock">,
-  keysetKey: KeysetKey,
-  key: Pick<NewRecord<"keys">, "id" | "usages" | "algorithm">,
-  version: number,
-  facts: Pick<NewRecord<"versions">, "state" | "stateReason" | "activateAt" | "currentFrom" | "expiresAt">,
-): NewRecord<"versions"> {
-  const algorithm = findAlgorithm(key.algorithm);
-  const material = KeyMaterial.generate(algorithm, random);
-  const format = algorithm.materialFormat;
-  const now = clock.now();
-  const bytes = material.exportBytes();
-  const sealed = keysetKey.seal(bytes, { keyId: key.id, version, usages: key.usages, algorithm: key.algorithm, format });
-  bytes.fill(0);
-  return {
-    keyId: key.id,
-    version,
-    fingerprint: material.fingerprint(key.id, version),
-    stateAt: now,
-    materialFormat: format,
-    material: sealed,
-    publicKey: material.publicKeyDer() ?? null,
-    createdAt: now,
-    destroyAt: null,
-    ...facts,
-  };
-}
-
-function assertCreatable(input: Pick<CreateKeyInput, "name" | "expiresAt" | "activateAt">): void {
+function assertCreatable(input: CreateKeyInput, now: number): void {
   if (!isKeyName(input.name)) {
     throw new KeysteadError(
       "INVALID_ARGUMENT",
       "a key name is 1 to 4 segments of letters, digits, '.', '_', '~', '-' joined by '/', 255 characters at most, each beginning with a letter or digit",
     );
   }
-  for (const date of [input.expiresAt, input.activateAt]) assertDate(date);
-  if (input.expiresAt !== undefined && input.activateAt !== undefined && input.expiresAt <= input.activateAt) {
-    throw new KeysteadError("INVALID_ARGUMENT", "a key version can't expire before it is active; choose a later expiry");
-  }
+  assertVersionDates(input, now);
+  assertKeySettings({ tags: input.tags ?? {}, rotationDays: input.rotationDays ?? null });
 }
 
-/** @throws KeysteadError `INVALID_ARGUMENT` for an invalid date. */
-export function assertDate(date: Date | undefined): void {
-  if (date === undefined || !Number.isNaN(date.getTime())) return;
-  throw new KeysteadError("INVALID_ARGUMENT", "a date is not valid; write it as 2027-01-31 or 2027-01-31T12:00:00Z");
-}
-
-/** Checks tags and rotation policy. @throws KeysteadError `INVALID_ARGUMENT` naming the bounds. */
-export function assertKeySettings(settings: {
-  readonly tags: Readonly<Record<string, string>>;
-  readonly rotationDays: number | null;
-}): void {
-  const tags: [string, unknown][] = Object.entries(settings.tags);
-  const fits = (text: unknown, least: number, most: number): boolean =>
-    typeof text === "string" && text.isWellFormed() && text.length >= least && text.length <= most;
-  if (tags.length > 50 || !tags.every(([name, value]) => fits(name, 1, 128) && fits(value, 0, 256))) {
-    throw new KeysteadError(
-      "INVALID_ARGUMENT",
-      "tags are at most 50 pairs of well-formed strings: names of 1 to 128 characters, values of 256 at most",
-    );
-  }
-  assertRotationDays(settings.rotationDays);
-}
-
-/** @throws KeysteadError `INVALID_ARGUMENT` outside 1…36500 days. */
-export function assertRotationDays(days: number | null): void {
-  if (days === null || (Number.isSafeInteger(days) && days >= 1 && days <= 36500)) return;
-  throw new KeysteadError("INVALID_ARGUMENT", "rotation takes a whole number of days from 1 to 36500");
-}
-
-function chooseAlgorithm(input: CreateKeyInput, purpose: StoredRecord<"purposes">): Algorithm {
-  const usage = input.usage ?? "encrypt";
+function chooseAlgorithm(
+  { usage = "encrypt", ...input }: CreateKeyInput,
+  purpose: StoredRecord<"purposes">,
+): { readonly usage: KeyUsage; readonly algorithm: Algorithm } {
   const name = input.algorithm ?? defaultAlgorithms[usage];
   if (name === undefined) throw new KeysteadError("INVALID_ARGUMENT", `no algorithm is known for usage ${usage}; choose another usage`);
   const algorithm = findAlgorithm(name);
@@ -215,7 +131,7 @@ function chooseAlgorithm(input: CreateKeyInput, purpose: StoredRecord<"purposes"
   if (usage === "encrypt" && allowed.length > 0 && !allowed.includes(algorithm.name)) {
     throw new KeysteadError("INVALID_ARGUMENT", `purpose ${purpose.name} allows ${allowed.join(", ")}; choose one of these`);
   }
-  return algorithm;
+  return { usage, algorithm };
 }
 
 async function assertHardware(engine: Engine, purpose: string, kekUri: string): Promise<void> {

@@ -6,10 +6,11 @@ import { KeysteadError } from "../errors.ts";
 import { deriveMetadataKey } from "../store/metadata-key.ts";
 import type { Store, StoreIdentity, StoreTables } from "../store/store.ts";
 import { auditKeyName } from "./audit-signer.ts";
-import { insertKey, prepareKey, systemPurpose } from "./create-key.ts";
+import { findKekIn } from "./kek-records.ts";
 import type { KekRing } from "./kek-ring.ts";
-import { seededPurposes } from "./purpose-service.ts";
-import { type SettingName, settingNames, writeSetting } from "./settings.ts";
+import { insertKey, prepareKey } from "./new-key.ts";
+import { seededPurposes, systemPurpose } from "./purpose-records.ts";
+import { type ChangeableSetting, changeableSettings, writeSetting } from "./settings.ts";
 
 /** How a new store begins. */
 export interface CreateStoreOptions {
@@ -20,7 +21,7 @@ export interface CreateStoreOptions {
   /** URI of the KEK that wraps everything until a route says otherwise. */
   readonly kekUri: string;
   readonly demo: boolean;
-  readonly settings?: Partial<Record<SettingName, number>>;
+  readonly settings?: Partial<Record<ChangeableSetting, number>>;
 }
 
 /**
@@ -33,31 +34,34 @@ export async function createStore(options: CreateStoreOptions): Promise<StoreIde
     throw new KeysteadError("STORE_EXISTS", `there is a store at ${store.url} already; open it, or choose another place`);
   const now = clock.now();
   const identity = { id: randomUuid(random), demo: options.demo, createdAt: now };
-  keks.bind(identity.id, []);
-  const storeKey = random.bytes(32);
+  keks.bind(identity.id, () => Promise.resolve(undefined));
   const kek = await keks.handle(kekUri);
-  const storeWrap = await keks.wrap("store", storeKey, kekUri);
   const auditKey = await prepareKey(
     { keks, random, clock },
-    { name: auditKeyName, purpose: systemPurpose, usage: "sign", rotationDays: null },
-    algorithms.Ed25519,
+    { name: auditKeyName, purpose: systemPurpose, usage: "sign", algorithm: algorithms.Ed25519, rotationDays: null, restoredAt: 0 },
     kekUri,
   );
-  await store.create(identity, deriveMetadataKey(storeKey), async (tables: StoreTables) => {
-    await tables.keks.insert({ uri: kekUri, kekId: kek.kekId, derivation: kek.derivation ?? null, createdAt: now });
-    await tables.wraps.insert({ ...storeWrap, createdAt: now });
-    const purposes = [...seededPurposes, { name: systemPurpose, description: "Keystead's own keys" }];
-    for (const purpose of purposes) {
-      await tables.purposes.insert({ ...purpose, defaultKey: null, rotationDays: null, algorithms: "", hardware: 0 });
-    }
-    await tables.routes.insert({ id: randomUuid(random), purpose: null, namePrefix: null, kekUri });
-    for (const name of settingNames) {
-      const value = options.settings?.[name];
-      if (value !== undefined) await writeSetting(tables, name, value);
-    }
-    await insertKey(tables, auditKey);
-  });
-  storeKey.fill(0);
+  const storeKey = random.bytes(32);
+  try {
+    const storeWrap = await keks.wrap("store", storeKey, kekUri);
+    await store.create(identity, deriveMetadataKey(storeKey), async (tables: StoreTables) => {
+      await tables.keks.insert({ uri: kekUri, kekId: kek.kekId, derivation: kek.derivation ?? null, createdAt: now });
+      await tables.wraps.insert({ ...storeWrap, createdAt: now });
+      const purposes = [...seededPurposes, { name: systemPurpose, description: "Keystead's own keys" }];
+      for (const purpose of purposes) {
+        await tables.purposes.insert({ ...purpose, defaultKey: null, rotationDays: null, algorithms: "", hardware: 0 });
+      }
+      await tables.routes.insert({ id: randomUuid(random), purpose: null, namePrefix: null, kekUri });
+      for (const name of changeableSettings) {
+        const value = options.settings?.[name];
+        if (value !== undefined) await writeSetting(tables, name, value);
+      }
+      await insertKey(tables, auditKey);
+    });
+  } finally {
+    storeKey.fill(0);
+  }
+  keks.bind(identity.id, findKekIn(store));
   return identity;
 }
 
@@ -67,10 +71,16 @@ export async function createStore(options: CreateStoreOptions): Promise<StoreIde
  */
 export async function unlockStore(store: Store, keks: KekRing): Promise<StoreIdentity> {
   const header = await store.header();
-  keks.bind(header.identity.id, header.keks);
+  keks.bind(header.identity.id, (uri) => {
+    const known = header.keks.find((kek) => kek.uri === uri);
+    const wrap = header.storeKeyWraps.find(({ kekUri }) => kekUri === uri);
+    return Promise.resolve(known && { kekId: known.kekId, derivation: known.derivation, wrap });
+  });
   const storeKey = await keks.unwrap(header.storeKeyWraps);
   try {
-    return await store.unlock(deriveMetadataKey(storeKey));
+    const identity = await store.unlock(deriveMetadataKey(storeKey));
+    keks.bind(identity.id, findKekIn(store));
+    return identity;
   } finally {
     storeKey.fill(0);
   }

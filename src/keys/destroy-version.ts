@@ -1,17 +1,17 @@
 import { encodeBase64url } from "../crypto/base64url.ts";
 import { encodeFields } from "../crypto/encode.ts";
 import { KeysteadError } from "../errors.ts";
-import type { StoreTables } from "../store/store.ts";
 import type { StoredRecord } from "../store/tables.ts";
-import { audited } from "./audited.ts";
+import { auditedOnKey } from "./audited.ts";
 import { openAuditKey } from "./audit-signer.ts";
 import type { DestroyGate, DestructionEvidence, DestructionTarget } from "./destroy-gate.ts";
 import type { Engine } from "./engine.ts";
-import { day, findKey, findVersion, instant } from "./key-records.ts";
+import { day, findKeyById, findVersion, instant } from "./key-records.ts";
+import { withKeysetKey } from "./keyset-key.ts";
 import { describeVersion } from "./keyset.ts";
-import { withKeysetKey } from "./rotate-key.ts";
+import { refreshQuietly } from "./rotate-key.ts";
 import { KeysetKey } from "./sealed-material.ts";
-import { readSettings } from "./settings.ts";
+import { readSettings, type Settings } from "./settings.ts";
 import { assertTransition } from "./version-state.ts";
 
 /** Signed proof of a destruction. `signature`: Ed25519 over `E("keystead certificate v1", statement)`. */
@@ -29,19 +29,34 @@ export interface DestructionCertificate {
 /** Where a destruction stands. */
 export type DestructionStatus =
   | { readonly status: "scheduled"; readonly label: string; readonly executeAfter: string }
-  | { readonly status: "destroyed"; readonly label: string; readonly certificate: DestructionCertificate };
+  | {
+      readonly status: "destroyed";
+      readonly label: string;
+      readonly certificate: DestructionCertificate;
+      /** False when remains of the material could not be removed from the store's files at once; closing the last process does it. */
+      readonly scrubbed: boolean;
+    };
 
 /** How a destruction is asked for. */
 export interface DestroyOptions {
+  /** 1 to 1,024 characters; goes into the certificate. */
   readonly reason?: string;
-  /** Days to wait, at least the store's setting `destructionWaitingDays`. */
+  /** Days to wait, from the store's setting `destructionWaitingDays` to 36,500. */
   readonly waitingDays?: number;
+}
+
+const longestWaitingDays = 36_500;
+
+/** A version on its way to its end, as it was when the act began. */
+interface Condemned extends DestructionTarget {
+  readonly row: StoredRecord<"versions">;
 }
 
 /**
  * Takes the next step of a destruction: the first call schedules it, a call after the waiting time executes it. Both ask
  * the destroy gate, which stops while anything needs the version. A pre-active version is destroyed at once.
- * @throws KeysteadError `VERSION_IN_USE` naming what needs it, `DESTRUCTION_WAITING` before its time, `KEY_STATE`
+ * @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_KEY_VERSION`, `VERSION_IN_USE` naming what needs it, `DESTRUCTION_WAITING`
+ *   before its time, `KEY_STATE`, `INVALID_ARGUMENT`, `CONFLICT` when somebody else changed the version's state meanwhile
  */
 export function destroyVersion(
   engine: Engine,
@@ -51,40 +66,43 @@ export function destroyVersion(
   options: DestroyOptions = {},
 ): Promise<DestructionStatus> {
   const { reason } = options;
-  const act = { action: "keys.destroy", key: nameOrAlias, version: String(version), ...(reason !== undefined && { reason }) };
-  return audited(
+  const act = { action: "keys.destroy", version, ...(reason !== undefined && { reason }) };
+  return auditedOnKey(
     engine,
+    nameOrAlias,
     act,
-    async () => {
+    async (keyId) => {
       const { key, row } = await engine.store.read(async (tables) => {
-        const key = await findKey(tables, nameOrAlias);
+        const key = await findKeyById(tables, keyId);
         return { key, row: await findVersion(tables, key, version) };
       });
       const { label, phase } = describeVersion(row);
-      const target = { keyId: key.id, keyName: key.name, version, label };
-      if (phase === "pre-active" || phase === "destruction-pending") return execute(engine, gate, target, row, options);
+      const target = { keyId, keyName: key.name, version, label, row };
+      if (phase === "pre-active" || phase === "destruction-pending") return execute(engine, gate, target, options);
       assertNotCurrent(key, row);
       return schedule(engine, gate, target, options);
     },
-    (result) => ({ version: result.label, detail: { status: result.status } }),
+    ({ label, status, ...result }) => ({
+      version: label,
+      detail: { status, ...("scrubbed" in result && { scrubbed: result.scrubbed }) },
+    }),
   );
 }
 
 /**
  * Cancels a scheduled destruction: the version is deactivated (or compromised) again and opens what it may.
- * @throws KeysteadError `KEY_STATE` when none is pending
+ * @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_KEY_VERSION`, `KEY_STATE` when none is pending
  */
 export function cancelDestruction(
   engine: Engine,
   nameOrAlias: string,
   version: number,
-  options: { readonly reason?: string } = {},
+  { reason }: { readonly reason?: string } = {},
 ): Promise<void> {
-  const { reason } = options;
-  const act = { action: "keys.cancel-destroy", key: nameOrAlias, version: String(version), ...(reason !== undefined && { reason }) };
-  return audited(engine, act, async () => {
+  const act = { action: "keys.cancel-destroy", version, ...(reason !== undefined && { reason }) };
+  return auditedOnKey(engine, nameOrAlias, act, async (keyId) => {
     await engine.store.transaction(async (tables) => {
-      const row = await findVersion(tables, await findKey(tables, nameOrAlias), version);
+      const row = await findVersion(tables, await findKeyById(tables, keyId), version);
       const { label, phase } = describeVersion(row);
       if (phase !== "destruction-pending") throw new KeysteadError("KEY_STATE", `version ${label} is ${phase}: no destruction is pending`);
       await tables.versions.update({
@@ -94,106 +112,117 @@ export function cancelDestruction(
         stateReason: reason ?? "destruction cancelled",
       });
     });
-    await engine.registry.refresh();
+    await refreshQuietly(engine);
   });
 }
 
-async function schedule(engine: Engine, gate: DestroyGate, target: DestructionTarget, options: DestroyOptions): Promise<DestructionStatus> {
-  const { blockers } = await gate.examine(target, "schedule");
-  assertUnblocked(target, blockers);
+async function schedule(engine: Engine, gate: DestroyGate, target: Condemned, options: DestroyOptions): Promise<DestructionStatus> {
+  const { keyId, version, label } = target;
+  assertWaitingDays(options.waitingDays, await engine.store.read(readSettings));
+  assertUnblocked(target, (await gate.examine(target, "schedule")).blockers);
   const destroyAt = await engine.store.transaction(async (tables) => {
-    const key = await tables.keys.get({ id: target.keyId });
-    const row = await tables.versions.get(target);
-    if (key === undefined || row === undefined) throw new KeysteadError("CONFLICT", "the key changed meanwhile; run the command again");
+    const key = await findKeyById(tables, keyId);
+    const row = await findVersion(tables, key, version);
     assertNotCurrent(key, row);
     const { phase } = describeVersion(row);
+    // Somebody else scheduled it meanwhile: his date and reason stand.
+    if (row.destroyAt !== null) return row.destroyAt;
     const retired = phase === "compromised" ? "compromised" : "deactivated";
-    if (phase !== retired) assertTransition(target.label, phase, retired);
-    assertTransition(target.label, retired, "destruction-pending");
-    const { destructionWaitingDays } = await readSettings(tables);
-    const waiting = options.waitingDays ?? destructionWaitingDays;
-    if (!Number.isSafeInteger(waiting) || waiting < destructionWaitingDays) {
-      throw new KeysteadError("INVALID_ARGUMENT", `the waiting time is at least ${String(destructionWaitingDays)} days in this store`);
-    }
+    if (phase !== retired) assertTransition(label, phase, retired);
+    assertTransition(label, retired, "destruction-pending");
     const now = engine.clock.now();
     const stateReason = options.reason ?? "destruction scheduled";
-    const pending = await tables.versions.update({ ...row, state: retired, stateAt: now, stateReason, destroyAt: now + waiting * day });
-    return pending.destroyAt ?? now;
+    const destroyAt = now + assertWaitingDays(options.waitingDays, await readSettings(tables)) * day;
+    await tables.versions.update({ ...row, state: retired, stateAt: now, stateReason, destroyAt });
+    return destroyAt;
   });
-  await engine.registry.refresh();
-  return { status: "scheduled", label: target.label, executeAfter: instant(destroyAt) };
+  await refreshQuietly(engine);
+  return { status: "scheduled", label, executeAfter: instant(destroyAt) };
 }
 
-async function execute(
-  engine: Engine,
-  gate: DestroyGate,
-  target: DestructionTarget,
-  row: StoredRecord<"versions">,
-  options: DestroyOptions,
-): Promise<DestructionStatus> {
-  const now = engine.clock.now();
-  if (row.destroyAt !== null && now < row.destroyAt) {
+/** The days to wait. @throws KeysteadError `INVALID_ARGUMENT` outside the bounds */
+function assertWaitingDays(days: number | undefined, { destructionWaitingDays: least }: Settings): number {
+  const waiting = days ?? least;
+  if (Number.isSafeInteger(waiting) && waiting >= least && waiting <= longestWaitingDays) return waiting;
+  throw new KeysteadError(
+    "INVALID_ARGUMENT",
+    `the waiting time is a whole number of days, at least ${String(least)} in this store and ${String(longestWaitingDays)} at most`,
+  );
+}
+
+async function execute(engine: Engine, gate: DestroyGate, target: Condemned, options: DestroyOptions): Promise<DestructionStatus> {
+  const { row, label, keyName } = target;
+  if (row.destroyAt !== null && engine.clock.now() < row.destroyAt) {
     throw new KeysteadError(
       "DESTRUCTION_WAITING",
-      `the destruction of version ${target.label} of key ${target.keyName} waits until ${instant(row.destroyAt)}; ` +
+      `the destruction of version ${label} of key ${keyName} waits until ${instant(row.destroyAt)}; ` +
         "run the command again then, or `keystead keys cancel-destroy`",
     );
   }
   await engine.registry.flush();
   const { blockers, evidence } = await gate.examine(target, "execute");
   assertUnblocked(target, blockers);
-  const certificate = await certify(engine, target, row, evidence, options.reason ?? row.stateReason);
-  await eraseMaterial(engine, target, row, certificate);
-  await engine.registry.refresh();
-  await engine.store.scrub();
-  return { status: "destroyed", label: target.label, certificate };
+  const certificate = await certify(engine, target, evidence, options.reason ?? row.stateReason);
+  await eraseMaterial(engine, target, certificate);
+  await refreshQuietly(engine);
+  return { status: "destroyed", label, certificate, scrubbed: await scrub(engine.store) };
+}
+
+/** Removes what deleted rows left in the store's files; false when it can't be done now. The destruction stands. */
+async function scrub(store: Engine["store"]): Promise<boolean> {
+  try {
+    await store.scrub();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Re-seals the other versions under a new keyset key, drops the old wraps and leaves a tombstone. */
-async function eraseMaterial(
-  engine: Engine,
-  target: DestructionTarget,
-  before: StoredRecord<"versions">,
-  certificate: DestructionCertificate,
-): Promise<void> {
-  const fresh = new KeysetKey(engine.random.bytes(32), engine.random, engine.clock);
-  const { records } = await engine.registry.openKeysetKey(target.keyId);
-  const uris = records.wraps.map((wrap) => wrap.kekUri);
-  const wraps = await Promise.all(uris.map((uri) => fresh.withBytes((bytes) => engine.keks.wrap(target.keyId, bytes, uri))));
-  await withKeysetKey(engine, target.keyId, async (tables, opened) => {
-    const { keyId, version } = target;
-    const row = await tables.versions.get({ keyId, version });
-    if (row?.rowVersion !== before.rowVersion) throw new KeysteadError("CONFLICT", "the version changed meanwhile; run the command again");
-    for (const other of await tables.versions.list({ keyId })) {
-      if (other.version === version || other.material === null) continue;
-      const { key } = opened.records;
-      const binding = { keyId, version: other.version, usages: key.usages, algorithm: key.algorithm, format: other.materialFormat };
-      const bytes = opened.keysetKey.open(other.material, binding).exportBytes();
-      await tables.versions.update({ ...other, material: fresh.seal(bytes, binding) });
-      bytes.fill(0);
-    }
-    const now = engine.clock.now();
-    await tables.versions.update({ ...row, state: "destroyed", stateAt: now, material: null, destroyAt: null });
-    await replaceWraps(tables, keyId, wraps, now);
-    const { fingerprint } = row;
-    await tables.tombstones.insert({ keyId, version, fingerprint, destroyedAt: now, certificate: JSON.stringify(certificate) });
+function eraseMaterial(engine: Engine, { keyId, version, row: before }: Condemned, certificate: DestructionCertificate): Promise<void> {
+  return withKeysetKey(engine, keyId, async ({ key, wraps, keysetKey }) => {
+    const fresh = KeysetKey.generate(engine.random, engine.clock);
+    const freshWraps = await fresh.withBytes((bytes) => Promise.all(wraps.map(({ kekUri }) => engine.keks.wrap(keyId, bytes, kekUri))));
+    return async (tables) => {
+      const versions = await tables.versions.list({ keyId });
+      const row = versions.find((candidate) => candidate.version === version);
+      assertUnchanged(before, row);
+      for (const other of versions) {
+        if (other.version === version || other.material === null) continue;
+        const binding = { keyId, version: other.version, usages: key.usages, algorithm: key.algorithm, format: other.materialFormat };
+        const bytes = keysetKey.open(other.material, binding).exportBytes();
+        try {
+          await tables.versions.update({ ...other, material: fresh.seal(bytes, binding) });
+        } finally {
+          bytes.fill(0);
+        }
+      }
+      const now = engine.clock.now();
+      const { fingerprint } = before;
+      await tables.versions.update({ ...row, state: "destroyed", stateAt: now, material: null, destroyAt: null });
+      for (const old of await tables.wraps.list({ subject: keyId })) await tables.wraps.remove(old);
+      for (const wrap of freshWraps) await tables.wraps.insert({ ...wrap, createdAt: now });
+      await tables.tombstones.insert({ keyId, version, fingerprint, destroyedAt: now, certificate: JSON.stringify(certificate) });
+    };
   });
 }
 
-async function replaceWraps(
-  tables: StoreTables,
-  keyId: string,
-  wraps: readonly Omit<StoredRecord<"wraps">, "createdAt" | "rowVersion">[],
-  now: number,
-): Promise<void> {
-  for (const old of await tables.wraps.list({ subject: keyId })) await tables.wraps.remove(old);
-  for (const wrap of wraps) await tables.wraps.insert({ ...wrap, createdAt: now });
+/** The certificate speaks of a version in this state since then; its material may have been sealed anew meanwhile. */
+function assertUnchanged(
+  before: StoredRecord<"versions">,
+  row: StoredRecord<"versions"> | undefined,
+): asserts row is StoredRecord<"versions"> {
+  if (row?.state === before.state && row.stateAt === before.stateAt && row.destroyAt === before.destroyAt) return;
+  if (row?.state === "destroyed") throw destroyedAlready(row);
+  throw new KeysteadError(
+    "CONFLICT",
+    "the state of the version changed meanwhile; look at it with `keystead keys show`, then decide again",
+  );
 }
 
 async function certify(
   engine: Engine,
-  target: DestructionTarget,
-  row: StoredRecord<"versions">,
+  { row, ...target }: Condemned,
   evidence: DestructionEvidence,
   reason: string,
 ): Promise<DestructionCertificate> {
@@ -221,13 +250,17 @@ async function certify(
 
 function assertNotCurrent(key: StoredRecord<"keys">, row: StoredRecord<"versions">): void {
   const { label, phase } = describeVersion(row);
+  if (phase === "destroyed") throw destroyedAlready(row);
   if (key.currentVersion === row.version && phase === "active") {
     throw new KeysteadError(
       "VERSION_IN_USE",
       `version ${label} is the current version of key ${key.name}; run \`keystead keys rotate ${key.name}\` and re-encrypt, or deactivate it first`,
     );
   }
-  if (phase === "destroyed") throw new KeysteadError("KEY_STATE", `version ${label} of key ${key.name} is destroyed already`);
+}
+
+function destroyedAlready(row: StoredRecord<"versions">): KeysteadError {
+  return new KeysteadError("KEY_STATE", `version ${describeVersion(row).label} is destroyed already`);
 }
 
 function assertUnblocked(target: DestructionTarget, blockers: readonly string[]): void {

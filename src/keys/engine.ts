@@ -6,6 +6,7 @@ import type { RandomSource } from "../crypto/random.ts";
 import type { Store, StoreIdentity } from "../store/store.ts";
 import type { KekRing } from "./kek-ring.ts";
 import type { KeysetRegistry } from "./keyset-registry.ts";
+import type { RunningActs } from "./running-acts.ts";
 
 /** What every service stands on: the opened store, the KEKs, the loaded keys, and who asks. Built by the composition root. */
 export interface Engine {
@@ -15,6 +16,7 @@ export interface Engine {
   readonly registry: KeysetRegistry;
   readonly audit: AuditTrail;
   readonly access: AccessControl;
+  readonly acts: RunningActs;
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly principal: Principal;

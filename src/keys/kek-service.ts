@@ -1,8 +1,11 @@
 import { KeysteadError } from "../errors.ts";
 import { parseKekUri } from "../kek/kek-uri.ts";
+import type { StoredRecord } from "../store/tables.ts";
 import { audited } from "./audited.ts";
 import type { Engine } from "./engine.ts";
+import { recordableKekUri, withKek } from "./kek-records.ts";
 import { instant } from "./key-records.ts";
+import { sameWraps } from "./keyset-key.ts";
 
 /** A KEK of this store. */
 export interface KekInfo {
@@ -22,6 +25,9 @@ export interface RewrapProgress {
   readonly done: number;
   readonly total: number;
 }
+
+/** How often one wrap is tried again because another process changed it meanwhile. */
+const attempts = 50;
 
 /** Key-encryption keys: what wraps what, and moving everything to another one. */
 export class KekService {
@@ -49,61 +55,79 @@ export class KekService {
   }
 
   /**
-   * Re-wraps the store key and every keyset key from one KEK under another, and points the routes there. Both must be
-   * configured. A call that was killed is simply made again: what is left is found by a query. Data is not touched.
+   * Re-wraps the store key and every keyset key from one KEK under another, and points the routes there. The new one must be
+   * configured; the old one, too, unless a third one wraps the same keys. A call that was killed is simply made again: what is
+   * left is found by a query. Data is not touched.
    *
    * This does not help after a KEK leaked: whoever has it may hold old wraps. Rotate the keys and re-encrypt then.
-   * @throws KeysteadError `UNKNOWN_KEK`, `WRONG_MASTER_KEY`, `KEK_FAILED`, `INVALID_ARGUMENT`
+   * @param from - URI of the old KEK
+   * @param to - URI of the new KEK
+   * @param onProgress - called after each key
+   * @throws KeysteadError `INVALID_ARGUMENT`, `UNKNOWN_KEK`, `WRONG_MASTER_KEY`, `KEK_FAILED`
+   * @example
+   * await keystead.keks.rotate("local:main", "local:2027");
    */
   rotate(from: string, to: string, onProgress: (progress: RewrapProgress) => void = () => undefined): Promise<RewrapProgress> {
+    const detail = { from: recordableKekUri(from), to: recordableKekUri(to) };
     return audited(
       this.#engine,
-      { action: "kek.rotate", detail: { from, to } },
+      { action: "kek.rotate", detail },
       async () => {
         const oldUri = parseKekUri(from).toString();
         const newUri = parseKekUri(to).toString();
         if (oldUri === newUri)
           throw new KeysteadError("INVALID_ARGUMENT", "the new KEK is the old one; name another (`local:NAME` with its own file)");
         await this.#routeTo(oldUri, newUri);
-        const wraps = await this.#engine.store.read((tables) => tables.wraps.list({ kekUri: oldUri }));
-        let done = 0;
-        for (const { subject } of wraps) {
-          await this.#rewrap(subject, oldUri, newUri);
-          done += 1;
-          onProgress({ done, total: wraps.length });
-        }
-        return { done, total: wraps.length };
+        return this.#rewrapAll(oldUri, newUri, onProgress);
       },
-      ({ done }) => ({ detail: { from, to, wraps: done } }),
+      ({ done }) => ({ detail: { ...detail, wraps: done } }),
     );
   }
 
+  /** From then on new keys go to the new KEK. */
   async #routeTo(oldUri: string, newUri: string): Promise<void> {
-    const kek = await this.#engine.keks.handle(newUri);
-    await this.#engine.store.transaction(async (tables) => {
+    await withKek(this.#engine, newUri, async (tables) => {
       if ((await tables.keks.get({ uri: oldUri })) === undefined) {
         throw new KeysteadError("UNKNOWN_KEK", "this store has nothing under the old KEK; `keystead kek list` shows what it has");
-      }
-      if ((await tables.keks.get({ uri: newUri })) === undefined) {
-        const { kekId, derivation = null } = kek;
-        await tables.keks.insert({ uri: newUri, kekId, derivation, createdAt: this.#engine.clock.now() });
       }
       for (const route of await tables.routes.list({ kekUri: oldUri })) await tables.routes.update({ ...route, kekUri: newUri });
     });
   }
 
+  async #rewrapAll(oldUri: string, newUri: string, onProgress: (progress: RewrapProgress) => void): Promise<RewrapProgress> {
+    let done = 0;
+    for (;;) {
+      const left = await this.#engine.store.read((tables) => tables.wraps.list({ kekUri: oldUri }));
+      if (left.length === 0) return { done, total: done };
+      const total = done + left.length;
+      for (const { subject } of left) {
+        await this.#rewrap(subject, oldUri, newUri);
+        done += 1;
+        onProgress({ done, total });
+      }
+    }
+  }
+
   async #rewrap(subject: string, oldUri: string, newUri: string): Promise<void> {
+    for (let attempt = 0; attempt < attempts; attempt += 1) {
+      const wraps = await this.#engine.store.read((tables) => tables.wraps.list({ subject }));
+      if (!wraps.some((wrap) => wrap.kekUri === oldUri) || (await this.#replaceWrap(wraps, subject, oldUri, newUri))) return;
+    }
+    throw new KeysteadError("CONFLICT", "other processes keep changing a key's wraps; run the command again when they are done");
+  }
+
+  /** False when the wraps changed meanwhile: then they may hold another key. */
+  async #replaceWrap(wraps: readonly StoredRecord<"wraps">[], subject: string, oldUri: string, newUri: string): Promise<boolean> {
     const { keks, store, clock } = this.#engine;
-    const old = await store.read((tables) => tables.wraps.get({ subject, kekUri: oldUri }));
-    if (old === undefined) return;
-    const key = await keks.unwrap([old]);
+    const key = await keks.unwrap(wraps.toSorted((a, b) => Number(b.kekUri === oldUri) - Number(a.kekUri === oldUri)));
     try {
       const wrap = await keks.wrap(subject, key, newUri);
-      await store.transaction(async (tables) => {
-        const present = await tables.wraps.get({ subject, kekUri: newUri });
-        if (present !== undefined) await tables.wraps.remove(present);
+      return await store.transaction(async (tables) => {
+        const now = await tables.wraps.list({ subject });
+        if (!sameWraps(wraps, now)) return false;
+        for (const present of now) if (present.kekUri === oldUri || present.kekUri === newUri) await tables.wraps.remove(present);
         await tables.wraps.insert({ ...wrap, createdAt: clock.now() });
-        await tables.wraps.remove(old);
+        return true;
       });
     } finally {
       key.fill(0);

@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import type { KeyUsage } from "../crypto/algorithm.ts";
 import { decodeBase64url, encodeBase64url } from "../crypto/base64url.ts";
 import { createIndexer, type IndexSpec } from "../crypto/blind-index.ts";
@@ -43,7 +44,7 @@ export class KeyHandle {
     this.#registry = registry;
     this.#keyset = keyset;
     this.#options = options;
-    registry.hold(keyset.id);
+    registry.hold(keyset, options.datasetId);
   }
 
   get id(): string {
@@ -75,7 +76,7 @@ export class KeyHandle {
     return this.#sealText("value", toBytes(plaintext), context);
   }
 
-  /** As {@link encrypt}, in the binary form: `ks1b:…` and raw bytes. */
+  /** As {@link encrypt}, in the binary form: `ks1b:…` and raw bytes. @throws KeysteadError as {@link encrypt} */
   encryptBytes(plaintext: string | Uint8Array, context?: Context): Buffer {
     return this.#sealBinary("value", toBytes(plaintext), context);
   }
@@ -96,17 +97,22 @@ export class KeyHandle {
     return text;
   }
 
-  /** Seals a value together with its type, as text. */
+  /**
+   * Seals a value together with its type, as text.
+   * @throws KeysteadError as {@link encrypt}
+   * @example
+   * key.decryptValue(key.encryptValue(new Date(0))); // a Date again
+   */
   encryptValue(value: FieldValue, context?: Context): string {
     return this.#sealText("typed", encodeTypedValue(value), context);
   }
 
-  /** As {@link encryptValue}, in the binary form. */
+  /** As {@link encryptValue}, in the binary form. @throws KeysteadError as {@link encrypt} */
   encryptValueBytes(value: FieldValue, context?: Context): Buffer {
     return this.#sealBinary("typed", encodeTypedValue(value), context);
   }
 
-  /** Opens what {@link encryptValue} made, with its type. */
+  /** Opens what {@link encryptValue} made, with its type. @throws KeysteadError as {@link decrypt} */
   decryptValue(sealed: string | Uint8Array, context?: Context): FieldValue {
     const value = decodeTypedValue(this.#open("typed", sealed, context));
     if (value === undefined) throw doesNotOpen();
@@ -123,74 +129,86 @@ export class KeyHandle {
     return this.#openPayload(kind, parsed, parsed.payload, context);
   }
 
-  /** Seals a file key for a stream: the payload alone, with the label that sealed. */
+  /** Seals a file key for a stream: the payload alone, with the label that sealed. @throws KeysteadError as {@link encrypt} */
   sealFileKey(fileKey: Uint8Array, context?: Context): { readonly label: string; readonly payload: Buffer } {
-    const { version, cipher } = this.#sealing();
-    return { label: version.label, payload: cipher.aead.seal(fileKey, cipher.aad("file-key", context)) };
+    const { version, payload } = this.#seal("file-key", fileKey, context);
+    return { label: version.label, payload };
   }
 
   /**
    * A function from normalised values to the blind-index token `<generation>.<base64url>`.
-   * @throws KeysteadError `KEY_USAGE`, `KEY_STATE`, `UNKNOWN_KEY_VERSION`
+   * @throws KeysteadError `KEY_USAGE`, `KEY_STATE`, `UNKNOWN_KEY_VERSION`, `KEY_VERSION_NOT_LOADED`, `KEY_LEASE_EXPIRED`
    */
   indexer(spec: IndexSpec): (values: readonly string[]) => string {
     this.#keyset.assertUsage("blind-index");
-    const index = createIndexer(this.#verifying(spec.keyVersion).key, spec);
+    const index = createIndexer(this.#verifying(spec.keyVersion), spec);
     return (values) => {
       this.#verifying(spec.keyVersion);
       return index(values);
     };
   }
 
-  /** HMAC-SHA-256 of the data under the current version: `<label>.<base64url>`. */
+  /**
+   * HMAC-SHA-256 of the data under the current version: `<label>.<base64url>`.
+   * @throws KeysteadError `KEY_USAGE`, and as {@link encrypt}
+   */
   mac(data: string | Uint8Array): string {
     this.#keyset.assertUsage("mac");
-    const { version, material } = this.#currentMaterial();
-    if (this.#keyset.algorithm.kind !== "mac") throw wrongAlgorithm(this.name, "mac");
-    return `${version.label}.${encodeBase64url(this.#keyset.algorithm.mac(material, toBytes(data)))}`;
+    const { algorithm } = this.#keyset;
+    if (algorithm.kind !== "mac") throw wrongAlgorithm(this.name, "mac");
+    const { version, key } = this.#counted();
+    return `${version.label}.${encodeBase64url(algorithm.mac(key, toBytes(data)))}`;
   }
 
-  /** True when the tag was made by {@link mac} over the same data. A malformed tag is false. */
+  /**
+   * True when the tag was made by {@link mac} over the same data. A malformed tag is false, and so is another store's.
+   * @throws KeysteadError `KEY_USAGE`, `KEY_STATE`, `KEY_VERSION_NOT_LOADED`, `KEY_LEASE_EXPIRED`
+   */
   verifyMac(data: string | Uint8Array, tag: string): boolean {
     this.#keyset.assertUsage("mac");
+    const { algorithm } = this.#keyset;
     const [label = "", encoded = "", ...rest] = tag.split(".");
     const given = rest.length === 0 ? decodeBase64url(encoded) : undefined;
     const version = this.#keyset.byLabel(label);
-    if (given === undefined || version === undefined || this.#keyset.algorithm.kind !== "mac") return false;
-    return this.#keyset.algorithm.verifyMac(this.#verifying(version.version).key, toBytes(data), given);
+    if (given === undefined || version === undefined || algorithm.kind !== "mac") return false;
+    return algorithm.verifyMac(this.#verifying(version.version), toBytes(data), given);
   }
 
-  /** Signs with the current version. */
+  /** Signs with the current version. @throws KeysteadError `KEY_USAGE`, and as {@link encrypt} */
   sign(data: Uint8Array): { readonly label: string; readonly signature: Buffer } {
     this.#keyset.assertUsage("sign");
-    const { version, material } = this.#currentMaterial();
-    if (this.#keyset.algorithm.kind !== "signature") throw wrongAlgorithm(this.name, "sign");
-    return { label: version.label, signature: this.#keyset.algorithm.sign(material, data) };
+    const { algorithm } = this.#keyset;
+    if (algorithm.kind !== "signature") throw wrongAlgorithm(this.name, "sign");
+    const { version, key } = this.#counted();
+    return { label: version.label, signature: algorithm.sign(key, data) };
   }
 
-  /** Public key (SPKI DER) of the current version of a `sign` key. */
+  /** Public key (SPKI DER) of the current version of a `sign` key. @throws KeysteadError `KEY_USAGE`, and as {@link encrypt} */
   publicKey(): Buffer {
     this.#keyset.assertUsage("sign");
-    const der = this.#keyset.current(this.#now()).material?.publicKeyDer();
+    const der = this.#keyset.material(this.#keyset.current(this.#now())).material.publicKeyDer();
     if (der === undefined) throw wrongAlgorithm(this.name, "sign");
     return der;
   }
 
-  /** Leases a block of seals for the current version, so that the first seal has one. */
+  /**
+   * Leases a block of seals for the current version, so that the first seal has one. Opening a key does it.
+   * @throws KeysteadError `KEY_BUDGET_EXHAUSTED`, `KEY_STATE`, `KEY_VERSION_EXPIRED`, `STORE_RESTORED`, what the store says
+   */
   async prepare(): Promise<void> {
     await this.#meterFor(this.#keyset.current(this.#now())).prepare();
   }
 
-  /** Learns of every change up to now. */
+  /** Learns of every change up to now. @throws what the store says */
   refresh(): Promise<void> {
     return this.#registry.refresh();
   }
 
-  /** Writes counts and lets the key be unloaded. The handle refuses afterwards. */
+  /** Writes counts and lets the key be unloaded. The handle refuses afterwards; closing again does nothing. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#registry.release(this.#keyset.id);
+    this.#registry.release(this.#keyset, this.#options.datasetId);
     await this.#registry.flush();
   }
 
@@ -199,24 +217,31 @@ export class KeyHandle {
     return this.#registry.lease.check();
   }
 
-  #sealing(): { readonly version: LoadedVersion; readonly cipher: VersionCipher } {
+  /** Everything that can fail comes before the count: what was not sealed must not keep a version from its end. */
+  #seal(
+    kind: CiphertextKind,
+    plaintext: Uint8Array,
+    context: Context | undefined,
+  ): { readonly version: LoadedVersion; readonly cipher: VersionCipher; readonly payload: Buffer } {
     const version = this.#keyset.current(this.#now());
-    if (version.cipher === undefined) {
+    const { cipher } = this.#keyset.material(version);
+    if (cipher === undefined) {
       this.#keyset.assertUsage("encrypt");
       throw wrongAlgorithm(this.name, "encrypt");
     }
+    const aad = cipher.aad(kind, context);
     this.#meterFor(version).take();
-    return { version, cipher: version.cipher };
+    return { version, cipher, payload: cipher.aead.seal(plaintext, aad) };
   }
 
   #sealText(kind: CiphertextKind, plaintext: Uint8Array, context: Context | undefined): string {
-    const { cipher } = this.#sealing();
-    return formatText(cipher.textPrefix, cipher.aead.seal(plaintext, cipher.aad(kind, context)));
+    const { cipher, payload } = this.#seal(kind, plaintext, context);
+    return formatText(cipher.textPrefix, payload);
   }
 
   #sealBinary(kind: CiphertextKind, plaintext: Uint8Array, context: Context | undefined): Buffer {
-    const { cipher } = this.#sealing();
-    return Buffer.concat([cipher.binaryPrefix, cipher.aead.seal(plaintext, cipher.aad(kind, context))]);
+    const { cipher, payload } = this.#seal(kind, plaintext, context);
+    return Buffer.concat([cipher.binaryPrefix, payload]);
   }
 
   #open(kind: CiphertextKind, sealed: string | Uint8Array, context: Context | undefined): Buffer {
@@ -234,8 +259,9 @@ export class KeyHandle {
     const now = this.#now();
     const version = this.#find(header);
     this.#keyset.assertPermits(version, this.#options.opening, now);
-    if (version.cipher === undefined) throw wrongAlgorithm(this.name, "encrypt");
-    const plaintext = version.cipher.aead.open(payload, version.cipher.aad(kind, context));
+    const { cipher } = this.#keyset.material(version);
+    if (cipher === undefined) throw wrongAlgorithm(this.name, "encrypt");
+    const plaintext = cipher.aead.open(payload, cipher.aad(kind, context));
     if (plaintext === undefined) throw doesNotOpen();
     version.usage.opens += 1;
     version.usage.lastOpenedAt = now;
@@ -266,10 +292,10 @@ export class KeyHandle {
       if (oldest !== undefined && this.#misses.size >= rememberedMisses) this.#misses.delete(oldest);
       this.#misses.set(label, this.#registry.refreshes);
     }
-    return new KeysteadError("KEY_VERSION_NOT_LOADED", `version ${label} of key ${this.name} is not loaded yet; refresh() and retry`);
+    return this.#keyset.notLoaded(label);
   }
 
-  #verifying(number: number) {
+  #verifying(number: number): KeyObject {
     const now = this.#now();
     const version = this.#keyset.byNumber(number);
     if (version === undefined) {
@@ -279,35 +305,36 @@ export class KeyHandle {
       );
     }
     this.#keyset.assertPermits(version, "verify", now);
-    const key = version.material?.key;
-    if (key === undefined) throw wrongAlgorithm(this.name, "verify");
+    return this.#keyset.material(version).material.key;
+  }
+
+  /** The current version's key, for one use that is counted. */
+  #counted(): { readonly version: LoadedVersion; readonly key: KeyObject } {
+    const version = this.#keyset.current(this.#now());
+    const { key } = this.#keyset.material(version).material;
+    this.#meterFor(version).take();
     return { version, key };
   }
 
-  #currentMaterial() {
-    const version = this.#keyset.current(this.#now());
-    if (version.material === undefined) throw wrongAlgorithm(this.name, "sign");
-    this.#meterFor(version).take();
-    return { version, material: version.material.key };
-  }
-
   #meterFor(version: LoadedVersion): SealMeter {
-    if (this.#meter === undefined || this.#meterVersion !== version.version) {
-      this.#meter = this.#registry.meter(this.#keyset, version.version, this.#options.datasetId);
+    if (this.#meter === undefined || this.#meterVersion !== version.version || this.#meter.idle) {
+      this.#meter = this.#registry.meter(this.#keyset, version, this.#options.datasetId);
       this.#meterVersion = version.version;
     }
     return this.#meter;
   }
 }
 
-function toBytes(data: string | Uint8Array): Uint8Array {
-  return typeof data === "string" ? encodeUtf8(data, "plaintext") : data;
+function toBytes(data: unknown): Uint8Array {
+  if (typeof data === "string") return encodeUtf8(data, "plaintext");
+  if (data instanceof Uint8Array) return data;
+  throw new KeysteadError("INVALID_ARGUMENT", "only text and bytes can be given; use encryptValue() for other values");
 }
 
 function doesNotOpen(): KeysteadError {
   return new KeysteadError("DECRYPTION_FAILED", "this ciphertext does not open with this key and context");
 }
 
-function wrongAlgorithm(name: string, usage: KeyUsage | "verify"): KeysteadError {
+function wrongAlgorithm(name: string, usage: KeyUsage): KeysteadError {
   return new KeysteadError("KEY_USAGE", `key ${name} can't ${usage}: use or create a key with that usage`);
 }

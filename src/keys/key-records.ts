@@ -41,14 +41,42 @@ export interface KeyInfo {
   readonly versions: readonly VersionInfo[];
 }
 
-/** Finds a key by name or alias. @throws KeysteadError `UNKNOWN_KEY` */
-export async function findKey(tables: StoreTables, nameOrAlias: string): Promise<StoredRecord<"keys">> {
+/** Looks a key up by name or alias; undefined when there is none, also for text that can't be either. */
+export async function lookUpKey(tables: StoreTables, nameOrAlias: string): Promise<StoredRecord<"keys"> | undefined> {
   const [byName] = isKeyName(nameOrAlias) ? await tables.keys.list({ name: nameOrAlias }) : [];
   if (byName !== undefined) return byName;
-  const alias = await tables.aliases.get({ alias: nameOrAlias });
-  const byAlias = alias && (await tables.keys.get({ id: alias.keyId }));
-  if (byAlias !== undefined) return byAlias;
-  throw new KeysteadError("UNKNOWN_KEY", `no key or alias is named ${printable(nameOrAlias)}; list them with \`keystead keys list\``);
+  const alias = isAlias(nameOrAlias) ? await tables.aliases.get({ alias: nameOrAlias }) : undefined;
+  return alias && tables.keys.get({ id: alias.keyId });
+}
+
+/** Finds a key by name or alias. @throws KeysteadError `UNKNOWN_KEY` */
+export async function findKey(tables: StoreTables, nameOrAlias: string): Promise<StoredRecord<"keys">> {
+  const key = await lookUpKey(tables, nameOrAlias);
+  if (key === undefined) throw unknownKey(nameOrAlias);
+  return key;
+}
+
+/** Finds a key by its id. @throws KeysteadError `UNKNOWN_KEY` */
+export async function findKeyById(tables: StoreTables, id: string): Promise<StoredRecord<"keys">> {
+  const key = await tables.keys.get({ id });
+  if (key === undefined) throw unknownKeyId();
+  return key;
+}
+
+/** True for a name that an alias may have: 1–255 well-formed characters without control characters. */
+export function isAlias(text: string): boolean {
+  return text.length >= 1 && text.length <= 255 && text.isWellFormed() && !/\p{Cc}/u.test(text);
+}
+
+/** The error for a name that no key and no alias has. What does not look like a key's name may be a swapped plaintext: it is not repeated. */
+export function unknownKey(nameOrAlias: string): KeysteadError {
+  const named = isKeyName(nameOrAlias) ? `is named ${JSON.stringify(nameOrAlias)}` : "has this name";
+  return new KeysteadError("UNKNOWN_KEY", `no key or alias ${named}; list them with \`keystead keys list\``);
+}
+
+/** The error for a key id that the store doesn't have. */
+export function unknownKeyId(): KeysteadError {
+  return new KeysteadError("UNKNOWN_KEY", "no key has this id; list the keys with `keystead keys list`");
 }
 
 /** Finds a version of a key. @throws KeysteadError `UNKNOWN_KEY_VERSION` */
@@ -85,11 +113,6 @@ export async function describeKey(tables: StoreTables, key: StoredRecord<"keys">
 /** ISO 8601 text of an instant. */
 export function instant(milliseconds: number): string {
   return new Date(milliseconds).toISOString();
-}
-
-/** A caller's text, safe and short enough for a message. */
-export function printable(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }
 
 function versionInfo(row: StoredRecord<"versions">, current: boolean): VersionInfo {

@@ -1,13 +1,22 @@
 import { KeysteadError } from "../errors.ts";
-import { audited } from "./audited.ts";
-import { changeState, type StateChangeName, type StateChangeOptions } from "./change-state.ts";
-import { assertKeySettings, createKey, type CreateKeyInput } from "./create-key.ts";
+import { audited, auditedOnKey } from "./audited.ts";
+import { changeState, type StateChangeOptions } from "./change-state.ts";
+import { createKey, type CreateKeyInput } from "./create-key.ts";
 import type { DestroyGate } from "./destroy-gate.ts";
 import { cancelDestruction, type DestroyOptions, type DestructionStatus, destroyVersion } from "./destroy-version.ts";
 import type { Engine } from "./engine.ts";
-import { describeKey, findKey, findVersion, type KeyInfo } from "./key-records.ts";
+import { assertKeySettings } from "./key-checks.ts";
+import { describeKey, findKey, findKeyById, findVersion, isAlias, type KeyInfo } from "./key-records.ts";
 import { readUsage, type VersionUsage } from "./ledger.ts";
 import { rotateKey, type RotateKeyOptions } from "./rotate-key.ts";
+
+/** What may be set of a key that exists; what is absent stays. */
+export interface KeySettings {
+  /** Replaces all tags: at most 50, names of 1 to 128 characters, values of 256 at most. */
+  readonly tags?: Readonly<Record<string, string>>;
+  /** Days between rotations, 1 to 36,500; `null` removes the policy. */
+  readonly rotationDays?: number | null;
+}
 
 /** Keys and their lifecycle. Every method that changes something is audited. */
 export class KeyService {
@@ -19,12 +28,17 @@ export class KeyService {
     this.#gate = gate;
   }
 
-  /** {@link createKey} */
+  /**
+   * Creates a key with version 1, active and current unless it has an activation date.
+   * @throws KeysteadError `INVALID_ARGUMENT`, `NAME_TAKEN`, `UNKNOWN_PURPOSE`, `UNKNOWN_ALGORITHM`, `UNKNOWN_KEK`, KEK errors
+   * @example
+   * await keystead.keys.create({ name: "pii-email", purpose: "pii", rotationDays: 365 });
+   */
   create(input: CreateKeyInput): Promise<KeyInfo> {
     return createKey(this.#engine, input);
   }
 
-  /** Every key, by name. */
+  /** Every key, by name; Keystead's own, too. */
   async list(filter: { readonly purpose?: string } = {}): Promise<KeyInfo[]> {
     return this.#engine.store.read(async (tables) => {
       const keys = await tables.keys.list(filter);
@@ -38,83 +52,113 @@ export class KeyService {
     return this.#engine.store.read(async (tables) => describeKey(tables, await findKey(tables, nameOrAlias)));
   }
 
-  /** {@link rotateKey} */
+  /**
+   * Makes the next version. It is published first and becomes current after the refresh bound (1 s), when this resolves; earlier
+   * versions still open what they sealed.
+   * @throws KeysteadError `UNKNOWN_KEY`, `INVALID_ARGUMENT`, `KEY_STATE`, KEK errors
+   * @example
+   * await keystead.keys.rotate("pii-email", { reason: "yearly rotation" });
+   */
   rotate(nameOrAlias: string, options?: RotateKeyOptions): Promise<KeyInfo> {
     return rotateKey(this.#engine, nameOrAlias, options);
   }
 
-  /** Makes a pre-active version active and, when it is the newest, current. */
+  /**
+   * Makes a pre-active version active and, when it is the newest, current.
+   * @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_KEY_VERSION`, `KEY_STATE`
+   */
   activate(nameOrAlias: string, version: number, options?: StateChangeOptions): Promise<KeyInfo> {
-    return this.#change("activate", nameOrAlias, version, options);
+    return changeState(this.#engine, "activate", nameOrAlias, version, options);
   }
 
-  /** Stops a version from sealing and opening, in every process within a second, until {@link resume}. */
+  /**
+   * Stops a version from sealing and opening, in every process within a second, until {@link resume}.
+   * @throws KeysteadError as {@link activate}
+   * @example
+   * await keystead.keys.suspend("pii-email", 2, { reason: "incident 4711" });
+   */
   suspend(nameOrAlias: string, version: number, options?: StateChangeOptions): Promise<KeyInfo> {
-    return this.#change("suspend", nameOrAlias, version, options);
+    return changeState(this.#engine, "suspend", nameOrAlias, version, options);
   }
 
-  /** Ends a suspension. */
+  /** Ends a suspension. @throws KeysteadError as {@link activate} */
   resume(nameOrAlias: string, version: number, options?: StateChangeOptions): Promise<KeyInfo> {
-    return this.#change("resume", nameOrAlias, version, options);
+    return changeState(this.#engine, "resume", nameOrAlias, version, options);
   }
 
-  /** Stops a version from sealing for good; it still opens. */
+  /** Stops a version from sealing for good; it still opens. @throws KeysteadError as {@link activate} */
   deactivate(nameOrAlias: string, version: number, options?: StateChangeOptions): Promise<KeyInfo> {
-    return this.#change("deactivate", nameOrAlias, version, options);
+    return changeState(this.#engine, "deactivate", nameOrAlias, version, options);
   }
 
-  /** Marks a version as compromised: it seals and opens nothing; re-encryption jobs may still open it. */
+  /**
+   * Marks a version as compromised: it seals and opens nothing; re-encryption jobs may still open it.
+   * @throws KeysteadError as {@link activate}
+   */
   compromise(nameOrAlias: string, version: number, options?: StateChangeOptions): Promise<KeyInfo> {
-    return this.#change("compromise", nameOrAlias, version, options);
+    return changeState(this.#engine, "compromise", nameOrAlias, version, options);
   }
 
-  /** {@link destroyVersion} */
+  /**
+   * Takes the next step of a destruction: the first call schedules it, a call after the waiting time executes it. Both stop while
+   * anything needs the version. A pre-active version is destroyed at once.
+   * @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_KEY_VERSION`, `VERSION_IN_USE` naming what needs it, `DESTRUCTION_WAITING`,
+   *   `KEY_STATE`, `INVALID_ARGUMENT`, `CONFLICT`
+   * @example
+   * const { executeAfter } = await keystead.keys.destroy("pii-email", 1, { reason: "retired" });
+   */
   destroy(nameOrAlias: string, version: number, options?: DestroyOptions): Promise<DestructionStatus> {
     return destroyVersion(this.#engine, this.#gate, nameOrAlias, version, options);
   }
 
-  /** {@link cancelDestruction} */
-  cancelDestroy(nameOrAlias: string, version: number, options?: { readonly reason?: string }): Promise<void> {
+  /**
+   * Cancels a scheduled destruction: the version is deactivated (or compromised) again and opens what it may.
+   * @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_KEY_VERSION`, `KEY_STATE` when none is pending
+   */
+  cancelDestroy(nameOrAlias: string, version: number, options?: StateChangeOptions): Promise<void> {
     return cancelDestruction(this.#engine, nameOrAlias, version, options);
   }
 
-  /** Counted use of a version, up to now. */
+  /** Counted use of a version, up to now. @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_KEY_VERSION` */
   async usage(nameOrAlias: string, version: number): Promise<VersionUsage> {
-    await this.#engine.registry.flush();
-    return this.#engine.store.read(async (tables) => {
-      const key = await findKey(tables, nameOrAlias);
-      await findVersion(tables, key, version);
-      return readUsage(tables, key.id, version);
+    const { registry, store } = this.#engine;
+    await registry.flush();
+    const { id } = await store.read((tables) => findKey(tables, nameOrAlias));
+    const unused = registry.counts.unused(id, version);
+    return store.read(async (tables) => {
+      await findVersion(tables, await findKeyById(tables, id), version);
+      return readUsage(tables, id, version, unused);
     });
   }
 
   /**
    * Points an alias to a key; an alias may move.
-   * @param alias 1–255 characters, none of them a control character or a lone surrogate, no key's name
+   * @param alias - 1–255 characters, none of them a control character or a lone surrogate, no key's name
    * @throws KeysteadError `INVALID_ARGUMENT`, `NAME_TAKEN`, `UNKNOWN_KEY`
+   * @example
+   * await keystead.keys.setAlias("current e-mail key", "pii-email");
    */
   setAlias(alias: string, nameOrAlias: string): Promise<KeyInfo> {
-    return audited(this.#engine, { action: "keys.set-alias", key: nameOrAlias, detail: { alias } }, () =>
-      this.#engine.store.transaction(async (tables) => {
-        if (alias.length === 0 || alias.length > 255 || !alias.isWellFormed() || /\p{Cc}/u.test(alias)) {
-          throw new KeysteadError("INVALID_ARGUMENT", "an alias has 1 to 255 characters and no control characters");
-        }
+    const act = { action: "keys.set-alias", ...(isAlias(alias) && { detail: { alias } }) };
+    return auditedOnKey(this.#engine, nameOrAlias, act, (keyId) => {
+      if (!isAlias(alias)) throw new KeysteadError("INVALID_ARGUMENT", "an alias has 1 to 255 characters and no control characters");
+      return this.#engine.store.transaction(async (tables) => {
         const [named] = await tables.keys.list({ name: alias });
         if (named !== undefined) throw new KeysteadError("NAME_TAKEN", "a key has this name; an alias needs another");
-        const key = await findKey(tables, nameOrAlias);
         const existing = await tables.aliases.get({ alias });
-        if (existing === undefined) await tables.aliases.insert({ alias, keyId: key.id });
-        else await tables.aliases.update({ ...existing, keyId: key.id });
-        return describeKey(tables, key);
-      }),
-    );
+        if (existing === undefined) await tables.aliases.insert({ alias, keyId });
+        else await tables.aliases.update({ ...existing, keyId });
+        return describeKey(tables, await findKeyById(tables, keyId));
+      });
+    });
   }
 
   /** Removes an alias; the key stays. @throws KeysteadError `UNKNOWN_KEY` */
   removeAlias(alias: string): Promise<void> {
-    return audited(this.#engine, { action: "keys.remove-alias", detail: { alias } }, () =>
+    const act = { action: "keys.remove-alias", ...(isAlias(alias) && { detail: { alias } }) };
+    return audited(this.#engine, act, () =>
       this.#engine.store.transaction(async (tables) => {
-        const existing = await tables.aliases.get({ alias });
+        const existing = isAlias(alias) ? await tables.aliases.get({ alias }) : undefined;
         if (existing === undefined) throw new KeysteadError("UNKNOWN_KEY", "no alias has this name; `keystead keys list` shows them");
         await tables.aliases.remove(existing);
       }),
@@ -122,27 +166,21 @@ export class KeyService {
   }
 
   /** Replaces a key's tags and rotation policy; what is absent stays. @throws KeysteadError `UNKNOWN_KEY`, `INVALID_ARGUMENT` */
-  set(
-    nameOrAlias: string,
-    settings: { readonly tags?: Readonly<Record<string, string>>; readonly rotationDays?: number | null },
-  ): Promise<KeyInfo> {
-    return audited(this.#engine, { action: "keys.set", key: nameOrAlias }, () =>
-      this.#engine.store.transaction(async (tables) => {
-        const key = await findKey(tables, nameOrAlias);
-        assertKeySettings({ tags: settings.tags ?? {}, rotationDays: settings.rotationDays ?? null });
-        return describeKey(
-          tables,
-          await tables.keys.update({
-            ...key,
-            ...(settings.tags !== undefined && { tags: JSON.stringify(settings.tags) }),
-            ...(settings.rotationDays !== undefined && { rotationDays: settings.rotationDays }),
-          }),
-        );
-      }),
-    );
-  }
-
-  #change(name: StateChangeName, nameOrAlias: string, version: number, options?: StateChangeOptions): Promise<KeyInfo> {
-    return changeState(this.#engine, name, nameOrAlias, version, options);
+  set(nameOrAlias: string, { tags, rotationDays }: KeySettings): Promise<KeyInfo> {
+    const detail = {
+      ...(tags !== undefined && { tags: Object.keys(tags).length }),
+      ...(rotationDays !== undefined && (rotationDays === null || Number.isFinite(rotationDays)) && { rotationDays }),
+    };
+    return auditedOnKey(this.#engine, nameOrAlias, { action: "keys.set", detail }, (keyId) => {
+      assertKeySettings({ tags: tags ?? {}, rotationDays: rotationDays ?? null });
+      return this.#engine.store.transaction(async (tables) => {
+        const key = await tables.keys.update({
+          ...(await findKeyById(tables, keyId)),
+          ...(tags !== undefined && { tags: JSON.stringify(tags) }),
+          ...(rotationDays !== undefined && { rotationDays }),
+        });
+        return describeKey(tables, key);
+      });
+    });
   }
 }

@@ -1,68 +1,70 @@
-import type { Clock } from "../clock.ts";
 import type { AeadOptions } from "../crypto/aead.ts";
-import { RandomPool, type RandomSource } from "../crypto/random.ts";
+import { RandomPool } from "../crypto/random.ts";
 import { KeysteadError } from "../errors.ts";
-import type { Store, StoreTables } from "../store/store.ts";
+import type { StoreTables } from "../store/store.ts";
 import type { StoredRecord } from "../store/tables.ts";
-import { addToCounter } from "./counters.ts";
-import type { KekRing, WrapRow } from "./kek-ring.ts";
-import { createVersionCipher, describeVersion, Keyset, type LoadedVersion } from "./keyset.ts";
+import type { Engine } from "./engine.ts";
+import type { WrapRow } from "./kek-ring.ts";
+import { unknownKeyId } from "./key-records.ts";
+import { unwrapKeysetKey } from "./keyset-key.ts";
+import { createVersionCipher, describeVersion, Keyset, type KeysetRows, type LoadedVersion, type OpenedVersion } from "./keyset.ts";
 import { Lease } from "./lease.ts";
-import { KeysetKey } from "./sealed-material.ts";
-import { SealMeter } from "./seal-meter.ts";
-import { readSettings, type Settings } from "./settings.ts";
+import type { SealMeter } from "./seal-meter.ts";
+import type { KeysetKey } from "./sealed-material.ts";
+import { readSettings } from "./settings.ts";
+import { UseCounts } from "./use-counts.ts";
 
-/** Keys that are kept loaded while no handle holds them. */
-const idleCapacity = 1000;
+/** Keys that are kept loaded while no handle holds them: how many, and for how many milliseconds since they were asked for. */
+const idleKeys = { count: 1000, milliseconds: 600_000 } as const;
 
-interface KeysetRecords {
-  readonly key: StoredRecord<"keys">;
-  readonly versions: readonly StoredRecord<"versions">[];
-  readonly wraps: readonly WrapRow[];
-  readonly settings: Settings;
-}
+/** Milliseconds before a KEK that failed is asked again for material that is missing. */
+const retryInterval = 5_000;
 
-/** Counted use of a key version. */
-export interface KeyUse {
-  readonly key: string;
-  readonly label: string;
-  readonly seals: number;
-  readonly opens: number;
-  /** Attempts that the version's state forbade. */
-  readonly refusals: number;
-}
+/** How often a load starts again because metadata changed while a KEK was asked. */
+const loadAttempts = 5;
 
 /** What the registry needs; a part of the engine. */
-export interface KeysetRegistryOptions {
-  readonly store: Store;
-  readonly keks: KekRing;
-  readonly clock: Clock;
-  readonly random: RandomSource;
+export type KeysetRegistryOptions = Pick<Engine, "store" | "keks" | "clock" | "random">;
+
+const neverRead = -1;
+
+/** Open handles of a key for a dataset, and whether they seal. */
+interface Holders {
+  readonly handles: number;
+  readonly seal: boolean;
+}
+
+interface Entry {
+  readonly keyset: Keyset;
+  /** Manifest generation whose rows the keyset has, or an earlier one. */
+  generation: number;
+  /** When it was last asked for, by the monotonic clock. */
+  readonly usedAt: number;
 }
 
 /**
  * The keysets that this process has opened. Loads are single-flight and read committed rows only; {@link refresh} follows
- * changes of every process by the manifest generation and renews the lease.
+ * changes of every process by the manifest generation and renews the lease. What rows alone say (a suspension, a moved
+ * pointer) is taken over at once: a KEK that is slow or gone delays nothing but the material that only it can open.
  */
 export class KeysetRegistry {
   readonly lease: Lease;
+  readonly counts: UseCounts;
   readonly #options: KeysetRegistryOptions;
   readonly #aeadOptions: AeadOptions;
-  readonly #loaded = new Map<string, Keyset>();
+  readonly #entries = new Map<string, Entry>();
   readonly #loading = new Map<string, Promise<Keyset>>();
-  readonly #holders = new Map<string, number>();
-  readonly #meters = new Map<
-    string,
-    { readonly meter: SealMeter; readonly keyset: Keyset; readonly version: number; readonly datasetId: string }
-  >();
-  readonly #unreported = new Map<string, KeyUse>();
-  #generation = -1;
+  readonly #completing = new Map<string, Promise<void>>();
+  /** Open handles by key and dataset. */
+  readonly #holders = new Map<string, Map<string, Holders>>();
   #refreshes = 0;
-  #refreshing: Promise<void> | undefined;
+  #following: Promise<readonly Entry[]> | undefined;
+  #completedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: KeysetRegistryOptions) {
     this.#options = options;
     this.lease = new Lease(options.clock);
+    this.counts = new UseCounts(options.store);
     this.#aeadOptions = { random: new RandomPool(options.random, options.clock), clock: options.clock };
   }
 
@@ -71,14 +73,20 @@ export class KeysetRegistry {
     return this.#refreshes;
   }
 
-  /** The keyset of a key id, loaded at most once at a time. @throws KeysteadError `UNKNOWN_KEY` */
+  /** True when somebody was refused a version since the last flush. */
+  get refused(): boolean {
+    for (const { keyset } of this.#entries.values()) if (keyset.refused) return true;
+    return false;
+  }
+
+  /** The keyset of a key id, loaded at most once at a time. @throws KeysteadError `UNKNOWN_KEY`, `CLOSED`, KEK errors */
   async get(keyId: string): Promise<Keyset> {
     if (!this.lease.holds()) await this.refresh();
-    const loaded = this.#loaded.get(keyId);
-    if (loaded !== undefined) {
-      this.#loaded.delete(keyId);
-      this.#loaded.set(keyId, loaded);
-      return loaded;
+    this.lease.check();
+    const entry = this.#entries.get(keyId);
+    if (entry !== undefined) {
+      this.#enter(entry.keyset, entry.generation);
+      return entry.keyset;
     }
     let loading = this.#loading.get(keyId);
     if (loading === undefined) {
@@ -89,121 +97,157 @@ export class KeysetRegistry {
   }
 
   /** Keeps a keyset loaded and refreshed until {@link release}. */
-  hold(keyId: string): void {
-    this.#holders.set(keyId, (this.#holders.get(keyId) ?? 0) + 1);
+  hold(keyset: Keyset, datasetId: string): void {
+    if (!this.#entries.has(keyset.id)) this.#enter(keyset, neverRead);
+    const datasets = this.#holders.get(keyset.id) ?? new Map<string, Holders>();
+    const { handles = 0, seal = false } = datasets.get(datasetId) ?? {};
+    datasets.set(datasetId, { handles: handles + 1, seal });
+    this.#holders.set(keyset.id, datasets);
   }
 
-  release(keyId: string): void {
-    const holders = (this.#holders.get(keyId) ?? 0) - 1;
-    if (holders > 0) this.#holders.set(keyId, holders);
-    else this.#holders.delete(keyId);
+  release(keyset: Keyset, datasetId: string): void {
+    const datasets = this.#holders.get(keyset.id);
+    const holders = datasets?.get(datasetId);
+    if (datasets === undefined || holders === undefined) return;
+    if (holders.handles > 1) datasets.set(datasetId, { ...holders, handles: holders.handles - 1 });
+    else datasets.delete(datasetId);
+    if (datasets.size === 0) this.#holders.delete(keyset.id);
   }
 
-  /** The meter that counts seals of a version for a dataset (empty: outside datasets). */
-  meter(keyset: Keyset, version: number, datasetId: string): SealMeter {
-    const name = `${keyset.id} ${String(version)} ${datasetId}`;
-    const known = this.#meters.get(name);
-    if (known !== undefined) return known.meter;
-    const limit = keyset.algorithm.kind === "aead" ? keyset.algorithm.messageLimit : undefined;
-    const meter = new SealMeter(this.#options.store, { keyId: keyset.id, version, datasetId }, limit);
-    this.#meters.set(name, { meter, keyset, version, datasetId });
-    return meter;
+  /** The meter of a held keyset's version; from then on its later versions get seals leased, too. */
+  meter(keyset: Keyset, version: LoadedVersion, datasetId: string): SealMeter {
+    const datasets = this.#holders.get(keyset.id);
+    const holders = datasets?.get(datasetId);
+    if (holders !== undefined) datasets?.set(datasetId, { ...holders, seal: true });
+    return this.counts.meter(keyset, version, datasetId);
   }
 
-  /** Learns of every change up to now and renews the lease. Single-flight: a call during a refresh waits for the next one. */
+  /**
+   * Learns of every change up to now, renews the lease, opens new versions and leases their seals. Single-flight: a call
+   * during a refresh waits for the next one. A KEK that fails is no failure of the refresh: its versions stay not loaded.
+   * @throws what the store says
+   */
   async refresh(): Promise<void> {
-    if (this.#refreshing !== undefined) await this.#refreshing.catch(() => undefined);
-    this.#refreshing ??= this.#refreshNow().finally(() => {
-      this.#refreshing = undefined;
+    await this.#follow();
+    await Promise.all([this.#complete([...this.#entries.values()]), this.#leaseAhead([...this.#entries.values()])]);
+  }
+
+  /** As {@link refresh}, but waits for the store alone. For the loop that keeps the lease. */
+  async follow(): Promise<void> {
+    const changed = await this.#follow();
+    void this.#leaseAhead(changed);
+    const retry = this.#options.clock.monotonic() - this.#completedAt >= retryInterval;
+    void this.#complete(retry ? [...this.#entries.values()] : changed);
+  }
+
+  /** Writes use counts, and gives leases back that no handle seals with any more. */
+  flush(): Promise<void> {
+    const keysets = [...this.#entries.values()].map(({ keyset }) => keyset);
+    return this.counts.flush(
+      keysets,
+      (keyset, version, datasetId) => keyset.sealsWith(version) && this.#holders.get(keyset.id)?.has(datasetId) === true,
+    );
+  }
+
+  /** Ends the lease for good: every handle refuses from now on. Writes the last counts and gives every lease of seals back. */
+  end(): Promise<void> {
+    this.lease.end();
+    this.#holders.clear();
+    return this.flush();
+  }
+
+  async #follow(): Promise<readonly Entry[]> {
+    if (this.#following !== undefined) await this.#following.catch(() => undefined);
+    this.#following ??= this.#followNow().finally(() => {
+      this.#following = undefined;
     });
-    await this.#refreshing;
+    return this.#following;
   }
 
-  /** Reads a key's rows in one snapshot and opens its keyset key. */
-  async openKeysetKey(keyId: string): Promise<{ readonly records: KeysetRecords; readonly keysetKey: KeysetKey }> {
-    const records = await this.#options.store.read((tables) => readKeyset(tables, keyId));
-    return { records, keysetKey: await this.#unwrap(records.wraps) };
-  }
-
-  /** Writes use counts and gives unused seal leases back. */
-  async flush(): Promise<void> {
-    for (const { meter } of this.#meters.values()) await meter.flush();
-    for (const keyset of this.#loaded.values()) await this.#flushUse(keyset);
-  }
-
-  /** Use of each key version since the last call, for the audit. */
-  takeUse(): KeyUse[] {
-    for (const { meter, keyset, version } of this.#meters.values()) {
-      const seals = meter.takeUsed();
-      if (seals > 0) this.#count(keyset, version, { seals });
-    }
-    const uses = [...this.#unreported.values()];
-    this.#unreported.clear();
-    return uses;
-  }
-
-  async #refreshNow(): Promise<void> {
+  async #followNow(): Promise<readonly Entry[]> {
+    const { store } = this.#options;
     const start = this.lease.moment();
-    const generation = await this.#options.store.generation();
-    if (generation !== this.#generation) {
-      for (const keyset of [...this.#loaded.values()]) {
-        const records = await this.#options.store.read((tables) => readKeyset(tables, keyset.id));
-        await this.#apply(keyset, records);
+    const generation = await store.generation();
+    const behind = [...this.#entries.values()].filter((entry) => entry.generation !== generation);
+    if (behind.length > 0) {
+      const rows = await store.read((tables) => readRows(tables, behind));
+      for (const [entry, current] of rows) {
+        entry.keyset.apply(current);
+        entry.generation = generation;
       }
-      this.#generation = generation;
     }
     this.#evict();
     this.#refreshes += 1;
     this.lease.renew(start);
+    return behind;
   }
 
   async #load(keyId: string): Promise<Keyset> {
-    const records = await this.#options.store.read((tables) => readKeyset(tables, keyId));
-    const keyset = new Keyset(records.key);
-    await this.#apply(keyset, records);
-    this.#loaded.set(keyId, keyset);
+    const { store } = this.#options;
+    let keyset: Keyset | undefined;
+    let generation = neverRead;
+    // What changed while a KEK was asked would be missed: a refresh follows only what is entered.
+    for (let attempt = 0; attempt < loadAttempts; attempt += 1) {
+      generation = await store.generation();
+      const { rows, wraps } = await store.read((tables) => readKeyset(tables, keyId));
+      if (keyset === undefined) keyset = new Keyset(rows);
+      else keyset.apply(rows);
+      await this.#open(keyset, rows, wraps);
+      if ((await store.generation()) === generation) break;
+    }
+    if (keyset === undefined) throw unknownKeyId();
+    this.#enter(keyset, generation);
     return keyset;
   }
 
-  async #apply(keyset: Keyset, records: KeysetRecords): Promise<void> {
-    const { key, versions, wraps, settings } = records;
-    const isNew = (row: StoredRecord<"versions">): boolean =>
-      row.material !== null && keyset.byLabel(describeVersion(row).label) === undefined;
-    const keysetKey = versions.some(isNew) ? await this.#unwrap(wraps) : undefined;
-    const loaded = versions.map((row) => this.#loadVersion(keyset, key, row, keysetKey));
-    keyset.apply(key.currentVersion, loaded, settings.restoredAt);
-    this.#leaseAhead(keyset);
+  #enter(keyset: Keyset, generation: number): void {
+    this.#entries.delete(keyset.id);
+    this.#entries.set(keyset.id, { keyset, generation, usedAt: this.#options.clock.monotonic() });
   }
 
-  /** A published version gets its seals leased before it becomes current, so that no synchronous caller has to wait. */
-  #leaseAhead(keyset: Keyset): void {
-    const newest = keyset.byNumber(keyset.highestVersion);
-    if (newest?.phase !== "active") return;
-    const metered = [...this.#meters.values()].filter((entry) => entry.keyset.id === keyset.id);
-    for (const datasetId of new Set(metered.map((entry) => entry.datasetId))) {
-      this.meter(keyset, newest.version, datasetId)
-        .prepare()
-        .catch(() => undefined);
+  /** Opens what is stored and not opened yet. Never rejects: a version that can't be opened says so when it is used. */
+  async #complete(entries: readonly Entry[]): Promise<void> {
+    this.#completedAt = this.#options.clock.monotonic();
+    const incomplete = entries.filter(({ keyset }) => keyset.missing.length > 0);
+    await Promise.all(
+      incomplete.map(({ keyset }) => {
+        const completing = this.#completing.get(keyset.id) ?? this.#completeOne(keyset).finally(() => this.#completing.delete(keyset.id));
+        this.#completing.set(keyset.id, completing);
+        return completing;
+      }),
+    );
+  }
+
+  async #completeOne(keyset: Keyset): Promise<void> {
+    try {
+      const { rows, wraps } = await this.#options.store.read((tables) => readKeyset(tables, keyset.id));
+      await this.#open(keyset, rows, wraps);
+      keyset.problem = undefined;
+    } catch (error) {
+      keyset.problem = error;
     }
   }
 
-  #loadVersion(keyset: Keyset, key: StoredRecord<"keys">, row: StoredRecord<"versions">, keysetKey: KeysetKey | undefined): LoadedVersion {
-    const { label, phase } = describeVersion(row);
-    const { version, createdAt, expiresAt } = row;
-    const known = keyset.byLabel(label);
-    const usage = known?.usage ?? { opens: 0, refusals: 0, lastOpenedAt: 0, lastRefusedAt: 0 };
-    const facts = { version, label, phase, createdAt, expiresAt, usage };
-    if (row.material === null) return { ...facts, material: undefined, cipher: undefined };
-    if (known?.material !== undefined) return { ...facts, material: known.material, cipher: known.cipher };
-    if (keysetKey === undefined) throw new KeysteadError("INTERNAL", "a key version was loaded without its keyset key");
-    const material = keysetKey.open(row.material, {
-      keyId: key.id,
-      version,
-      usages: key.usages,
-      algorithm: key.algorithm,
-      format: row.materialFormat,
-    });
-    if (material.fingerprint(key.id, version) !== row.fingerprint) {
+  async #open(keyset: Keyset, { key, versions }: KeysetRows, wraps: readonly WrapRow[]): Promise<void> {
+    const missing = new Set(keyset.missing);
+    const rows = versions.filter((row) => missing.has(describeVersion(row).label));
+    if (rows.length === 0) return;
+    const keysetKey = await unwrapKeysetKey(this.#options, wraps);
+    const opened = rows.map((row): [string, OpenedVersion] => this.#openVersion(keyset, key, row, keysetKey));
+    keyset.admit(new Map(opened));
+  }
+
+  #openVersion(
+    keyset: Keyset,
+    key: StoredRecord<"keys">,
+    row: StoredRecord<"versions">,
+    keysetKey: KeysetKey,
+  ): [label: string, opened: OpenedVersion] {
+    const { label } = describeVersion(row);
+    const { version, materialFormat: format, fingerprint, material: sealed } = row;
+    if (sealed === null) throw new KeysteadError("INTERNAL", "a destroyed version was to be opened");
+    const material = keysetKey.open(sealed, { keyId: key.id, version, usages: key.usages, algorithm: key.algorithm, format });
+    if (material.fingerprint(key.id, version) !== fingerprint) {
       throw new KeysteadError(
         "STORE_TAMPERED",
         `version ${label} of key ${key.name} does not have its fingerprint; restore the store from a backup`,
@@ -214,67 +258,47 @@ export class KeysetRegistry {
       algorithm.kind === "aead"
         ? createVersionCipher(key.id, key.name, label, algorithm.createAead(material.key, this.#aeadOptions))
         : undefined;
-    return { ...facts, material, cipher };
+    return [label, { material, cipher }];
   }
 
-  async #unwrap(wraps: readonly WrapRow[]): Promise<KeysetKey> {
-    const bytes = await this.#options.keks.unwrap(wraps);
-    try {
-      return new KeysetKey(bytes, this.#options.random, this.#options.clock);
-    } finally {
-      bytes.fill(0);
-    }
-  }
-
-  async #flushUse(keyset: Keyset): Promise<void> {
-    const used = keyset.versions.filter(({ usage }) => usage.opens > 0 || usage.refusals > 0);
-    if (used.length === 0) return;
-    const taken = used.map(({ version, usage }) => ({ version, usage, opens: usage.opens, refusals: usage.refusals }));
-    await this.#options.store.transaction(async (tables) => {
-      for (const { version, usage, opens, refusals } of taken) {
-        await addToCounter(
-          tables,
-          { keyId: keyset.id, version, datasetId: "" },
-          {
-            opens,
-            refusals,
-            ...(opens > 0 && { lastOpenedAt: usage.lastOpenedAt }),
-            ...(refusals > 0 && { lastRefusedAt: usage.lastRefusedAt }),
-          },
-        );
-      }
+  /**
+   * A published version gets its seals leased before it becomes current, so that no synchronous caller has to wait. Never
+   * rejects: a meter that has no lease says why when it is used.
+   */
+  async #leaseAhead(entries: readonly Entry[]): Promise<void> {
+    const leases = entries.flatMap(({ keyset }) => {
+      const sealing = [...(this.#holders.get(keyset.id) ?? [])].filter(([, { seal }]) => seal);
+      const versions = sealing.length === 0 ? [] : keyset.versions.filter(({ version }) => keyset.sealsWith(version));
+      return sealing.flatMap(([datasetId]) => versions.map((version) => this.counts.meter(keyset, version, datasetId).prepare()));
     });
-    for (const { version, usage, opens, refusals } of taken) {
-      usage.opens -= opens;
-      usage.refusals -= refusals;
-      this.#count(keyset, version, { opens, refusals });
-    }
-  }
-
-  #count(keyset: Keyset, version: number, use: Partial<KeyUse>): void {
-    const { label = String(version) } = keyset.byNumber(version) ?? {};
-    const name = `${keyset.name}:${label}`;
-    const before = this.#unreported.get(name) ?? { key: keyset.name, label, seals: 0, opens: 0, refusals: 0 };
-    this.#unreported.set(name, {
-      ...before,
-      seals: before.seals + (use.seals ?? 0),
-      opens: before.opens + (use.opens ?? 0),
-      refusals: before.refusals + (use.refusals ?? 0),
-    });
+    await Promise.allSettled(leases);
   }
 
   #evict(): void {
-    for (const keyId of this.#loaded.keys()) {
-      if (this.#loaded.size <= idleCapacity) return;
-      if (!this.#holders.has(keyId)) this.#loaded.delete(keyId);
+    const idleSince = this.#options.clock.monotonic() - idleKeys.milliseconds;
+    for (const [keyId, { keyset, usedAt }] of this.#entries) {
+      if (this.#entries.size <= idleKeys.count && usedAt > idleSince) return;
+      if (!this.#holders.has(keyId) && !keyset.used) this.#entries.delete(keyId);
     }
   }
 }
 
-async function readKeyset(tables: StoreTables, keyId: string): Promise<KeysetRecords> {
+async function readKeyset(tables: StoreTables, keyId: string): Promise<{ readonly rows: KeysetRows; readonly wraps: readonly WrapRow[] }> {
   const key = await tables.keys.get({ id: keyId });
-  if (key === undefined) throw new KeysteadError("UNKNOWN_KEY", "no key has this id; list the keys with `keystead keys list`");
-  const versions = await tables.versions.list({ keyId });
-  const wraps = await tables.wraps.list({ subject: keyId });
-  return { key, versions, wraps, settings: await readSettings(tables) };
+  if (key === undefined) throw unknownKeyId();
+  const { restoredAt } = await readSettings(tables);
+  const rows = { key, versions: await tables.versions.list({ keyId }), restoredAt };
+  return { rows, wraps: await tables.wraps.list({ subject: keyId }) };
+}
+
+async function readRows(tables: StoreTables, entries: readonly Entry[]): Promise<[Entry, KeysetRows][]> {
+  const { restoredAt } = await readSettings(tables);
+  const found: [Entry, KeysetRows][] = [];
+  for (const entry of entries) {
+    const { id } = entry.keyset;
+    const key = await tables.keys.get({ id });
+    if (key === undefined) throw unknownKeyId();
+    found.push([entry, { key, versions: await tables.versions.list({ keyId: id }), restoredAt }]);
+  }
+  return found;
 }

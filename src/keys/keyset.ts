@@ -16,17 +16,22 @@ export interface VersionCipher {
   readonly aad: (kind: CiphertextKind, context: Context | undefined) => Buffer;
 }
 
-/** One version as it is loaded in this process. */
+/** The opened material of a version. */
+export interface OpenedVersion {
+  readonly material: KeyMaterial;
+  /** Present for AEAD algorithms. */
+  readonly cipher: VersionCipher | undefined;
+}
+
+/** One version as this process knows it. */
 export interface LoadedVersion {
   readonly version: number;
   readonly label: string;
   readonly phase: VersionPhase;
   readonly createdAt: number;
   readonly expiresAt: number | null;
-  /** Undefined once destroyed. */
-  readonly material: KeyMaterial | undefined;
-  /** Present for AEAD algorithms. */
-  readonly cipher: VersionCipher | undefined;
+  /** Undefined once destroyed, and while the material could not be opened yet. */
+  readonly opened: OpenedVersion | undefined;
   readonly usage: VersionUse;
 }
 
@@ -38,24 +43,39 @@ export interface VersionUse {
   lastRefusedAt: number;
 }
 
-/** The opened versions of one key, replaced as a whole by each refresh. */
+/** The rows of a key, as one snapshot has them. */
+export interface KeysetRows {
+  readonly key: StoredRecord<"keys">;
+  readonly versions: readonly StoredRecord<"versions">[];
+  /** When the store was found put back from a copy, or 0. */
+  readonly restoredAt: number;
+}
+
+/**
+ * The versions of one key in this process. What their rows say (states, dates, pointer) is taken over at once by
+ * {@link apply}; material that has to be opened by a KEK follows by {@link admit}.
+ */
 export class Keyset {
   readonly id: string;
   readonly name: string;
-  readonly purpose: string;
   readonly usages: ReadonlySet<string>;
   readonly algorithm: Algorithm;
+  /** Why the newest material could not be opened; undefined when it could. */
+  problem: unknown;
+  readonly #opened = new Map<string, OpenedVersion>();
+  readonly #uses = new Map<string, VersionUse>();
+  #rows: KeysetRows;
   #versions: ReadonlyMap<string, LoadedVersion> = new Map();
-  #current: LoadedVersion | undefined;
-  #highest = 0;
-  #restoredAt = 0;
+  #byNumber: ReadonlyMap<number, LoadedVersion> = new Map();
 
-  constructor(record: StoredRecord<"keys">) {
-    this.id = record.id;
-    this.name = record.name;
-    this.purpose = record.purpose;
-    this.usages = new Set(record.usages.split(","));
-    this.algorithm = findAlgorithm(record.algorithm);
+  constructor(rows: KeysetRows) {
+    const { key } = rows;
+    this.id = key.id;
+    this.name = key.name;
+    this.usages = new Set(key.usages.split(","));
+    this.algorithm = findAlgorithm(key.algorithm);
+    this.#rows = rows;
+    this.apply(rows);
   }
 
   /** Every version, oldest first. */
@@ -64,15 +84,41 @@ export class Keyset {
   }
 
   get highestVersion(): number {
-    return this.#highest;
+    return Math.max(0, ...this.#byNumber.keys());
   }
 
-  /** Takes over what a load or refresh read. `restoredAt`: when the store was found put back from a copy, or 0. */
-  apply(currentVersion: number | null, versions: readonly LoadedVersion[], restoredAt: number): void {
+  /** Number of the version that the pointer names, whatever its state. */
+  get currentVersion(): number | undefined {
+    return this.#rows.key.currentVersion ?? undefined;
+  }
+
+  /** Labels of versions whose material is stored and not opened. */
+  get missing(): readonly string[] {
+    return this.#rows.versions.filter((row) => row.material !== null && !this.#opened.has(describeVersion(row).label)).map(labelOf);
+  }
+
+  /** True when somebody was refused since the last flush. */
+  get refused(): boolean {
+    return this.versions.some(({ usage }) => usage.refusals > 0);
+  }
+
+  /** True when there is use to be written. */
+  get used(): boolean {
+    return this.versions.some(({ usage }) => usage.opens + usage.refusals > 0);
+  }
+
+  /** Takes over what a load or refresh read. */
+  apply(rows: KeysetRows): void {
+    this.#rows = rows;
+    const versions = rows.versions.map((row) => this.#load(row));
     this.#versions = new Map(versions.map((version) => [version.label, version]));
-    this.#current = versions.find((version) => version.version === currentVersion);
-    this.#highest = versions.reduce((highest, { version }) => Math.max(highest, version), 0);
-    this.#restoredAt = restoredAt;
+    this.#byNumber = new Map(versions.map((version) => [version.version, version]));
+  }
+
+  /** Takes over opened material by label. */
+  admit(opened: ReadonlyMap<string, OpenedVersion>): void {
+    for (const [label, version] of opened) this.#opened.set(label, version);
+    this.apply(this.#rows);
   }
 
   byLabel(label: string): LoadedVersion | undefined {
@@ -80,8 +126,12 @@ export class Keyset {
   }
 
   byNumber(version: number): LoadedVersion | undefined {
-    for (const loaded of this.#versions.values()) if (loaded.version === version) return loaded;
-    return undefined;
+    return this.#byNumber.get(version);
+  }
+
+  /** True when a version is current, or newer and on its way to be. */
+  sealsWith(version: number): boolean {
+    return version >= (this.currentVersion ?? 0) && this.#byNumber.get(version)?.phase === "active";
   }
 
   /** @throws KeysteadError `KEY_USAGE` */
@@ -98,37 +148,69 @@ export class Keyset {
    * @throws KeysteadError `KEY_STATE`, `KEY_VERSION_EXPIRED`, `STORE_RESTORED`; each names the remedy.
    */
   current(now: number): LoadedVersion {
-    const current = this.#current;
+    const current = this.currentVersion === undefined ? undefined : this.#byNumber.get(this.currentVersion);
     if (current === undefined) {
       throw new KeysteadError("KEY_STATE", `key ${this.name} has no current version; run \`keystead keys activate\` or \`keys rotate\``);
     }
-    if (!permits(current.phase, "seal")) {
+    const { label, phase, expiresAt, createdAt } = current;
+    if (!permits(phase, "seal")) {
       throw new KeysteadError(
         "KEY_STATE",
-        `the current version ${current.label} of key ${this.name} is ${current.phase} and protects nothing new; rotate the key or resume the version`,
+        `the current version ${label} of key ${this.name} is ${phase} and protects nothing new; rotate the key or resume the version`,
       );
     }
-    if (current.expiresAt !== null && now >= current.expiresAt) {
+    if (expiresAt !== null && now >= expiresAt) {
       throw new KeysteadError(
         "KEY_VERSION_EXPIRED",
-        `the current version ${current.label} of key ${this.name} expired on ${new Date(current.expiresAt).toISOString()}; run \`keystead keys rotate ${this.name}\``,
+        `the current version ${label} of key ${this.name} expired on ${new Date(expiresAt).toISOString()}; run \`keystead keys rotate ${this.name}\``,
       );
     }
-    if (current.createdAt <= this.#restoredAt && this.algorithm.kind === "aead" && this.algorithm.messageLimit !== undefined) {
+    if (createdAt <= this.#rows.restoredAt && this.algorithm.kind === "aead" && this.algorithm.messageLimit !== undefined) {
       throw new KeysteadError(
         "STORE_RESTORED",
-        `the store was put back from a copy, so version ${current.label} of key ${this.name} could repeat a nonce; run \`keystead keys rotate ${this.name}\``,
+        `the store was put back from a copy, so version ${label} of key ${this.name} could repeat a nonce; run \`keystead keys rotate ${this.name}\``,
       );
     }
     return current;
   }
 
-  /** @throws KeysteadError `KEY_STATE`; a refusal of a version that waits for destruction is counted. */
+  /** @throws KeysteadError `KEY_STATE`; each refusal is counted. */
   assertPermits(version: LoadedVersion, operation: VersionOperation, now: number): void {
     if (permits(version.phase, operation)) return;
     version.usage.refusals += 1;
     version.usage.lastRefusedAt = now;
     throw new KeysteadError("KEY_STATE", `version ${version.label} of key ${this.name} is ${version.phase}: ${remedies[version.phase]}`);
+  }
+
+  /** The material of a version. @throws KeysteadError `KEY_VERSION_NOT_LOADED` while it could not be opened */
+  material(version: LoadedVersion): OpenedVersion {
+    if (version.opened !== undefined) return version.opened;
+    throw this.notLoaded(version.label);
+  }
+
+  /** The error for a version that may come with the next refresh. */
+  notLoaded(label: string): KeysteadError {
+    const { problem } = this;
+    const why = problem instanceof KeysteadError ? `, because its KEK does not open it: ${problem.message}` : "";
+    return new KeysteadError(
+      "KEY_VERSION_NOT_LOADED",
+      `version ${label} of key ${this.name} is not loaded yet${why}; refresh() and retry`,
+      {
+        cause: problem,
+      },
+    );
+  }
+
+  #load(row: StoredRecord<"versions">): LoadedVersion {
+    const { label, phase } = describeVersion(row);
+    const { version, createdAt, expiresAt } = row;
+    if (row.material === null) this.#opened.delete(label);
+    let usage = this.#uses.get(label);
+    if (usage === undefined) {
+      usage = { opens: 0, refusals: 0, lastOpenedAt: 0, lastRefusedAt: 0 };
+      this.#uses.set(label, usage);
+    }
+    return { version, label, phase, createdAt, expiresAt, opened: this.#opened.get(label), usage };
   }
 }
 
@@ -162,5 +244,9 @@ export function createVersionCipher(keyId: string, keyName: string, label: strin
 
 /** Label and phase of a stored version. */
 export function describeVersion(record: StoredRecord<"versions">): { readonly label: string; readonly phase: VersionPhase } {
-  return { label: formatLabel(record.version, record.fingerprint), phase: phaseOf(record) };
+  return { label: labelOf(record), phase: phaseOf(record) };
+}
+
+function labelOf({ version, fingerprint }: Pick<StoredRecord<"versions">, "version" | "fingerprint">): string {
+  return formatLabel(version, fingerprint);
 }

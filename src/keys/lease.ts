@@ -2,7 +2,7 @@ import type { Clock } from "../clock.ts";
 import { KeysteadError } from "../errors.ts";
 
 /** Milliseconds after which keys that were not refreshed are no longer used. */
-export const leaseBound = 60_000;
+const leaseBound = 60_000;
 
 /** A moment on both clocks. */
 export interface Moment {
@@ -17,6 +17,7 @@ export interface Moment {
 export class Lease {
   readonly #clock: Clock;
   #start: Moment;
+  #ended = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -32,14 +33,20 @@ export class Lease {
     this.#start = start;
   }
 
-  /** True while the lease holds. */
-  holds(): boolean {
-    return this.#age(this.#clock.now()) <= leaseBound;
+  /** Ends it for good. */
+  end(): void {
+    this.#ended = true;
   }
 
-  /** The wall clock's time. @throws KeysteadError `KEY_LEASE_EXPIRED` past the bound. */
+  /** True while the lease holds. */
+  holds(): boolean {
+    return !this.#ended && this.#age(this.#clock.now()) <= leaseBound;
+  }
+
+  /** The wall clock's time. @throws KeysteadError `KEY_LEASE_EXPIRED` past the bound, `CLOSED` once ended */
   check(): number {
     const now = this.#clock.now();
+    if (this.#ended) throw new KeysteadError("CLOSED", "Keystead is closed and uses its keys no more; open it again");
     if (this.#age(now) > leaseBound) {
       throw new KeysteadError(
         "KEY_LEASE_EXPIRED",

@@ -1,11 +1,12 @@
-import { findAlgorithm } from "../crypto/algorithms.ts";
+import { findAlgorithm, isAlgorithmName } from "../crypto/algorithms.ts";
 import { KeysteadError } from "../errors.ts";
 import type { NewRecord, StoredRecord } from "../store/tables.ts";
 import type { StoreTables } from "../store/store.ts";
-import { audited } from "./audited.ts";
-import { assertRotationDays, findPurpose, systemPurpose } from "./create-key.ts";
+import { type Act, audited } from "./audited.ts";
 import type { Engine } from "./engine.ts";
-import { findKey } from "./key-records.ts";
+import { assertRotationDays } from "./key-checks.ts";
+import { findKey, isAlias } from "./key-records.ts";
+import { findPurpose, isPurposeName, systemPurpose } from "./purpose-records.ts";
 
 /** A registered purpose. */
 export interface PurposeInfo {
@@ -30,16 +31,6 @@ export interface PurposeSettings {
   readonly hardware?: boolean;
 }
 
-/** Purposes that every new store has. */
-export const seededPurposes: readonly { readonly name: string; readonly description: string }[] = [
-  { name: "pii", description: "personal data: names, addresses, e-mail, phone, identifiers" },
-  { name: "financial", description: "bank details, incomes, payments" },
-  { name: "medical", description: "health data" },
-  { name: "credentials", description: "passwords and tokens of other systems" },
-  { name: "api", description: "keys and payloads of interfaces" },
-  { name: "backup", description: "backups and exports" },
-];
-
 /** Registered labels of what data a key protects, with their policy. */
 export class PurposeService {
   readonly #engine: Engine;
@@ -58,24 +49,34 @@ export class PurposeService {
 
   /**
    * Registers a purpose.
-   * @param name 1–64 characters of `[a-z0-9-]`, beginning with a letter
-   * @throws KeysteadError `INVALID_ARGUMENT`, `NAME_TAKEN`
+   * @param name - 1–64 characters of `[a-z0-9-]`, beginning with a letter
+   * @throws KeysteadError `INVALID_ARGUMENT`, `NAME_TAKEN`, `UNKNOWN_ALGORITHM`, `UNKNOWN_KEY`
+   * @example
+   * await keystead.purposes.create("health", { description: "health data", rotationDays: 365 });
    */
   create(name: string, settings: PurposeSettings = {}): Promise<PurposeInfo> {
-    return audited(this.#engine, { action: "purposes.create", detail: { purpose: name } }, async () => {
-      if (!/^[a-z][a-z0-9-]{0,63}$/.test(name)) {
+    return audited(this.#engine, { action: "purposes.create", detail: recordable(name, settings) }, async () => {
+      if (!isPurposeName(name)) {
         throw new KeysteadError("INVALID_ARGUMENT", "a purpose is 1 to 64 lower-case letters, digits or '-', beginning with a letter");
       }
       const row = { name, description: "", defaultKey: null, rotationDays: null, algorithms: "", hardware: 0 };
-      return this.#engine.store.transaction(async (tables) =>
-        describe(tables, await tables.purposes.insert(await withSettings(tables, row, settings))),
-      );
+      return this.#engine.store.transaction(async (tables) => {
+        if ((await tables.purposes.get({ name })) !== undefined) {
+          throw new KeysteadError("NAME_TAKEN", `a purpose is named ${name} already; change it with \`keystead purposes set\``);
+        }
+        return describe(tables, await tables.purposes.insert(await withSettings(tables, row, settings)));
+      });
     });
   }
 
-  /** Changes a purpose. @throws KeysteadError `UNKNOWN_PURPOSE`, `UNKNOWN_KEY`, `UNKNOWN_ALGORITHM`, `INVALID_ARGUMENT` */
+  /**
+   * Changes a purpose; what is absent stays, `null` removes. Keys that exist stay as they are.
+   * @throws KeysteadError `UNKNOWN_PURPOSE`, `UNKNOWN_KEY`, `UNKNOWN_ALGORITHM`, `INVALID_ARGUMENT`
+   * @example
+   * await keystead.purposes.set("pii", { defaultKey: "pii-email" });
+   */
   set(name: string, settings: PurposeSettings): Promise<PurposeInfo> {
-    return audited(this.#engine, { action: "purposes.set", detail: { purpose: name } }, async () =>
+    return audited(this.#engine, { action: "purposes.set", detail: recordable(name, settings) }, () =>
       this.#engine.store.transaction(async (tables) => {
         const row = await findPurpose(tables, name);
         if (name === systemPurpose) throw new KeysteadError("INVALID_ARGUMENT", "the purpose system is Keystead's own");
@@ -96,19 +97,33 @@ export class PurposeService {
   }
 }
 
+/** What of a change goes into the audit. */
+function recordable(name: string, { defaultKey, rotationDays, algorithms, hardware }: PurposeSettings): NonNullable<Act["detail"]> {
+  return {
+    ...(isPurposeName(name) && { purpose: name }),
+    ...(defaultKey !== undefined && (defaultKey === null || isAlias(defaultKey)) && { defaultKey }),
+    ...(rotationDays !== undefined && (rotationDays === null || Number.isFinite(rotationDays)) && { rotationDays }),
+    ...(algorithms !== undefined && { algorithms: algorithms.filter(isAlgorithmName).join(",") }),
+    ...(hardware !== undefined && { hardware }),
+  };
+}
+
 async function withSettings(tables: StoreTables, row: NewRecord<"purposes">, settings: PurposeSettings): Promise<NewRecord<"purposes">> {
   const { description, rotationDays, algorithms, hardware } = settings;
-  if (description !== undefined && (!description.isWellFormed() || description.length > 500)) {
-    throw new KeysteadError("INVALID_ARGUMENT", "a description has 500 well-formed characters at most");
+  if (description !== undefined && (!description.isWellFormed() || description.length > 500 || /\p{Cc}/u.test(description))) {
+    throw new KeysteadError("INVALID_ARGUMENT", "a description has 500 characters at most and no control characters");
   }
   assertRotationDays(rotationDays ?? null);
-  for (const algorithm of algorithms ?? []) findAlgorithm(algorithm);
+  for (const name of algorithms ?? []) {
+    if (findAlgorithm(name).kind === "aead") continue;
+    throw new KeysteadError("INVALID_ARGUMENT", `${name} does not encrypt; a purpose allows algorithms of encrypt keys`);
+  }
   return {
     name: row.name,
     description: description ?? row.description,
     defaultKey: settings.defaultKey === undefined ? row.defaultKey : await defaultKeyId(tables, row.name, settings.defaultKey),
     rotationDays: rotationDays === undefined ? row.rotationDays : rotationDays,
-    algorithms: algorithms === undefined ? row.algorithms : algorithms.join(","),
+    algorithms: algorithms === undefined ? row.algorithms : [...new Set(algorithms)].join(","),
     hardware: hardware === undefined ? row.hardware : Number(hardware),
   };
 }

@@ -1,19 +1,18 @@
 import { KeysteadError } from "../errors.ts";
 import type { StoreTables } from "../store/store.ts";
 import type { StoredRecord } from "../store/tables.ts";
-import { audited } from "./audited.ts";
-import { sealNewVersion } from "./create-key.ts";
+import { auditedOnKey } from "./audited.ts";
 import type { Engine } from "./engine.ts";
-import type { WrapRow } from "./kek-ring.ts";
-import { describeKey, findKey, type KeyInfo } from "./key-records.ts";
+import { assertVersionDates } from "./key-checks.ts";
+import { describeKey, findKeyById, type KeyInfo } from "./key-records.ts";
+import { withKeysetKey } from "./keyset-key.ts";
 import { describeVersion } from "./keyset.ts";
+import { afterRestore, sealNewVersion } from "./new-key.ts";
 import { readSettings } from "./settings.ts";
-
-/** How often an act starts again because another process changed the key's wraps meanwhile. */
-const attempts = 10;
 
 /** What the new version is to be. */
 export interface RotateKeyOptions {
+  /** Why; 1 to 1,024 characters. */
   readonly reason?: string;
   /** From then on the new version protects nothing new. */
   readonly expiresAt?: Date;
@@ -24,18 +23,20 @@ export interface RotateKeyOptions {
 /**
  * Makes the next version of a key. The version is published first and becomes current after the refresh bound, so no
  * process meets ciphertext of a version that it can't have loaded. Earlier versions still open what they sealed.
- * @throws KeysteadError `UNKNOWN_KEY`, `KEK_FAILED`
+ * @throws KeysteadError `UNKNOWN_KEY`, `INVALID_ARGUMENT` for dates, `KEY_STATE` when the version was stopped before it became
+ *   current, KEK and store errors
  */
 export function rotateKey(engine: Engine, nameOrAlias: string, options: RotateKeyOptions = {}): Promise<KeyInfo> {
-  const act = { action: "keys.rotate", key: nameOrAlias, ...(options.reason !== undefined && { reason: options.reason }) };
-  return audited(
+  const act = { action: "keys.rotate", ...(options.reason !== undefined && { reason: options.reason }) };
+  return auditedOnKey(
     engine,
+    nameOrAlias,
     act,
-    async () => {
-      const { id } = await engine.store.read((tables) => findKey(tables, nameOrAlias));
-      const published = await publishVersion(engine, id, options);
-      if (published.state === "active") await becomeCurrent(engine, id, published.version);
-      return engine.store.read(async (tables) => describeKey(tables, await findKey(tables, nameOrAlias)));
+    async (keyId) => {
+      assertVersionDates(options, engine.clock.now());
+      const published = await publishVersion(engine, keyId, options);
+      if (published.state === "active") await becomeCurrent(engine, published);
+      return engine.store.read(async (tables) => describeKey(tables, await findKeyById(tables, keyId)));
     },
     (key) => {
       const newest = key.versions.at(-1);
@@ -44,65 +45,58 @@ export function rotateKey(engine: Engine, nameOrAlias: string, options: RotateKe
   );
 }
 
-/** Waits the refresh bound, then moves the pointer to `version` unless a later one is current already. */
-export async function becomeCurrent(engine: Engine, keyId: string, version: number): Promise<void> {
-  const { refreshBound } = await engine.store.read(readSettings);
-  await engine.clock.wait(refreshBound);
-  await engine.store.transaction((tables) => movePointer(tables, keyId, version));
-  await engine.registry.refresh();
+/**
+ * Waits the refresh bound, then moves the pointer to a published version unless a later one is current already.
+ * @throws KeysteadError `KEY_STATE` when the version is no longer active; what else fails says that the version stays published
+ */
+export async function becomeCurrent(engine: Engine, published: StoredRecord<"versions">): Promise<void> {
+  const { keyId, version } = published;
+  const { label } = describeVersion(published);
+  try {
+    const { refreshBound } = await engine.store.read(readSettings);
+    await refreshQuietly(engine);
+    await engine.clock.wait(refreshBound);
+    const row = await engine.store.transaction((tables) => movePointer(tables, keyId, version));
+    if (row?.state !== "active") {
+      throw new KeysteadError(
+        "KEY_STATE",
+        `version ${label} became ${row?.state ?? "unknown"} before it was current; see \`keystead keys show\``,
+      );
+    }
+  } catch (error) {
+    if (!(error instanceof KeysteadError) || error.code === "KEY_STATE") throw error;
+    throw new KeysteadError(error.code, `version ${label} is published and becomes current by itself, but not yet: ${error.message}`, {
+      cause: error,
+    });
+  }
+  await refreshQuietly(engine);
 }
 
-/** Moves the pointer forward, never back, and only to an active version. */
-export async function movePointer(tables: StoreTables, keyId: string, version: number): Promise<void> {
+/** Takes a change over in this process at once. The change stands: when the store doesn't answer now, the background loop goes on trying. */
+export async function refreshQuietly({ registry }: Pick<Engine, "registry">): Promise<void> {
+  await registry.refresh().catch(() => undefined);
+}
+
+/** Moves the pointer forward, never back, and only to an active version. Returns the version. */
+async function movePointer(tables: StoreTables, keyId: string, version: number): Promise<StoredRecord<"versions"> | undefined> {
   const key = await tables.keys.get({ id: keyId });
   const row = await tables.versions.get({ keyId, version });
-  if (key === undefined || row?.state !== "active") return;
-  if (row.currentFrom !== null) await tables.versions.update({ ...row, currentFrom: null });
+  if (key === undefined || row?.state !== "active") return row;
   if ((key.currentVersion ?? 0) < version) await tables.keys.update({ ...key, currentVersion: version });
+  return row.currentFrom === null ? row : tables.versions.update({ ...row, currentFrom: null });
 }
 
-/** True while a subject's wraps are the ones that were opened. */
-export function sameWraps(before: readonly WrapRow[], after: readonly WrapRow[]): boolean {
-  return (
-    before.length === after.length &&
-    before.every((wrap, index) => {
-      const other = after[index];
-      return other?.kekUri === wrap.kekUri && Buffer.compare(other.wrapped, wrap.wrapped) === 0;
-    })
-  );
-}
-
-/**
- * Runs `work` in a transaction with the opened keyset key; starts again when the wraps changed between opening the key
- * (which may ask a remote KEK) and the transaction.
- */
-export async function withKeysetKey<T>(
-  engine: Engine,
-  keyId: string,
-  work: (tables: StoreTables, opened: Awaited<ReturnType<Engine["registry"]["openKeysetKey"]>>) => Promise<T>,
-): Promise<T> {
-  for (let attempt = 0; attempt < attempts; attempt += 1) {
-    const opened = await engine.registry.openKeysetKey(keyId);
-    const outcome = await engine.store.transaction(async (tables) => {
-      if (!sameWraps(opened.records.wraps, await tables.wraps.list({ subject: keyId }))) return undefined;
-      return { result: await work(tables, opened) };
-    });
-    if (outcome !== undefined) return outcome.result;
-  }
-  throw new KeysteadError("CONFLICT", "other processes keep changing this key's wraps; run the command again when they are done");
-}
-
-async function publishVersion(engine: Engine, keyId: string, options: RotateKeyOptions): Promise<StoredRecord<"versions">> {
-  return withKeysetKey(engine, keyId, async (tables, { records, keysetKey }) => {
+function publishVersion(engine: Engine, keyId: string, options: RotateKeyOptions): Promise<StoredRecord<"versions">> {
+  return withKeysetKey(engine, keyId, async ({ key, keysetKey }) => async (tables) => {
     const versions = await tables.versions.list({ keyId });
-    const next = Math.max(0, ...versions.map((row) => row.version)) + 1;
-    const { refreshBound } = await readSettings(tables);
+    const { refreshBound, restoredAt } = await readSettings(tables);
     const now = engine.clock.now();
     const preActive = options.activateAt !== undefined && options.activateAt.getTime() > now;
     return tables.versions.insert(
-      sealNewVersion(engine, keysetKey, records.key, next, {
+      sealNewVersion(engine, keysetKey, key, Math.max(0, ...versions.map((row) => row.version)) + 1, {
         state: preActive ? "pre-active" : "active",
         stateReason: options.reason ?? "rotated",
+        createdAt: afterRestore(now, restoredAt),
         activateAt: options.activateAt?.getTime() ?? null,
         currentFrom: preActive ? null : now + refreshBound,
         expiresAt: options.expiresAt?.getTime() ?? null,
@@ -111,40 +105,63 @@ async function publishVersion(engine: Engine, keyId: string, options: RotateKeyO
   });
 }
 
+/** What a look for due work found. */
+export interface Settlement {
+  /** How many versions were touched. */
+  readonly touched: number;
+  /** When the next version comes due; undefined when none waits. */
+  readonly next: number | undefined;
+}
+
+/** When a version comes due for {@link settleDue}; undefined when it waits for nothing. */
+function dueAt({ state, currentFrom, activateAt }: StoredRecord<"versions">): number | undefined {
+  const due = state === "active" ? currentFrom : state === "pre-active" ? activateAt : null;
+  return due ?? undefined;
+}
+
 /**
  * Finishes what time or a crash left: activates versions whose date has come, and moves pointers that a process
  * published and never moved. Any process may do it at any time.
- * @returns how many versions it touched
+ * @param record - is given each act once it is done; when it throws, the rest waits for the next look
  */
-export async function settleDue(engine: Engine): Promise<number> {
+export async function settleDue(engine: Engine, record: (act: SettledAct) => Promise<void>): Promise<Settlement> {
   const now = engine.clock.now();
-  const due = (row: StoredRecord<"versions">): boolean =>
-    (row.state === "active" && row.currentFrom !== null && row.currentFrom <= now) ||
-    (row.state === "pre-active" && row.activateAt !== null && row.activateAt <= now);
-  const candidates = (await engine.store.read((tables) => tables.versions.list())).filter(due);
-  for (const { keyId, version } of candidates) {
-    const settled = await engine.store.transaction(async (tables) => {
-      const row = await tables.versions.get({ keyId, version });
-      if (row === undefined || !due(row)) return undefined;
-      if (row.state === "active") {
-        await movePointer(tables, keyId, version);
-        return { action: "keys.rotate", row };
-      }
-      const { refreshBound } = await readSettings(tables);
-      const stateReason = "its activation date came";
-      await tables.versions.update({ ...row, state: "active", stateAt: now, stateReason, currentFrom: now + refreshBound });
-      return { action: "keys.activate", row };
-    });
+  const waiting = (await engine.store.read((tables) => tables.versions.list())).filter((row) => dueAt(row) !== undefined);
+  let touched = 0;
+  let next: number | undefined;
+  for (const candidate of waiting) {
+    const due = dueAt(candidate) ?? now;
+    if (due > now) {
+      next = Math.min(next ?? due, due);
+      continue;
+    }
+    const settled = await engine.store.transaction((tables) => settle(tables, candidate, now));
     if (settled === undefined) continue;
-    const key = await engine.store.read((tables) => tables.keys.get({ id: keyId }));
-    await engine.audit.record({
-      action: settled.action,
-      outcome: "allowed",
-      principal: { source: "engine", id: "settle" },
-      version: describeVersion(settled.row).label,
-      reason: settled.action === "keys.activate" ? "activation date" : "finished a published rotation",
-      ...(key !== undefined && { key: key.name }),
-    });
+    touched += 1;
+    await record(settled);
   }
-  return candidates.length;
+  return { touched, next };
+}
+
+/** What was settled, for the audit. */
+export interface SettledAct {
+  readonly action: "keys.activate" | "keys.rotate";
+  readonly key: string;
+  readonly version: string;
+  readonly reason: string;
+}
+
+async function settle(tables: StoreTables, { keyId, version }: StoredRecord<"versions">, now: number): Promise<SettledAct | undefined> {
+  const row = await tables.versions.get({ keyId, version });
+  const due = row && dueAt(row);
+  if (row === undefined || due === undefined || due > now) return undefined;
+  const act = { key: (await findKeyById(tables, keyId)).name, version: describeVersion(row).label };
+  if (row.state === "active") {
+    await movePointer(tables, keyId, version);
+    return { ...act, action: "keys.rotate", reason: "finished a published rotation" };
+  }
+  const { refreshBound } = await readSettings(tables);
+  const stateReason = "its activation date came";
+  await tables.versions.update({ ...row, state: "active", stateAt: now, stateReason, currentFrom: now + refreshBound });
+  return { ...act, action: "keys.activate", reason: "activation date" };
 }

@@ -3,8 +3,9 @@ import { randomUuid } from "../crypto/uuid.ts";
 import { KeysteadError } from "../errors.ts";
 import { parseKekUri } from "../kek/kek-uri.ts";
 import { audited } from "./audited.ts";
-import { findPurpose } from "./create-key.ts";
 import type { Engine } from "./engine.ts";
+import { recordableKekUri, withKek } from "./kek-records.ts";
+import { findPurpose } from "./purpose-records.ts";
 
 /** Which keys a route is for; neither part: the default route. */
 export interface RouteSelector {
@@ -40,21 +41,19 @@ export class RouteService {
 
   /**
    * Sends the selected keys to a KEK; the KEK is opened first.
-   * @throws KeysteadError `INVALID_ARGUMENT`, `UNKNOWN_PURPOSE`, `UNKNOWN_KEK`
+   * @throws KeysteadError `INVALID_ARGUMENT`, `UNKNOWN_PURPOSE`, `UNKNOWN_KEK`, `WRONG_MASTER_KEY`
+   * @example
+   * await keystead.routes.set({ purpose: "medical" }, "local:medical");
    */
   set(selector: RouteSelector, kekUri: string): Promise<RouteInfo> {
     const { purpose = null, namePrefix = null } = selector;
-    return audited(this.#engine, { action: "routes.set", detail: { purpose, namePrefix, kek: kekUri } }, async () => {
+    const detail = { purpose, namePrefix, kek: recordableKekUri(kekUri) };
+    return audited(this.#engine, { action: "routes.set", detail }, async () => {
       const uri = parseKekUri(kekUri).toString();
       if (namePrefix !== null && !isKeyName(namePrefix))
         throw new KeysteadError("INVALID_ARGUMENT", "a name prefix is whole segments of a key name, without a slash at its end");
-      const kek = await this.#engine.keks.handle(uri);
-      await this.#engine.store.transaction(async (tables) => {
+      await withKek(this.#engine, uri, async (tables) => {
         if (purpose !== null) await findPurpose(tables, purpose);
-        const known = await tables.keks.get({ uri });
-        if (known === undefined) {
-          await tables.keks.insert({ uri, kekId: kek.kekId, derivation: kek.derivation ?? null, createdAt: this.#engine.clock.now() });
-        }
         const [existing] = await tables.routes.list({ purpose, namePrefix });
         if (existing === undefined) await tables.routes.insert({ id: randomUuid(this.#engine.random), purpose, namePrefix, kekUri: uri });
         else await tables.routes.update({ ...existing, kekUri: uri });

@@ -9,8 +9,8 @@ export const sealBlocks = { first: 2 ** 16, largest: 2 ** 20 } as const;
 /** A change of a stored count that is on its way into the store. */
 export interface SealChange {
   readonly seals: number;
-  /** Takes it back into the meter; for a transaction that failed. */
-  restore(): void;
+  /** Told whether it was written; what was not goes back into the meter. */
+  readonly settle: (written: boolean) => void;
 }
 
 /**
@@ -106,8 +106,8 @@ export class SealMeter {
     return {
       seals: overdrawn - returned,
       // What was given back stays given back: a commit that failed may have happened, and a count may only be too high.
-      restore: () => {
-        this.#overdrawn += overdrawn;
+      settle: (written) => {
+        if (!written) this.#overdrawn += overdrawn;
       },
     };
   }

@@ -6,6 +6,8 @@ import { KeyMaterial } from "../crypto/key-material.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import { KeysteadError } from "../errors.ts";
 
+const keysetKeyBytes = 32;
+
 /** What a version's sealed material is bound to: rows swapped in the database do not open. */
 export interface MaterialBinding {
   readonly keyId: string;
@@ -16,23 +18,37 @@ export interface MaterialBinding {
   readonly format: string;
 }
 
-/** The random 256-bit key of one key, wrapped by KEKs, that seals the key's versions. */
+/** The random 256-bit key of one key, wrapped by KEKs, that seals the key's versions. Nothing prints or serialises it. */
 export class KeysetKey {
-  readonly #bytes: Buffer;
   readonly #key: KeyObject;
   readonly #random: RandomSource;
   readonly #clock: Clock;
 
+  /** Copies the bytes; wiping them is the caller's. */
   constructor(bytes: Uint8Array, random: RandomSource, clock: Clock) {
-    this.#bytes = Buffer.from(bytes);
-    this.#key = createSecretKey(this.#bytes);
+    this.#key = createSecretKey(bytes);
     this.#random = random;
     this.#clock = clock;
   }
 
-  /** Gives the bytes to `use` for wrapping; they must not be kept. */
-  withBytes<T>(use: (bytes: Uint8Array) => Promise<T>): Promise<T> {
-    return use(this.#bytes);
+  /** A new one. */
+  static generate(random: RandomSource, clock: Clock): KeysetKey {
+    const bytes = random.bytes(keysetKeyBytes);
+    try {
+      return new KeysetKey(bytes, random, clock);
+    } finally {
+      bytes.fill(0);
+    }
+  }
+
+  /** Gives the bytes to `use` for wrapping, and overwrites them afterwards. */
+  async withBytes<T>(use: (bytes: Uint8Array) => Promise<T>): Promise<T> {
+    const bytes = this.#key.export();
+    try {
+      return await use(bytes);
+    } finally {
+      bytes.fill(0);
+    }
   }
 
   /** Seals version material (XAES-256-GCM, AAD as in docs/format.md, "Keys at rest"). */

@@ -1,6 +1,7 @@
+import { KeysteadError } from "../errors.ts";
 import { audited } from "./audited.ts";
 import type { Engine } from "./engine.ts";
-import { readSettings, type Settings, type SettingName, writeSetting } from "./settings.ts";
+import { type ChangeableSetting, changeableSettings, readSettings, type Settings, writeSetting } from "./settings.ts";
 
 /** Settings that live in the store and hold for every process. */
 export class SettingsService {
@@ -10,14 +11,28 @@ export class SettingsService {
     this.#engine = engine;
   }
 
+  /** Every setting with its value. */
   list(): Promise<Settings> {
     return this.#engine.store.read(readSettings);
   }
 
-  /** Changes a setting. @throws KeysteadError `INVALID_ARGUMENT` outside its bounds */
-  set(name: Exclude<SettingName, "restoredAt">, value: number): Promise<Settings> {
-    return audited(this.#engine, { action: "settings.set", detail: { name, value } }, async () => {
-      await this.#engine.store.transaction((tables) => writeSetting(tables, name, value));
+  /**
+   * Changes a setting. A shorter refresh bound counts once every process has learned of it, and that is when this resolves.
+   * @throws KeysteadError `INVALID_ARGUMENT` for an unknown name, or outside the setting's bounds
+   * @example
+   * await keystead.settings.set("destructionWaitingDays", 30);
+   */
+  set(name: ChangeableSetting, value: number): Promise<Settings> {
+    const known = changeableSettings.some((changeable) => changeable === name);
+    const detail = { ...(known && { name }), ...(Number.isFinite(value) && { value }) };
+    return audited(this.#engine, { action: "settings.set", detail }, async () => {
+      if (!known) throw new KeysteadError("INVALID_ARGUMENT", `settings are ${changeableSettings.join(", ")}`);
+      const before = await this.#engine.store.transaction(async (tables) => {
+        const settings = await readSettings(tables);
+        await writeSetting(tables, name, value);
+        return settings;
+      });
+      if (name === "refreshBound" && value < before.refreshBound) await this.#engine.clock.wait(before.refreshBound);
       return this.list();
     });
   }

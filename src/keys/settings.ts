@@ -19,8 +19,11 @@ export type SettingName = keyof typeof settingDefinitions;
 /** All settings with their values. */
 export type Settings = Readonly<Record<SettingName, number>>;
 
-/** Every setting's name. */
-export const settingNames = Object.keys(settingDefinitions).filter((name): name is SettingName => name in settingDefinitions);
+/** A setting that people may change; the others are the engine's. */
+export type ChangeableSetting = Exclude<SettingName, "restoredAt">;
+
+/** Every setting that people may change. */
+export const changeableSettings = ["refreshBound", "destructionWaitingDays", "backupRetentionDays"] as const satisfies ChangeableSetting[];
 
 /** Reads all settings; one that was never set has its initial value. */
 export async function readSettings(tables: StoreTables): Promise<Settings> {

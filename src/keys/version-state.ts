@@ -31,7 +31,7 @@ function isVersionState(text: string): text is VersionState {
 }
 
 /** Narrows a stored state. @throws KeysteadError `STORE_TAMPERED` for a state that this program doesn't know. */
-export function toVersionState(text: string): VersionState {
+function toVersionState(text: string): VersionState {
   if (!isVersionState(text)) {
     throw new KeysteadError("STORE_TAMPERED", "a key version has a state that this program does not know; run `keystead doctor`");
   }

@@ -124,7 +124,13 @@ export class Doctor {
       }
       for (const [position, version] of key.versions.entries()) {
         const usage = usages[position];
-        if (version.state !== "destruction-pending" || usage === undefined || usage.lastRefusedAt === null || usage.lastRefusedAt <= version.stateSince) continue;
+        if (
+          version.state !== "destruction-pending" ||
+          usage === undefined ||
+          usage.lastRefusedAt === null ||
+          usage.lastRefusedAt <= version.stateSince
+        )
+          continue;
         findings.push(
           failed(
             "keys",
