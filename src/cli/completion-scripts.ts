@@ -46,6 +46,3 @@ end
 complete -c keystead -f -a '(__keystead_complete)'
 `,
 } as const satisfies Readonly<Record<string, string>>;
-
-/** A shell that has a script. */
-export type Shell = keyof typeof completionScripts;

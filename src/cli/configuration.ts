@@ -31,8 +31,8 @@ export function parseConfiguration(text: string, file: string): Configuration {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    const [place = "somewhere"] = /line \d+ column \d+/.exec(error instanceof Error ? error.message : "") ?? [];
-    throw new KeysteadError("INVALID_ARGUMENT", `${file} is not JSON (${place}); correct it`);
+    const [place] = /line \d+ column \d+/.exec(error instanceof Error ? error.message : "") ?? [];
+    throw new KeysteadError("INVALID_ARGUMENT", `${file} is not JSON${place === undefined ? "" : ` (${place})`}; correct it`);
   }
   const parsed = configurationSchema.safeParse(value);
   if (parsed.success) return parsed.data;

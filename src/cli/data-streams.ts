@@ -7,12 +7,16 @@ import type { Output } from "./output.ts";
 /** The most that is held in memory at once; what is larger goes as a stream. */
 const largestValue = 64 * 1024 * 1024;
 
+const readBytes = 1024 * 1024;
+
 /** Where data comes from. */
 export interface DataSource {
   readonly name: string;
   /** Bytes, where that is known. */
   readonly size: number | undefined;
   readonly chunks: AsyncIterable<Uint8Array>;
+  /** Ends the reading, also while it waits for data. */
+  readonly stop: () => void;
 }
 
 /** Where data goes: a file, `-` for stdout whatever it is, or stdout when absent. */
@@ -26,7 +30,7 @@ export async function openSource(file: string | undefined): Promise<DataSource> 
   if (file === undefined || file === "-") {
     if (process.stdin.isTTY && process.stderr.isTTY)
       process.stderr.write("reading from the terminal; end with Ctrl-D on a line of its own\n");
-    return { name: "stdin", size: undefined, chunks: readStdin() };
+    return { name: "stdin", size: undefined, chunks: readStdin(), stop: () => process.stdin.destroy() };
   }
   const unreadable = (cause: unknown): KeysteadError => new KeysteadError("INVALID_ARGUMENT", `${file} can't be read`, { cause });
   const handle = await open(file, "r").catch((cause: unknown) => {
@@ -37,7 +41,8 @@ export async function openSource(file: string | undefined): Promise<DataSource> 
     await handle.close();
     throw new KeysteadError("INVALID_ARGUMENT", `${file} is a folder; name a file`);
   }
-  return { name: file, size: stats.isFile() ? stats.size : undefined, chunks: handle.createReadStream({ highWaterMark: 1 << 20 }) };
+  const chunks = handle.createReadStream({ highWaterMark: readBytes });
+  return { name: file, size: stats.isFile() ? stats.size : undefined, chunks, stop: () => chunks.destroy() };
 }
 
 /** Everything that a source has. @throws KeysteadError `INVALID_ARGUMENT` when it is too much for memory */
@@ -121,24 +126,33 @@ export async function writeData(
   return bytes;
 }
 
-/** Passes chunks on, shows how far it is, and stops when told to. */
+/**
+ * Passes chunks on, shows how far it is, and stops when told to.
+ * @throws KeysteadError `CANCELLED`
+ */
 export async function* watched(
-  { name, size, chunks }: DataSource,
+  { name, size, chunks, stop }: DataSource,
   verb: string,
   { output, clock, signal }: { readonly output: Output; readonly clock: Clock; readonly signal: AbortSignal },
 ): AsyncGenerator<Uint8Array> {
   const progress = output.progress({ title: `${verb} ${name}`, unit: "bytes" }, clock);
+  signal.addEventListener("abort", stop, { once: true });
   let done = 0;
   try {
     for await (const chunk of chunks) {
-      if (signal.aborted) throw new KeysteadError("CANCELLED", "stopped; nothing was written");
+      if (signal.aborted) break;
       yield chunk;
       done += chunk.length;
       progress.update(done, size);
     }
+  } catch (error) {
+    // A reading that was stopped ends in an error of its own.
+    if (!signal.aborted) throw error;
   } finally {
+    signal.removeEventListener("abort", stop);
     progress.end();
   }
+  if (signal.aborted) throw new KeysteadError("CANCELLED", "stopped; nothing was written");
 }
 
 async function* readStdin(): AsyncGenerator<Uint8Array> {

@@ -82,7 +82,7 @@ export class Progress {
 }
 
 /** A number of bytes with a binary unit, other numbers with separators. */
-export function formatAmount(amount: number, unit: ProgressSubject["unit"]): string {
+function formatAmount(amount: number, unit: ProgressSubject["unit"]): string {
   if (unit !== "bytes") return formatCount(amount);
   const power = Math.min(byteUnits.length - 1, Math.floor(Math.log2(Math.max(1, amount)) / 10));
   const value = amount / 1024 ** power;

@@ -71,10 +71,12 @@ export async function useFolder(
   try {
     await work({ keystead, folder, output: outputOf(command), clock: systemClock });
   } catch (error) {
-    throw await withHint(error, { keystead, folder }, command);
-  } finally {
-    await keystead.close();
+    const hinted = await withHint(error, { keystead, folder }, command);
+    // What went wrong first is what matters.
+    await keystead.close().catch(() => undefined);
+    throw hinted;
   }
+  await keystead.close();
 }
 
 /** What the engine is told of a data folder. Passphrases are asked for here. */

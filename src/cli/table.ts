@@ -28,8 +28,12 @@ export function formatCount(count: number): string {
   return count.toLocaleString("en-US");
 }
 
-/** A table with aligned columns; numbers to the right. The header stands out on a terminal only. Ends with a newline. */
-export function formatTable<T>(rows: readonly T[], columns: readonly TableColumn<T>[]): string {
+/** A table with aligned columns; numbers to the right. The header stands out where `stream` is a terminal. Ends with a newline. */
+export function formatTable<T>(
+  rows: readonly T[],
+  columns: readonly TableColumn<T>[],
+  stream: NodeJS.WriteStream = process.stdout,
+): string {
   const cells = rows.map((row) => columns.map(({ cell }) => cell(row) ?? ""));
   const right = columns.map((_, at) => cells.length > 0 && cells.every((row) => typeof row[at] === "number"));
   const texts = cells.map((row) => row.map((cell) => (typeof cell === "number" ? formatCount(cell) : printable(cell))));
@@ -43,7 +47,7 @@ export function formatTable<T>(rows: readonly T[], columns: readonly TableColumn
       })
       .join("  ")
       .trimEnd();
-  return `${[styleText("bold", line(titles)), ...texts.map(line)].join("\n")}\n`;
+  return `${[styleText("bold", line(titles), { stream }), ...texts.map(line)].join("\n")}\n`;
 }
 
 /** Facts one below the other, values aligned. Facts without a value are left out. Ends with a newline. */

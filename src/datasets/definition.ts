@@ -104,7 +104,7 @@ export interface ParsedDatasetInput {
 }
 
 /** Names a dataset may have: 1–128 characters, beginning with a letter. */
-export function isDatasetName(name: string): boolean {
+function isDatasetName(name: string): boolean {
   return logicalName.safeParse(name).success;
 }
 
@@ -113,6 +113,7 @@ export function isDatasetName(name: string): boolean {
  * @throws KeysteadError `INVALID_ARGUMENT` naming the part
  */
 export function parseDatasetInput(name: string, input: unknown): ParsedDatasetInput {
+  refuseHiddenNames(input);
   const parsed = definitionSchema.safeParse(input);
   if (!isDatasetName(name)) throw invalid("its name is 1 to 128 letters, digits, '_', '.', '-', beginning with a letter");
   if (!parsed.success) throw invalid(issueText("definition", parsed.error));
@@ -134,6 +135,7 @@ export function parseDatasetInput(name: string, input: unknown): ParsedDatasetIn
 
 /** Checks a context template. @throws KeysteadError `INVALID_ARGUMENT` naming the pair */
 export function parseTemplate(input: unknown): Readonly<Record<string, string>> {
+  refuseHiddenNames(input);
   const parsed = templateSchema.safeParse(input);
   if (!parsed.success) throw invalid(issueText("context", parsed.error));
   compileContext(parsed.data);
@@ -157,6 +159,13 @@ function assertConsistent(definition: DatasetDefinition): void {
     if (unknown !== undefined) throw invalid(`index ${index.name} names column ${unknown}, which is not protected; add it to the columns`);
     if (index.normalisers.length !== index.columns.length) throw invalid(`index ${index.name} needs one normaliser for each column`);
   }
+}
+
+/** Objects don't list a property of this name, so schemas would leave it out without a word. Looks as deep as definitions are. */
+function refuseHiddenNames(input: unknown, depth = 3): void {
+  if (typeof input !== "object" || input === null) return;
+  if (Object.hasOwn(input, "__proto__")) throw invalid("nothing in it may be called __proto__: use another name");
+  if (depth > 0) for (const part of Object.values(input)) refuseHiddenNames(part, depth - 1);
 }
 
 function issueText(what: string, { issues }: z.ZodError): string {

@@ -64,6 +64,10 @@ describe("indexes", () => {
     expect(chosen(columns)).toEqual(["exact mobile phone", "last(4) mobile digits", "metaphone lastName text"]);
   });
 
+  it("take no last four characters of numbers that have fewer", () => {
+    expect(chosen(seen({ age: ["17", "42", "8"], floor: ["1", "2", "3"] }))).toEqual(["exact age text"]);
+  });
+
   it("leave out columns that stay readable, are empty, or hold something else than their name says", () => {
     expect(chosen(seen({ email: ["a@example.org"], note: ["some text"] }, ["email"]))).toEqual(["exact note text"]);
     expect(chosen(seen({ name: [null, null] }))).toEqual([]);

@@ -144,12 +144,13 @@ async function report(result: JobResult, dryRun: boolean, output: Session["outpu
 
 function problemText({ problems, firstProblems }: JobProgress): string {
   const more = problems - firstProblems.length;
-  const table = formatTable(firstProblems, [
+  const columns = [
     { title: "row", cell: rowText },
-    { title: "column", cell: ({ column }) => column },
-    { title: "code", cell: ({ code }) => code },
-    { title: "problem", cell: ({ message }) => message },
-  ]);
+    { title: "column", cell: ({ column }: RowProblem) => column },
+    { title: "code", cell: ({ code }: RowProblem) => code },
+    { title: "problem", cell: ({ message }: RowProblem) => message },
+  ];
+  const table = formatTable(firstProblems, columns, process.stderr);
   return `${formatCount(problems)} ${problems === 1 ? "value was" : "values were"} left alone:\n${table}${more > 0 ? `and ${formatCount(more)} more` : ""}`.trimEnd();
 }
 

@@ -75,7 +75,7 @@ export async function findVersionNumber(keys: KeyService, key: string, text: str
 }
 
 /** One line about a key after a change. */
-export function describeKey(key: KeyInfo): string {
+function describeKey(key: KeyInfo): string {
   const current = key.versions.find((version) => version.current);
   return `${key.name}  ${key.purpose}  ${key.algorithm}  ${current === undefined ? "no current version" : `current version ${current.label}`}\n`;
 }

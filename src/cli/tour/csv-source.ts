@@ -16,7 +16,7 @@ const mostColumns = 500;
  * @throws KeysteadError `INVALID_ARGUMENT` for a file that can't be such a table, saying what to change; never repeats a value
  */
 export async function csvSource(path: string, columns: string | undefined): Promise<TableSource> {
-  await assertFile(path);
+  const version = await fileVersion(path);
   const [header, first] = await readStart(path);
   if (header === undefined) throw invalid("it is empty; its first line must name the columns");
   if (first === undefined) throw invalid("it has no rows below its first line, which names the columns");
@@ -46,16 +46,17 @@ export async function csvSource(path: string, columns: string | undefined): Prom
     columns: [key, ...others],
     notes: renamed === 0 ? [] : [`${renamed} of its columns got another name: theirs was empty, taken or could not be used`],
     rowCount: undefined,
-    rows: () => readRows(path),
+    rows: () => readRows(path, version),
   };
 }
 
-async function assertFile(path: string): Promise<void> {
+/** Differs when the file was written. @throws KeysteadError when there is none that can be read more than once */
+async function fileVersion(path: string): Promise<string> {
   const stats = await stat(path).catch((cause: unknown) => {
     throw new KeysteadError("INVALID_ARGUMENT", `the CSV file ${path} can't be read; check the path`, { cause });
   });
-  if (!stats.isFile())
-    throw new KeysteadError("INVALID_ARGUMENT", `${path} is not a file; the tour reads its CSV more than once, so save it in one`);
+  if (stats.isFile()) return `${stats.ino} ${stats.size} ${stats.mtimeMs}`;
+  throw new KeysteadError("INVALID_ARGUMENT", `${path} is not a file; the tour reads its CSV more than once, so save it in one`);
 }
 
 async function readStart(path: string): Promise<(readonly string[])[]> {
@@ -108,7 +109,7 @@ function splitNames(list: string): string[] {
   }
 }
 
-async function* readRows(path: string): AsyncGenerator<SampleRow, void, undefined> {
+async function* readRows(path: string, version: string): AsyncGenerator<SampleRow, void, undefined> {
   let row = 0;
   for await (const record of readCsvRecords(path)) {
     if (row > 0) {
@@ -117,4 +118,5 @@ async function* readRows(path: string): AsyncGenerator<SampleRow, void, undefine
     }
     row += 1;
   }
+  if ((await fileVersion(path)) !== version) throw invalid("it was changed while the tour read it; start the tour again");
 }

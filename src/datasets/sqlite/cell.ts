@@ -24,20 +24,15 @@ export function exactCell(isText: SQLOutputValue, value: SQLOutputValue): Cell {
   throw new KeysteadError("INTERNAL", "text was read as a string where its bytes were asked for");
 }
 
-/** What to bind for a cell. Text is bound as its bytes, so its parameter is {@link parameterFor} or {@link comparandFor}. */
+/** What to bind for a cell. Text is bound as its bytes, so its parameter is {@link parameterFor}. */
 export function bindCell(cell: Cell): SQLInputValue {
   if (cell.type === "null") return null;
   return "bytes" in cell ? cell.bytes : cell.value;
 }
 
-/** SQL of a parameter, for storing. */
+/** SQL of a parameter, for storing and for comparing. */
 export function parameterFor(type: Cell["type"]): string {
   return type === "text" ? "CAST(? AS TEXT)" : "?";
-}
-
-/** SQL of a parameter, for comparing with a column: a bare CAST has an affinity of its own, which would convert the column's value. */
-export function comparandFor(type: Cell["type"]): string {
-  return type === "text" ? "+CAST(? AS TEXT)" : "?";
 }
 
 /**

@@ -6,7 +6,7 @@ import { quoteIdentifier } from "./identifier.ts";
 import type { ValueCounter } from "./table-scan.ts";
 
 /** Generations that one column may have; there are two at a time, normally. */
-export const maxGenerationGroups = 10_000;
+const maxGenerationGroups = 10_000;
 
 /** Bytes that a token has at most, with room to spare. */
 const maxTokenBytes = 128;

@@ -1,7 +1,7 @@
 import type { SQLInputValue } from "node:sqlite";
 import { KeysteadError } from "../../errors.ts";
 import type { Cell, SourceLayout } from "../source.ts";
-import { bindCell, comparandFor, directCell, exactCell, exactColumns, identityCondition, pushIdentity } from "./cell.ts";
+import { bindCell, parameterFor, directCell, exactCell, exactColumns, identityCondition, pushIdentity } from "./cell.ts";
 import { findRowidName } from "./check-layout.ts";
 import { quoteIdentifier } from "./identifier.ts";
 import type { ResultRow } from "./sqlite-connection.ts";
@@ -82,7 +82,7 @@ export class RowLocator {
       const term = this.#terms[index];
       const identity = identityCondition(this.values[index] ?? "", type);
       if (term === undefined) return identity;
-      const seek = `${term.ordered} = ${comparandFor(type)}`;
+      const seek = `${term.ordered} = ${parameterFor(type)}`;
       return this.#exact ? seek : [seek, identity];
     });
     return conditions.join(" AND ");
@@ -102,7 +102,7 @@ export class RowLocator {
     const conditions = cells.map((cell, index) => {
       const term = this.#terms[index];
       const beyond = term?.descending === true ? "<" : ">";
-      return `${term?.ordered ?? ""} ${index === last ? beyond : "="} ${comparandFor(cell.type)}`;
+      return `${term?.ordered ?? ""} ${index === last ? beyond : "="} ${parameterFor(cell.type)}`;
     });
     return { where: conditions.join(" AND "), parameters: cells.map(bindCell) };
   }

@@ -1,0 +1,3 @@
+export { testDatasetSource } from "./dataset-source.ts";
+export { testKekProvider } from "./kek-provider.ts";
+export { testStore } from "./store.ts";

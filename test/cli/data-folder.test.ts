@@ -1,0 +1,87 @@
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import { absoluteUrl, configuredUrl, parseConfiguration } from "../../src/cli/configuration.ts";
+import { DataFolder } from "../../src/cli/data-folder.ts";
+import { writeWhole } from "../../src/cli/durable-file.ts";
+
+const configuration = { store: "sqlite:keystead.db", masterKeys: { main: { file: "master.key" } }, databases: {} };
+const folders: string[] = [];
+
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
+});
+
+function makeFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "keystead-folder-"));
+  folders.push(folder);
+  return folder;
+}
+
+describe("the configuration", () => {
+  it.each([
+    ["{", "is not JSON (line 1 column 2)"],
+    ["[]", "expected object"],
+    ['{"store":"memory:"}', "masterKeys"],
+    ['{"store":"memory:","masterKeys":{}}', "names no master key"],
+    ['{"store":"memory:","masterKeys":{"main":{"fiel":"x"}}}', "masterKeys.main"],
+    ['{"store":"memory:","masterKeys":{"main":{"file":"x"}},"datbases":{}}', 'Unrecognized key: "datbases"'],
+  ])("refuses %s", (text, problem) => {
+    expect(() => parseConfiguration(text, "keystead.json")).toThrow(problem);
+  });
+
+  it("keeps files of its folder relative, and others absolute", () => {
+    expect(configuredUrl("sqlite:/data/ks/crm.db", "/data/ks")).toBe("sqlite:crm.db");
+    expect(configuredUrl("sqlite:/data/crm.db", "/data/ks")).toBe("sqlite:/data/crm.db");
+    expect(configuredUrl("sqlite:/data/ks/..crm.db", "/data/ks")).toBe("sqlite:..crm.db");
+    expect(absoluteUrl("sqlite:crm.db", "/data/ks")).toBe("sqlite:/data/ks/crm.db");
+    expect(absoluteUrl("memory:", "/data/ks")).toBe("memory:");
+  });
+
+  it("is changed whole, by one command at a time", async () => {
+    const path = makeFolder();
+    await DataFolder.unsaved(path, configuration).create();
+    const folder = await DataFolder.open(path);
+    const other = await DataFolder.open(path);
+    await other.change((before) => ({ ...before, databases: { a: "sqlite:a.db" } }));
+    await folder.change((before) => ({ ...before, databases: { ...before.databases, b: "sqlite:b.db" } }));
+    expect(folder.configuration.databases).toEqual({ a: "sqlite:a.db", b: "sqlite:b.db" });
+
+    writeFileSync(join(path, "keystead.json.new"), "");
+    await expect(folder.change((before) => before)).rejects.toMatchObject({ code: "CONFLICT" });
+    await expect(DataFolder.unsaved(path, configuration).create()).rejects.toMatchObject({ code: "CONFLICT" });
+    expect(readFileSync(join(path, "keystead.json"), "utf8")).toContain("sqlite:b.db");
+  });
+
+  it.skipIf(process.platform === "win32")("is refused when others may write it", async () => {
+    const path = makeFolder();
+    await DataFolder.unsaved(path, configuration).create();
+    chmodSync(join(path, "keystead.json"), 0o660);
+    await expect(DataFolder.open(path)).rejects.toMatchObject({ code: "INSECURE_FILE" });
+  });
+});
+
+describe("writeWhole", () => {
+  const options = { replace: false, busy: "busy" };
+
+  it("leaves nothing behind when its source fails", async () => {
+    const file = join(makeFolder(), "out");
+    const failing = async function* (): AsyncGenerator<string> {
+      yield "begin";
+      throw new Error("cut");
+    };
+    await expect(writeWhole(file, failing(), { ...options, temporary: `${file}.part` })).rejects.toThrow("cut");
+    expect([existsSync(file), existsSync(`${file}.part`)]).toEqual([false, false]);
+  });
+
+  it("never replaces a file that came meanwhile", async () => {
+    const file = join(makeFolder(), "out");
+    const slow = async function* (): AsyncGenerator<string> {
+      writeFileSync(file, "theirs");
+      yield "ours";
+    };
+    await expect(writeWhole(file, slow(), { ...options, temporary: `${file}.part` })).rejects.toMatchObject({ code: "CONFLICT" });
+    expect([readFileSync(file, "utf8"), existsSync(`${file}.part`)]).toEqual(["theirs", false]);
+  });
+});

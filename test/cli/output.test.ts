@@ -1,0 +1,114 @@
+import { describe, expect, it } from "vitest";
+import { KeysteadError } from "../../src/errors.ts";
+import { describeFailure, formatFailure, HintedError, isClosedPipe } from "../../src/cli/failure.ts";
+import { Progress } from "../../src/cli/progress.ts";
+import { formatFacts, formatTable, printable, textWidth } from "../../src/cli/table.ts";
+import { displayedValue, jsonValue, openedValue } from "../../src/cli/value-output.ts";
+import type { Clock } from "../../src/clock.ts";
+
+const normal = { path: "keystead", debug: false };
+
+describe("tables", () => {
+  it("align text to the left and numbers to the right, as wide as it is shown", () => {
+    const rows = [
+      { name: "Käthe", count: 7 },
+      { name: "王小明", count: 20_000 },
+    ];
+    const table = formatTable(rows, [
+      { title: "name", cell: ({ name }) => name },
+      { title: "count", cell: ({ count }) => count },
+    ]);
+    expect(table).toBe("NAME     COUNT\nKäthe        7\n王小明  20,000\n");
+    expect(formatFacts({ a: 1, longer: "x", absent: undefined, empty: "" })).toBe("a       1\nlonger  x\n");
+  });
+
+  it("show control characters and changes of direction, and don't obey them", () => {
+    expect(printable("a\u001b[2Jb\u202ec\nd")).toBe("a\\u{1b}[2Jb\\u{202e}c\\u{a}d");
+    expect(textWidth("e\u0301")).toBe(1);
+  });
+});
+
+describe("failures", () => {
+  it("tell a person and a program the same", () => {
+    const failure = describeFailure(new HintedError(new KeysteadError("UNKNOWN_KEY", "no key is named x"), "did you mean y?"), normal);
+    expect(formatFailure(failure, false)).toBe("keystead: no key is named x\nhint: did you mean y?\n");
+    expect(JSON.parse(formatFailure(failure, true))).toEqual({
+      code: "UNKNOWN_KEY",
+      message: "no key is named x",
+      exitCode: 5,
+      hint: "did you mean y?",
+    });
+  });
+
+  it("say nothing of what an unknown error holds, until they are asked to", () => {
+    const error = new TypeError("cannot read anna@example.org");
+    expect(formatFailure(describeFailure(error, normal), false)).toMatch(/^keystead: internal error\nhint: .*KEYSTEAD_DEBUG=1/);
+    expect(formatFailure(describeFailure(error, { ...normal, debug: true }), false)).toContain("TypeError: cannot read");
+  });
+
+  it("add what the operating system said, and nothing else of a cause", () => {
+    const system = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC", syscall: "write" });
+    expect(describeFailure(new KeysteadError("STORE_FULL", "the disk is full", { cause: system }), normal).message).toBe(
+      "the disk is full (ENOSPC: no space left on device, write)",
+    );
+    expect(describeFailure(new KeysteadError("STORE_FAILED", "it failed", { cause: new Error("row 'anna'") }), normal).message).toBe(
+      "it failed",
+    );
+    expect(isClosedPipe(Object.assign(new Error("EPIPE"), { code: "EPIPE", syscall: "write" }))).toBe(true);
+    expect(isClosedPipe(system)).toBe(false);
+  });
+});
+
+describe("opened values", () => {
+  it("are text only where a terminal can show them", () => {
+    expect(openedValue(Buffer.from("Zoë\t1\r\n2"))).toEqual({ plaintext: "Zoë\t1\r\n2" });
+    expect(openedValue(Buffer.from([0xff]))).toEqual({ plaintextBase64url: "_w" });
+    expect(openedValue(Buffer.from("\u001b[2J"))).toHaveProperty("plaintextBase64url");
+  });
+
+  it("lose nothing as JSON", () => {
+    expect([5n, 2n ** 60n, new Uint8Array([255]), "x", null].map(jsonValue)).toEqual([5, "1152921504606846976", "_w", "x", null]);
+    expect([{ a: [1] }, true, new Date(0), null].map(displayedValue)).toEqual(['{"a":[1]}', "true", "1970-01-01T00:00:00.000Z", ""]);
+  });
+});
+
+describe("progress", () => {
+  function show(mode: "bar" | "lines" | "silent", steps: readonly (readonly [at: number, done: number])[]): string {
+    let [time, text] = [0, ""];
+    const clock: Clock = { now: () => time, monotonic: () => time, wait: () => Promise.resolve() };
+    const progress = new Progress({ title: "protect p", unit: "rows" }, { clock, mode, width: 120, write: (part) => (text += part) });
+    for (const [at, done] of steps) {
+      time = at;
+      progress.update(done, 1000);
+    }
+    progress.end();
+    return text;
+  }
+
+  it("is a line every few seconds where there is no terminal, with speed and rest", () => {
+    expect(
+      show("lines", [
+        [0, 100],
+        [1000, 200],
+        [4000, 500],
+        [5000, 600],
+      ]),
+    ).toBe("protect p  50 %  500 of 1,000 rows  100/s  5 s left\n");
+  });
+
+  it("is a bar that disappears on a terminal", () => {
+    const text = show("bar", [
+      [0, 0],
+      [50, 10],
+      [1000, 500],
+    ]);
+    expect(text).toBe(
+      `\rprotect p  ${"░".repeat(24)}  0 %  0 of 1,000 rows\u001b[K` +
+        `\rprotect p  ${"█".repeat(12)}${"░".repeat(12)}  50 %  500 of 1,000 rows  500/s  1 s left\u001b[K\r\u001b[K`,
+    );
+  });
+
+  it("is nothing for machines", () => {
+    expect(show("silent", [[9000, 500]])).toBe("");
+  });
+});
