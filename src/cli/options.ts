@@ -33,9 +33,12 @@ export function yesOption(): Option {
   return new Option("--yes", "do not ask");
 }
 
+/** The default of a {@link repeatable} option in words. Help need not say it. */
+export const noneGiven = "none";
+
 /** An option that may be given several times. */
 export function repeatable(flags: string, description: string): Option {
-  return new Option(flags, `${description} (repeatable)`).argParser<readonly string[]>(append).default([], "none");
+  return new Option(flags, `${description} (repeatable)`).argParser<readonly string[]>(append).default([], noneGiven);
 }
 
 function append(value: string, previous: readonly string[] = []): readonly string[] {

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { Command } from "commander";
+import { Command, Help } from "commander";
 import { addAuditCommands } from "./commands/audit.ts";
 import { addCipherCommands } from "./commands/cipher.ts";
 import { addCompletionCommands } from "./commands/completion.ts";
@@ -11,8 +11,10 @@ import { addKeyCommands } from "./commands/keys.ts";
 import { addPurposeCommands } from "./commands/purposes.ts";
 import { addRouteCommands } from "./commands/routes.ts";
 import { addSettingCommands } from "./commands/settings.ts";
-import { examples } from "./options.ts";
+import { examples, noneGiven } from "./options.ts";
 import { tourCommand } from "./tour/tour-command.ts";
+
+const plainHelp = new Help();
 
 const exitCodes = `
 Exit codes:
@@ -34,7 +36,11 @@ export function buildProgram(): Command {
     .option("--no-progress", "show no progress")
     .helpOption("-h, --help", "print help")
     .helpCommand("help [command]", "print help for a command")
-    .configureHelp({ showGlobalOptions: true, subcommandDescription: (command) => firstSentence(command.description()) })
+    .configureHelp({
+      showGlobalOptions: true,
+      subcommandDescription: (command) => firstSentence(command.description()),
+      optionDescription: (option) => plainHelp.optionDescription(option).replace(` (default: ${noneGiven})`, ""),
+    })
     .configureOutput({ outputError: () => undefined })
     .exitOverride()
     .addHelpText(

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { personRow, samplePersons } from "../../src/cli/tour/sample-persons.ts";
 import type { TourSummary } from "../../src/cli/tour/summary.ts";
 import { KeysteadError } from "../../src/errors.ts";
@@ -39,9 +39,17 @@ function counts(summary: TourSummary, name: CensusName): Record<string, number> 
   return found;
 }
 
+/** What tours left in the temporary folder, which is this test's own. */
 function leftovers(): string[] {
   return readdirSync(tmpdir()).filter((name) => name.startsWith("keystead-tour-"));
 }
+
+beforeEach(() => {
+  vi.stubEnv("TMPDIR", temporaryFolder());
+  onTestFinished(() => {
+    vi.unstubAllEnvs();
+  });
+});
 
 describe("the tour of made-up persons", () => {
   it("protects, finds, rotates, re-encrypts, destroys and verifies", async () => {

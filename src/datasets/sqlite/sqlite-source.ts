@@ -27,6 +27,8 @@ import { TableScan, type ValueCounter } from "./table-scan.ts";
 
 const maxPageRows = 100_000;
 const valuePageRows = 1_000;
+/** How often counting begins when the schema keeps changing. */
+const maxScans = 4;
 
 /** A table as it was found, and what works on it. */
 interface OpenTable {
@@ -134,10 +136,15 @@ export class SqliteSource implements DatasetSource {
     signal?: AbortSignal,
   ): Promise<readonly C[]> {
     if (columns.length === 0) return [];
-    const locator = await this.#withTable((_, table) => table.locator);
+    const { table } = this.#layout;
     const connection = await this.#connection.openAnother();
     try {
-      return await new TableScan(connection, this.#layout.table, locator).run(createCounters, signal);
+      for (let tries = 0; tries < maxScans; tries++) {
+        const found = await this.#withTable((_, open) => open);
+        const counters = createCounters();
+        if (await new TableScan(connection, table, found.locator, found.schemaVersion).run(counters, signal)) return counters;
+      }
+      throw new KeysteadError("DATABASE_FAILED", `table "${table}": its schema changes all the time: count when the migration is over`);
     } finally {
       connection.close();
     }

@@ -24,7 +24,6 @@ export interface ValueCounter {
 export const large = "1";
 
 const chunkRows = 1_000;
-const maxRestarts = 3;
 
 /**
  * Counts over a whole table in chunks of the key order, between which the rest of the process gets its turn. With a write-ahead
@@ -35,33 +34,24 @@ export class TableScan {
   readonly #connection: SqliteConnection;
   readonly #table: string;
   readonly #locator: RowLocator;
+  readonly #schemaVersion: bigint;
 
-  /** The connection is used for nothing else while the scan runs. */
-  constructor(connection: SqliteConnection, table: string, locator: RowLocator) {
+  /** The connection is used for nothing else while the scan runs. The locator belongs to this version of the schema. */
+  constructor(connection: SqliteConnection, table: string, locator: RowLocator, version: bigint) {
     this.#connection = connection;
     this.#table = quoteTable(table);
     this.#locator = locator;
+    this.#schemaVersion = version;
   }
 
   /**
-   * The counters, after every row has been counted. Starts again with new ones when the schema changes.
+   * Hands every row to the counters. False when the schema changed meanwhile, and the counts are worth nothing: rows may be found in
+   * another way now, or have other rowids (VACUUM counts as a change, too).
    * @throws KeysteadError `CANCELLED` by the signal.
    */
-  async run<C extends ValueCounter>(createCounters: () => readonly C[], signal?: AbortSignal): Promise<readonly C[]> {
-    for (let restarts = 0; restarts <= maxRestarts; restarts++) {
-      const counters = createCounters();
-      if (await this.#pass(counters, signal)) return counters;
-    }
-    throw new KeysteadError("DATABASE_FAILED", `table ${this.#table}: its schema changes all the time: count when the migration is over`);
-  }
-
-  /** False when the schema changed: VACUUM does that as well, and may give rows other rowids. */
-  async #pass(counters: readonly ValueCounter[], signal: AbortSignal | undefined): Promise<boolean> {
+  async run(counters: readonly ValueCounter[], signal?: AbortSignal): Promise<boolean> {
     const connection = this.#connection;
-    const { version, snapshot } = await connection.attempt(() => ({
-      version: schemaVersion(connection),
-      snapshot: connection.first("PRAGMA main.journal_mode")?.[0] === "wal",
-    }));
+    const snapshot = await connection.attempt(() => connection.first("PRAGMA main.journal_mode")?.[0] === "wal");
     if (snapshot) connection.begin("DEFERRED");
     try {
       let pending = this.#locator.rangesAfter(undefined);
@@ -70,7 +60,7 @@ export class TableScan {
           throw new KeysteadError("CANCELLED", "counting was cancelled: run it again", { cause: signal.reason });
         const current = range;
         // Reading the version comes first because it may find the database locked, and nothing must be counted twice.
-        const chunk = (): Chunk => (schemaVersion(connection) === version ? this.#chunk(counters, current) : "schema changed");
+        const chunk = (): Chunk => (schemaVersion(connection) === this.#schemaVersion ? this.#chunk(counters, current) : "schema changed");
         const end = await connection.attempt(() => (snapshot ? chunk() : connection.transaction("DEFERRED", chunk)));
         if (end === "schema changed") return false;
         if (end !== "end of range") pending = this.#locator.rangesAfter(end);

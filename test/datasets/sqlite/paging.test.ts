@@ -6,7 +6,7 @@ import { SqliteConnection } from "../../../src/datasets/sqlite/sqlite-connection
 import { readSchema } from "../../../src/datasets/sqlite/table-facts.ts";
 import type { Cell } from "../../../src/datasets/source.ts";
 import { assertSameRows, readAll } from "../../../src/testing/dataset-source/samples.ts";
-import { anyCell, integer, rawText } from "./cells.ts";
+import { anyCell, integer, rawText, text } from "./cells.ts";
 import { createTable, insertRow, layoutOf } from "./database.ts";
 
 const collation = fc.constantFrom("BINARY", "NOCASE", "RTRIM");
@@ -106,16 +106,17 @@ describe("paging over SQLite tables", () => {
   });
 
   it("ends a page early when its cells are very large, and loses none", async () => {
-    const layout = layoutOf("t", { valueColumns: ["v"] });
-    const { openSource, drop, insert } = await createTable("CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB)", layout);
+    const layout = layoutOf("t", { valueColumns: ["v"], indexColumns: ["x"] });
+    const { openSource, drop, insert } = await createTable("CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB, x TEXT)", layout);
     try {
       const large: Cell = { type: "blob", bytes: new Uint8Array(10 * 2 ** 20) };
-      await insert(Array.from({ length: 9 }, (_, id) => ({ id: integer(id), v: large })));
+      await insert(Array.from({ length: 9 }, (_, id) => ({ id: integer(id), v: large, x: text("1.AAAA") })));
       const source = await openSource(layout);
       const first = await source.readPage(undefined, 100);
       expect(first.rows.length).toBeLessThan(9);
       const rest = await readAll(source, 100, first.next);
       expect([...first.rows, ...rest].map(({ cells: row }) => row["id"])).toEqual(Array.from({ length: 9 }, (_, id) => integer(id)));
+      expect(await source.findByTokens("x", ["1.AAAA"], 100)).toHaveLength(9);
       await source.close();
     } finally {
       await drop();
