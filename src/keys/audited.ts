@@ -18,26 +18,7 @@ const longest = { dataset: 255, reason: 1024, detail: 4096 } as const;
  * @throws KeysteadError `INVALID_ARGUMENT`, `ACCESS_DENIED`, `CLOSED`, `AUDIT_UNAVAILABLE`, and what the work throws
  */
 export function audited<T>(engine: Engine, act: Act, work: () => Promise<T>, describe?: (result: T) => Partial<Act>): Promise<T> {
-  return engine.acts.run(async () => {
-    const { principal } = engine;
-    const { recordable, problem } = checkAct(act);
-    let result: T;
-    try {
-      if (problem !== undefined) throw new KeysteadError("INVALID_ARGUMENT", problem);
-      await engine.access.authorize(principal, act.action, {
-        ...(act.key !== undefined && { key: act.key }),
-        ...(act.dataset !== undefined && { dataset: act.dataset }),
-      });
-      result = await work();
-    } catch (error) {
-      const outcome = isKeysteadError(error, "ACCESS_DENIED") ? "denied" : "failed";
-      const code = error instanceof KeysteadError ? error.code : "INTERNAL";
-      await record(engine, { ...recordable, principal, outcome, code }, "failed", error);
-      throw error;
-    }
-    await record(engine, { ...recordable, ...describe?.(result), principal, outcome: "allowed" }, "was done");
-    return result;
-  });
+  return engine.acts.run(() => perform(engine, act, work, describe));
 }
 
 /**
@@ -45,26 +26,49 @@ export function audited<T>(engine: Engine, act: Act, work: () => Promise<T>, des
  * the caller named an alias and a number, and the work gets the id of just that key.
  * @throws KeysteadError `UNKNOWN_KEY`
  */
-export async function auditedOnKey<T>(
+export function auditedOnKey<T>(
   engine: Engine,
   nameOrAlias: string,
   { version, ...act }: Omit<Act, "key" | "version"> & { readonly version?: number },
   work: (keyId: string) => Promise<T>,
   describe?: (result: T) => Partial<Act>,
 ): Promise<T> {
-  const { key, row } = await engine.store.read(async (tables) => {
-    const key = await lookUpKey(tables, nameOrAlias);
-    const known = key !== undefined && version !== undefined && Number.isSafeInteger(version);
-    return { key, row: known ? await tables.versions.get({ keyId: key.id, version }) : undefined };
+  return engine.acts.run(async () => {
+    const { key, row } = await engine.store.read(async (tables) => {
+      const key = await lookUpKey(tables, nameOrAlias);
+      const known = key !== undefined && version !== undefined && Number.isSafeInteger(version);
+      return { key, row: known ? await tables.versions.get({ keyId: key.id, version }) : undefined };
+    });
+    const name = key?.name ?? nameOrAlias;
+    const label = row === undefined ? String(version) : describeVersion(row).label;
+    return perform(
+      engine,
+      { ...act, ...(isKeyName(name) && { key: name }), ...(version !== undefined && { version: label }) },
+      () => (key === undefined ? Promise.reject(unknownKey(nameOrAlias)) : work(key.id)),
+      describe,
+    );
   });
-  const name = key?.name ?? nameOrAlias;
-  const label = row === undefined ? String(version) : describeVersion(row).label;
-  return audited(
-    engine,
-    { ...act, ...(isKeyName(name) && { key: name }), ...(version !== undefined && { version: label }) },
-    () => (key === undefined ? Promise.reject(unknownKey(nameOrAlias)) : work(key.id)),
-    describe,
-  );
+}
+
+async function perform<T>(engine: Engine, act: Act, work: () => Promise<T>, describe?: (result: T) => Partial<Act>): Promise<T> {
+  const { principal } = engine;
+  const { recordable, problem } = checkAct(act);
+  let result: T;
+  try {
+    if (problem !== undefined) throw new KeysteadError("INVALID_ARGUMENT", problem);
+    await engine.access.authorize(principal, act.action, {
+      ...(act.key !== undefined && { key: act.key }),
+      ...(act.dataset !== undefined && { dataset: act.dataset }),
+    });
+    result = await work();
+  } catch (error) {
+    const outcome = isKeysteadError(error, "ACCESS_DENIED") ? "denied" : "failed";
+    const code = error instanceof KeysteadError ? error.code : "INTERNAL";
+    await record(engine, { ...recordable, principal, outcome, code }, "failed", error);
+    throw error;
+  }
+  await record(engine, { ...recordable, ...describe?.(result), principal, outcome: "allowed" }, "was done");
+  return result;
 }
 
 /** What of an act a record can hold, and what is wrong with the rest. */

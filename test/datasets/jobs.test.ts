@@ -170,6 +170,35 @@ describe("protect, reencrypt, recontext, unprotect", () => {
     expect(readExactly(database, "person")).toEqual(original);
   });
 
+  it("lease messages as they need them from keys that may seal only so many", async () => {
+    const crm = await createCrm("CREATE TABLE person (id INTEGER PRIMARY KEY, a, b, c, d, e)");
+    const { keystead, database } = crm;
+    database.exec(
+      "WITH n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 1200) INSERT INTO person SELECT i, 'a', 'b', 'c', 'd', 'e' FROM n",
+    );
+    await keystead.keys.create({ name: "few", purpose: "medical", algorithm: "AES-256-GCM" });
+    await keystead.datasets.add("crm.person", personDataset({ a: "few", b: "few", c: "few", d: "few", e: "few" }));
+    expect((await keystead.datasets.protect("crm.person")).progress).toMatchObject({ replaced: 1200, values: 6000, problems: 0 });
+    expect(await counted(crm)).toEqual({ "few:1": 6000 });
+    expect((await keystead.keys.usage("few", 1)).sealsInDatasets).toBeGreaterThanOrEqual(6000);
+    expect((await keystead.keys.usage("few", 1)).sealsOutsideDatasets).toBe(0);
+  });
+
+  it("work on large values and long keys", async () => {
+    const { keystead, database } = await createCrm("CREATE TABLE person (id TEXT PRIMARY KEY, a)");
+    const long = "k".repeat(60_000);
+    const insert = database.prepare("INSERT INTO person VALUES (?, ?)");
+    insert.run(long, canaries.name.text.repeat(100_000));
+    insert.run(`${long}${long}`, "its key is too long for a context");
+    const original = readExactly(database, "person");
+    await keystead.datasets.add("crm.person", personDataset({ a: "pii" }));
+    const { progress } = await keystead.datasets.protect("crm.person");
+    expect(progress.firstProblems).toMatchObject([{ row: { id: `${"k".repeat(500)}…` }, code: "INVALID_ARGUMENT" }]);
+    expect(progress.values).toBe(1);
+    await keystead.datasets.unprotect("crm.person");
+    expect(readExactly(database, "person")).toEqual(original);
+  });
+
   it("touch only the columns that the dataset names", async () => {
     const { keystead, database } = await createCrm("CREATE TABLE person (id INTEGER PRIMARY KEY, a, other)");
     database.exec("INSERT INTO person VALUES (1, 'x', 'ks1:pii:not ours')");

@@ -37,7 +37,7 @@ const schema =
 async function raceWith(
   { keystead }: Crm,
   clock: BusyClock,
-  job: "protect" | "reencrypt" | "unprotect",
+  job: "protect" | "reencrypt" | "unprotect" | "index",
   change: () => void,
 ): Promise<number> {
   const { state, progress } = await keystead.datasets[job]("crm.person", {
@@ -123,6 +123,19 @@ describe("a row that the application changes between reading and replacing", () 
     expect(readColumn(database, "name_sx").get("1")).toBe(brought);
     await keystead.datasets.protect("crm.person");
     expect(await keystead.datasets.find("crm.person", "sound", ["Rupert"])).toMatchObject([{ row: { id: String(target) } }]);
+  });
+
+  it("gets the token of its new value, not of the one that was read", async () => {
+    const { crm, clock } = await createRace();
+    const { keystead, database } = crm;
+    await keystead.datasets.protect("crm.person");
+    database.exec("UPDATE person SET name_sx = NULL");
+    const key = await keystead.open("pii", { dataset: "crm.person" });
+    const sealed = key.encryptValue("Robert", { tenant: "acme", row: String(target), column: "name" });
+    const update = database.prepare("UPDATE person SET name = ? WHERE id = ?");
+    expect(await raceWith(crm, clock, "index", () => update.run(sealed, target))).toBe(2);
+    expect(await keystead.datasets.find("crm.person", "sound", ["Rupert"])).toMatchObject([{ row: { id: String(target) } }]);
+    await key.close();
   });
 
   it("keeps plaintext that it writes during unprotect", async () => {

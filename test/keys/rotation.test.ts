@@ -1,8 +1,5 @@
-import { copyFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { initKeystead } from "../../src/keystead.ts";
-import { sealBlocks } from "../../src/keys/seal-meter.ts";
 import { day, TestClock } from "../support/test-clock.ts";
 import { codeOf, createTestKeystead, fileStore, openTestKeystead, temporaryFolder } from "../support/test-keystead.ts";
 
@@ -139,87 +136,5 @@ describe("a synchronous handle", () => {
     expect(key.verifyMac("payload", `${tag}A`)).toBe(false);
     expect(key.mac("payload")).not.toBe(tag);
     expect(await codeOf(() => key.encrypt("x"))).toBe("KEY_USAGE");
-  });
-});
-
-describe("counting seals", () => {
-  it("never counts less than was sealed, even after a crash, and exactly after a close", async () => {
-    const folder = temporaryFolder();
-    const crashed = await initKeystead(fileStore(folder));
-    await crashed.keys.create({ name: "k", purpose: "pii" });
-    const key = await crashed.open("k");
-    for (let count = 0; count < 10; count += 1) key.encrypt("x");
-    const beside = await openTestKeystead(fileStore(folder));
-    expect((await beside.keys.usage("k", 1)).sealsOutsideDatasets).toBeGreaterThanOrEqual(10);
-    await crashed.close();
-    expect((await beside.keys.usage("k", 1)).sealsOutsideDatasets).toBe(10);
-  });
-
-  it("lets a loop that never yields go on with XAES, and counts all of it", async () => {
-    const { keystead } = await createTestKeystead();
-    await keystead.keys.create({ name: "k", purpose: "pii" });
-    const key = await keystead.open("k");
-    for (let count = 0; count < sealBlocks.first + 3000; count += 1) key.encrypt("x");
-    expect((await keystead.keys.usage("k", 1)).sealsOutsideDatasets).toBe(sealBlocks.first + 3000);
-  });
-
-  it("stops such a loop at the leased block where nonces are counted", async () => {
-    const { keystead } = await createTestKeystead();
-    await keystead.keys.create({ name: "g", purpose: "pii", algorithm: "AES-256-GCM" });
-    const key = await keystead.open("g");
-    const loop = (): void => {
-      for (let count = 0; count <= sealBlocks.first; count += 1) key.encrypt("x");
-    };
-    expect(await codeOf(loop)).toBe("KEY_BUDGET_NOT_LEASED");
-    await key.prepare();
-    expect(key.encrypt("x")).toMatch(/^ks1:g:/);
-  });
-
-  it("counts opens and when, and names the dataset that seals were for", async () => {
-    const { keystead, clock } = await createTestKeystead();
-    await keystead.keys.create({ name: "k", purpose: "pii" });
-    const sealed = await keystead.encrypt("k", "x");
-    await keystead.decrypt(sealed);
-    expect(await keystead.keys.usage("k", 1)).toMatchObject({
-      opens: 1,
-      lastOpenedAt: new Date(clock.now()).toISOString(),
-      sealsInDatasets: 0,
-    });
-    expect(await codeOf(keystead.encrypt("k", "x", { dataset: "none" }))).toBe("UNKNOWN_DATASET");
-  });
-});
-
-describe("a store that was put back from a copy", () => {
-  it("is noticed; counted nonces seal nothing until the key is rotated; unknown versions are named", async () => {
-    const folder = temporaryFolder();
-    const options = fileStore(folder);
-    const settings = { refreshBound: 20 };
-    const first = await initKeystead({ ...options, settings });
-    await first.keys.create({ name: "g", purpose: "pii", algorithm: "AES-256-GCM" });
-    await first.keys.create({ name: "x", purpose: "pii" });
-    await first.close();
-    copyFileSync(join(folder, "keystead.db"), join(folder, "yesterday.db"));
-
-    const second = await openTestKeystead(options);
-    await second.keys.rotate("x");
-    const newer = await second.encrypt("x", "today");
-    await second.close();
-    copyFileSync(join(folder, "yesterday.db"), join(folder, "keystead.db"));
-
-    const restored = await openTestKeystead(options);
-    expect(await codeOf(restored.encrypt("g", "x"))).toBe("STORE_RESTORED");
-    expect(await restored.encrypt("x", "y")).toMatch(/^ks1:x:1-/);
-    expect(await codeOf(restored.decrypt(newer))).toBe("UNKNOWN_FINGERPRINT");
-    const history = (await restored.doctor.examine()).filter((finding) => finding.check === "store history");
-    expect(history.map((finding) => finding.status)).toContain("failed");
-    await restored.keys.rotate("g");
-    expect(await restored.encrypt("g", "x")).toMatch(/^ks1:g:2-/);
-    await restored.close();
-
-    const again = await openTestKeystead(options);
-    expect(await again.encrypt("g", "x")).toMatch(/^ks1:g:2-/);
-    await again.audit.acceptRestoredStore();
-    const accepted = (await again.doctor.examine()).filter((finding) => finding.check === "store history");
-    expect(accepted.map((finding) => finding.status)).toEqual(["warning"]);
   });
 });

@@ -226,6 +226,12 @@ describe("the tour of a CSV file", () => {
     expect(said).not.toContain("1000007");
   });
 
+  it("leaves columns alone that are called like its own", async () => {
+    const { summary } = await takeTour({ csv: csvFile("id,name,NAME_EXACT,name_sound\n1,Ada,x,1\n2,Bo,y,2\n"), columns: "name" });
+    expect(summary.finds.map(({ kind }) => kind)).toEqual(["exact", "metaphone"]);
+    expect(summary.verified).toEqual({ rows: 2, values: 2, leftAlone: 0 });
+  });
+
   it("protects the named columns alone", async () => {
     const { summary } = await takeTour({ csv: csvFile("id;name;note\n1;Ada;x\n2;Bo;y\n"), columns: "name" });
     expect(summary).toMatchObject({ values: 2, columns: { pii: ["name"] }, verified: { rows: 2, values: 2 } });

@@ -68,7 +68,7 @@ function moveTenant(id: number): void {
 while (application.running) {
   changes += 1;
   database.exec("BEGIN IMMEDIATE");
-  const row = statements.find.get(Math.floor(Math.random() * 3000));
+  const row = statements.find.get(Math.floor(Math.random() * 1500));
   const id = Number(row?.["id"] ?? 0);
   const act = changes % 20;
   if (act === 0 || row === undefined) write((newest += 1), "new", true);

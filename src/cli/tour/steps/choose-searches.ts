@@ -4,13 +4,12 @@ import { chooseIndexes } from "../index-choice.ts";
 import { type ExpectedFind, PlaintextScan } from "../plaintext-scan.ts";
 import type { StepOutcome } from "../report.ts";
 import type { FilledTable } from "../sample-database.ts";
-import type { NamedColumn } from "../column-names.ts";
 import { planColumns, type PlannedSearch, type Tour, type TourPlan } from "../tour.ts";
 import { plural } from "../words.ts";
 
 const pauseRows = 2_000;
 
-/** How index and token column of a kind are called, after the name of the column. */
+/** How index and token column of a kind are called, after the name of the column: different for each, so that they never meet. */
 const suffixes = { exact: "exact", "last(4)": "last4", metaphone: "sound" } as const;
 
 /**
@@ -30,12 +29,10 @@ export async function chooseSearches({ source, database, signal }: Tour, filled:
   }
   const expected: ExpectedFind[] = [];
   for (const scan of scans) expected.push(...[scan.expect(expected)].filter((find) => find !== undefined));
-  const columns: NamedColumn[] = [...source.columns];
   const searches = expected.map((find): PlannedSearch => {
     const { column, kind } = find.index;
     const suffix = suffixes[kind];
-    const indexColumn = database.addIndexColumn(`${column.name}_${suffix}`, columns);
-    columns.push({ name: indexColumn, logical: indexColumn });
+    const indexColumn = database.addIndexColumn(`${column.name}_${suffix}`, source.columns);
     return { ...find, name: `${column.logical}_${suffix}`, indexColumn };
   });
   return {
