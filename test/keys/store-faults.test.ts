@@ -89,7 +89,7 @@ const acts: Readonly<Record<string, { readonly before?: Act; readonly act: Act }
     act: async ({ keystead }) => {
       const [from, to] =
         (await keystead.routes.list())[0]?.kekUri === "local:main" ? ["local:main", "local:next"] : ["local:next", "local:main"];
-      await keystead.keks.rotate(from ?? "", to ?? "");
+      await keystead.keks.rotate(from, to);
     },
   },
   encrypt: { act: ({ keystead, key }) => keystead.encrypt(key, "x", { context: { a: "b" } }) },

@@ -40,7 +40,7 @@ async function twoProcesses() {
   /** Everything opens with the new master key alone, and the store is whole. */
   const expectWhole = async (masterKeys: KeysteadOptions["masterKeys"] = { next }): Promise<void> => {
     await Promise.all([first.close(), second.close()]);
-    const again = await openTestKeystead({ ...options, masterKeys: masterKeys ?? {} });
+    const again = await openTestKeystead({ ...options, masterKeys });
     expect(await again.decryptText(sealed)).toBe("kept");
     expect((await again.doctor.examine()).filter(({ status }) => status === "failed")).toEqual([]);
   };
@@ -110,7 +110,7 @@ describe("two destructions at once", () => {
     const { first, second, expectWhole } = await twoProcesses();
     const results = await Promise.allSettled([first.keys.destroy("k", 1), second.keys.destroy("k", 1)]);
     expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
-    const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason] : []));
+    const failures = results.flatMap((result): unknown[] => (result.status === "rejected" ? [result.reason] : []));
     expect(failures).toMatchObject([{ code: "KEY_STATE" }]);
     await expectWhole(testMasterKeys);
   });
