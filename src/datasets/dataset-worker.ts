@@ -9,6 +9,8 @@ import { applyTask, type ColumnWork, type JobKind, KeyNeeded } from "./row-tasks
 import { cellToContextText, sameCell } from "./cells.ts";
 import type { Cell, RowReplacement, SourceDescription, SourceRow } from "./source.ts";
 
+const longestKeyText = 500;
+
 const noToken: Cell = { type: "null" };
 
 /** What a job makes of one row. */
@@ -172,12 +174,13 @@ export class DatasetWorker {
       "INTERNAL",
     ];
     if (!(error instanceof KeysteadError) || retry.includes(error.code)) throw error;
-    const key = Object.fromEntries(
-      this.#dataset.definition.keyColumns.map((name) => {
-        const cell = row.cells[name];
-        return [name, (cell && cellToContextText(cell)) ?? `(${cell?.type ?? "missing"})`];
-      }),
-    );
+    const key = Object.fromEntries(this.#dataset.definition.keyColumns.map((name) => [name, keyText(row.cells[name])]));
     return { row: key, column, code: error.code, message: error.message };
   }
+}
+
+/** Text by which a person finds the row; kept with the job, so not of any length. */
+function keyText(cell: Cell | undefined): string {
+  const text = (cell && cellToContextText(cell)) ?? `(${cell?.type ?? "missing"})`;
+  return text.length > longestKeyText ? `${text.slice(0, longestKeyText)}…` : text;
 }

@@ -4,6 +4,9 @@ import { KeyHandle } from "../keys/key-handle.ts";
 import { findKey } from "../keys/key-records.ts";
 import { KeyNeeded } from "./row-tasks.ts";
 
+/** Names of keys that there are none of, which anybody may write into a table: only so many are remembered. */
+const rememberedMisses = 1000;
+
 /**
  * The keys that a job or search has open for one dataset. Opened for re-encryption, they also open versions that are
  * suspended, compromised or waiting for destruction: a job is how data leaves those.
@@ -38,6 +41,8 @@ export class DatasetKeys {
       await this.open(keyName);
     } catch (error) {
       if (!isKeysteadError(error, "UNKNOWN_KEY")) throw error;
+      const [oldest] = this.#missing.keys();
+      if (oldest !== undefined && this.#missing.size >= rememberedMisses) this.#missing.delete(oldest);
       this.#missing.set(keyName, error);
     }
   }

@@ -6,7 +6,6 @@ import type { StoredRecord } from "../store/tables.ts";
 import { type Dataset, findDataset } from "./dataset-records.ts";
 import { isLeased, leaseMilliseconds, leaseOwner } from "./job-lease.ts";
 import { initialProgress, type JobProgress } from "./job-progress.ts";
-import { jobRules } from "./job-rules.ts";
 import type { JobKind } from "./row-tasks.ts";
 
 /** Where a job stands. The next run of its kind goes on with a paused one. */
@@ -20,7 +19,7 @@ export class JobRecord {
   readonly #engine: Engine;
   readonly #dryRun: boolean;
   #row: StoredRecord<"jobs">;
-  /** As it is defined at the moment of the claim. Another template may be announced from then on, but nothing moves to it before this job ends. */
+  /** As it is at the moment of the claim. From then on another template may be announced, but nothing moves before this job ends. */
   readonly dataset: Dataset;
 
   private constructor(engine: Engine, dryRun: boolean, row: StoredRecord<"jobs">, dataset: Dataset) {
@@ -38,7 +37,6 @@ export class JobRecord {
     return engine.store.transaction(async (tables) => {
       const dataset = await findDataset(tables, name);
       const row = await claimRow(engine, tables, dataset, kind, dryRun);
-      if (!dryRun) await jobRules[kind].begin(tables, dataset);
       return new JobRecord(engine, dryRun, row, dataset);
     });
   }

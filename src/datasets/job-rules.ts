@@ -12,7 +12,7 @@ interface JobRule {
   readonly remaining: (census: Census) => number;
   /** Without a count that tells, only a pass over the whole table that changes nothing shows that the job is done. */
   readonly endsIdle: boolean;
-  /** Runs in the transaction that claims the job; not for a dry run. */
+  /** Runs before the first row is read; not for a dry run. */
   readonly begin: (tables: StoreTables, dataset: Dataset) => Promise<void>;
   /** Runs in the transaction that ends the job; not for a dry run. */
   readonly finish: (

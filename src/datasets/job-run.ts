@@ -75,6 +75,8 @@ export class JobRun {
    * @throws KeysteadError `JOB_INCOMPLETE` when the application keeps undoing it, `CONFLICT` when another process took it over
    */
   async passes(): Promise<JobResult> {
+    const { dataset, kind, record } = this.#parts;
+    if (this.#options.dryRun !== true) await record.save("running", this.#progress, (tables) => jobRules[kind].begin(tables, dataset));
     for (let passes = 1; ; passes += 1) {
       const { replaced, cursor } = this.#progress;
       const finished = await this.#pass();

@@ -103,6 +103,10 @@ describe("searching a protected table", () => {
     expect(await states()).toEqual(["live"]);
     await keystead.datasets.unprotect("crm.person", { dryRun: true });
     expect(await search()).toBe("no error");
+    crm.database.exec("ALTER TABLE person RENAME TO away");
+    expect(await codeOf(keystead.datasets.unprotect("crm.person"))).toBe("DATASET_UNSUITABLE");
+    crm.database.exec("ALTER TABLE away RENAME TO person");
+    expect(await search()).toBe("no error");
     const controller = new AbortController();
     controller.abort();
     expect((await keystead.datasets.unprotect("crm.person", { signal: controller.signal })).state).toBe("paused");
