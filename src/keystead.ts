@@ -69,13 +69,17 @@ export interface InitOptions extends KeysteadOptions {
 export async function initKeystead(options: InitOptions): Promise<Keystead> {
   const parts = await openParts(options, true);
   const { store, keks, clock, random } = parts;
+  let keystead: Keystead | undefined;
   try {
     const kekUri = `local:${Object.keys(masterKeysOf(options))[0] ?? "main"}`;
     const { settings } = options;
     const identity = await createStore({ store, keks, clock, random, kekUri, demo: options.demo ?? false, ...(settings && { settings }) });
-    return await Keystead.start(options, parts, identity);
+    keystead = await Keystead.start(options, parts, identity);
+    const { principal = embeddedPrincipal } = options;
+    await keystead.audit.trail.record({ action: "store.create", outcome: "allowed", principal, detail: { demo: identity.demo } });
+    return keystead;
   } catch (error) {
-    await closeParts(parts).catch(() => undefined);
+    await (keystead?.close() ?? closeParts(parts)).catch(() => undefined);
     throw error;
   }
 }

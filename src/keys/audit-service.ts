@@ -1,5 +1,6 @@
 import type { AuditTrail } from "../audit/event.ts";
 import { FileTrail } from "../audit/file-trail.ts";
+import { enginePrincipal } from "../audit/journal.ts";
 import { MemoryTrail } from "../audit/memory-trail.ts";
 import { type AuditReport, verifyAudit } from "../audit/verify.ts";
 import { type Clock, systemClock } from "../clock.ts";
@@ -122,8 +123,8 @@ const noticedCheckpoint = "restoredCheckpoint";
  * A store that does not know the newest checkpoint of this host, or is older than it, was put back from a copy: its counters may
  * be, too. That is written down once for each checkpoint; versions that are in the store then don't seal with counted nonces.
  */
-async function noticeRestore(store: Store, clock: Clock, identity: StoreIdentity, { witness: report }: FileTrail): Promise<void> {
-  const { witness, problem } = report;
+async function noticeRestore(store: Store, clock: Clock, identity: StoreIdentity, trail: FileTrail): Promise<void> {
+  const { witness, problem } = trail.witness;
   if (problem === undefined || witness?.store !== identity.id) return;
   const noticed = await store.read((tables) => tables.settings.get({ name: noticedCheckpoint }));
   if (noticed?.value === witness.checkpoint) return;
@@ -137,6 +138,8 @@ async function noticeRestore(store: Store, clock: Clock, identity: StoreIdentity
     if (stored === undefined) await tables.settings.insert({ name: noticedCheckpoint, value });
     else await tables.settings.update({ ...stored, value });
   });
+  const detail = { generation: witness.generation, checkpoint: witness.checkpoint };
+  await trail.record({ action: "store.notice-restore", outcome: "allowed", principal: enginePrincipal, detail });
 }
 
 /** No checkpoint is signed while the key can't be used; records stay safe in the journal. */

@@ -5,9 +5,9 @@ import { settleDue } from "./rotate-key.ts";
 import { readSettings } from "./settings.ts";
 
 /** Milliseconds between writing use counts to store and audit; refusals are an alarm and don't wait that long. */
-const reportIntervals = { use: 60_000, refusals: 5_000 } as const;
+const reportIntervals = { use: 60_000, refusals: 1_000 } as const;
 
-/** Share of the time that looking for due work may take, at most: one part in so many. */
+/** Share of the time that looking for due work in vain may take, at most: one part in so many. */
 const settleShare = 20;
 
 const shortestInterval = 10;
@@ -96,7 +96,8 @@ export class Background {
 
   async #tend(): Promise<void> {
     const { registry } = this.#engine;
-    await registry.follow();
+    // A version that was current may wait for nothing but this process's lease.
+    if (await registry.follow()) await registry.flush();
     await this.#settle();
     await this.#sweep();
     const waited = systemClock.monotonic() - this.#reportedAt;
@@ -115,11 +116,12 @@ export class Background {
     const { refreshBound } = await store.read(readSettings);
     this.#interval = Math.max(shortestInterval, Math.floor(refreshBound / 2));
     const { touched, next } = await settleDue(this.#engine, (act) => this.#record(act));
+    if (touched > 0) await this.#engine.registry.follow();
     // What was touched may come due again at once: its pointer moves one refresh bound later.
     this.#generation = touched === 0 ? generation : -1;
     this.#settleNext = next ?? Number.POSITIVE_INFINITY;
     const ended = systemClock.monotonic();
-    this.#settleNotBefore = ended + (ended - started) * settleShare;
+    this.#settleNotBefore = touched === 0 ? ended + (ended - started) * settleShare : ended;
   }
 
   async #record(act: Pick<AuditEvent, "action" | "key" | "version" | "reason">): Promise<void> {

@@ -1,5 +1,6 @@
 import { KeysteadError } from "../errors.ts";
 import { parseKekUri } from "../kek/kek-uri.ts";
+import type { StoreTables } from "../store/store.ts";
 import type { StoredRecord } from "../store/tables.ts";
 import { audited } from "./audited.ts";
 import type { Engine } from "./engine.ts";
@@ -86,10 +87,12 @@ export class KekService {
 
   /** From then on new keys go to the new KEK. */
   async #routeTo(oldUri: string, newUri: string): Promise<void> {
+    const { hardwareBacked } = await this.#engine.keks.handle(newUri);
     await withKek(this.#engine, newUri, async (tables) => {
       if ((await tables.keks.get({ uri: oldUri })) === undefined) {
         throw new KeysteadError("UNKNOWN_KEK", "this store has nothing under the old KEK; `keystead kek list` shows what it has");
       }
+      if (!hardwareBacked) await assertNoHardware(tables, oldUri);
       for (const route of await tables.routes.list({ kekUri: oldUri })) await tables.routes.update({ ...route, kekUri: newUri });
     });
   }
@@ -141,5 +144,17 @@ export class KekService {
     } catch (error) {
       return { available: false, problem: error instanceof KeysteadError ? error.message : "it could not be opened" };
     }
+  }
+}
+
+/** @throws KeysteadError `INVALID_ARGUMENT` when the KEK wraps keys whose purpose wants hardware */
+async function assertNoHardware(tables: StoreTables, kekUri: string): Promise<void> {
+  const subjects = new Set((await tables.wraps.list({ kekUri })).map(({ subject }) => subject));
+  for (const { name } of await tables.purposes.list({ hardware: 1 })) {
+    if (!(await tables.keys.list({ purpose: name })).some(({ id }) => subjects.has(id))) continue;
+    throw new KeysteadError(
+      "INVALID_ARGUMENT",
+      `purpose ${name} wants a hardware-backed KEK and the new one is none; name one that is, or change the purpose`,
+    );
   }
 }

@@ -2,7 +2,7 @@ import type { KeyObject } from "node:crypto";
 import type { KeyUsage } from "../crypto/algorithm.ts";
 import { decodeBase64url, encodeBase64url } from "../crypto/base64url.ts";
 import { createIndexer, type IndexSpec } from "../crypto/blind-index.ts";
-import { type CiphertextHeader, formatText, parseBinary, type ParsedCiphertext, parseText } from "../crypto/ciphertext.ts";
+import { type CiphertextHeader, formatText, parseBinary, type ParsedCiphertext, parseLabel, parseText } from "../crypto/ciphertext.ts";
 import type { CiphertextKind, Context } from "../crypto/context.ts";
 import { decodeUtf8, encodeUtf8 } from "../crypto/text.ts";
 import { decodeTypedValue, encodeTypedValue, type FieldValue } from "../crypto/typed-value.ts";
@@ -42,9 +42,8 @@ export class KeyHandle {
 
   constructor(registry: KeysetRegistry, keyset: Keyset, options: KeyHandleOptions) {
     this.#registry = registry;
-    this.#keyset = keyset;
+    this.#keyset = registry.hold(keyset, options.datasetId);
     this.#options = options;
-    registry.hold(keyset, options.datasetId);
   }
 
   get id(): string {
@@ -166,12 +165,17 @@ export class KeyHandle {
    */
   verifyMac(data: string | Uint8Array, tag: string): boolean {
     this.#keyset.assertUsage("mac");
+    this.#now();
     const { algorithm } = this.#keyset;
     const [label = "", encoded = "", ...rest] = tag.split(".");
     const given = rest.length === 0 ? decodeBase64url(encoded) : undefined;
+    const parsed = parseLabel(label);
+    if (given === undefined || parsed === undefined || algorithm.kind !== "mac") return false;
     const version = this.#keyset.byLabel(label);
-    if (given === undefined || version === undefined || algorithm.kind !== "mac") return false;
-    return algorithm.verifyMac(this.#verifying(version.version), toBytes(data), given);
+    if (version !== undefined) return algorithm.verifyMac(this.#verifying(version.version), toBytes(data), given);
+    const missing = this.#missing({ version: parsed.version, label });
+    if (missing.code === "KEY_VERSION_NOT_LOADED") throw missing;
+    return false;
   }
 
   /** Signs with the current version. @throws KeysteadError `KEY_USAGE`, and as {@link encrypt} */
@@ -277,10 +281,9 @@ export class KeyHandle {
     throw this.#missing(header);
   }
 
-  #missing(header: CiphertextHeader): KeysteadError {
-    const { label } = header;
+  #missing({ version, label }: Pick<CiphertextHeader, "version" | "label">): KeysteadError {
     const firstMiss = this.#misses.get(label);
-    if (header.version <= this.#keyset.highestVersion || (firstMiss !== undefined && firstMiss < this.#registry.refreshes)) {
+    if (version <= this.#keyset.highestVersion || (firstMiss !== undefined && firstMiss < this.#registry.refreshes)) {
       return new KeysteadError(
         "UNKNOWN_FINGERPRINT",
         `this store has no version ${label} of key ${this.name}: the ciphertext is another store's, or newer than a store that was put back; ` +

@@ -96,13 +96,15 @@ export class KeysetRegistry {
     return loading;
   }
 
-  /** Keeps a keyset loaded and refreshed until {@link release}. */
-  hold(keyset: Keyset, datasetId: string): void {
+  /** Keeps a keyset loaded and refreshed until {@link release}. Returns the one that is. */
+  hold(keyset: Keyset, datasetId: string): Keyset {
+    const held = this.#entries.get(keyset.id)?.keyset ?? keyset;
     if (!this.#entries.has(keyset.id)) this.#enter(keyset, neverRead);
     const datasets = this.#holders.get(keyset.id) ?? new Map<string, Holders>();
     const { handles = 0, seal = false } = datasets.get(datasetId) ?? {};
     datasets.set(datasetId, { handles: handles + 1, seal });
     this.#holders.set(keyset.id, datasets);
+    return held;
   }
 
   release(keyset: Keyset, datasetId: string): void {
@@ -132,21 +134,22 @@ export class KeysetRegistry {
     await Promise.all([this.#complete([...this.#entries.values()]), this.#leaseAhead([...this.#entries.values()])]);
   }
 
-  /** As {@link refresh}, but waits for the store alone. For the loop that keeps the lease. */
-  async follow(): Promise<void> {
+  /** As {@link refresh}, but waits for the store alone. For the loop that keeps the lease. Returns whether metadata changed. */
+  async follow(): Promise<boolean> {
     const changed = await this.#follow();
     void this.#leaseAhead(changed);
     const retry = this.#options.clock.monotonic() - this.#completedAt >= retryInterval;
     void this.#complete(retry ? [...this.#entries.values()] : changed);
+    return changed.length > 0;
   }
 
   /** Writes use counts, and gives leases back that no handle seals with any more. */
   flush(): Promise<void> {
     const keysets = [...this.#entries.values()].map(({ keyset }) => keyset);
-    return this.counts.flush(
-      keysets,
-      (keyset, version, datasetId) => keyset.sealsWith(version) && this.#holders.get(keyset.id)?.has(datasetId) === true,
-    );
+    return this.counts.flush(keysets, ({ keyId, version, datasetId }) => {
+      const held = this.#holders.get(keyId)?.has(datasetId) === true;
+      return held && this.#entries.get(keyId)?.keyset.sealsWith(version) === true;
+    });
   }
 
   /** Ends the lease for good: every handle refuses from now on. Writes the last counts and gives every lease of seals back. */

@@ -174,11 +174,13 @@ export class Keyset {
     return current;
   }
 
-  /** @throws KeysteadError `KEY_STATE`; each refusal is counted. */
+  /** @throws KeysteadError `KEY_STATE`; each refusal is counted, but for versions that have never sealed anything. */
   assertPermits(version: LoadedVersion, operation: VersionOperation, now: number): void {
     if (permits(version.phase, operation)) return;
-    version.usage.refusals += 1;
-    version.usage.lastRefusedAt = now;
+    if (version.phase !== "pre-active") {
+      version.usage.refusals += 1;
+      version.usage.lastRefusedAt = now;
+    }
     throw new KeysteadError("KEY_STATE", `version ${version.label} of key ${this.name} is ${version.phase}: ${remedies[version.phase]}`);
   }
 

@@ -27,7 +27,7 @@ interface MeteredVersion {
 }
 
 /** Says whether a version may still be sealed with for a dataset, so that its lease is kept. */
-export type SealsOn = (keyset: Keyset, version: number, datasetId: string) => boolean;
+export type SealsOn = (counter: CounterKey) => boolean;
 
 /** Counts what this process does with keys: in the store for the ledger, and per interval for the audit. */
 export class UseCounts {
@@ -88,10 +88,9 @@ export class UseCounts {
 
   async #flushNow(keysets: readonly Keyset[], sealsOn: SealsOn): Promise<void> {
     const pending: PendingChange[] = [];
-    for (const [name, metered] of [...this.#meters]) {
-      const { meter, keyset, version } = metered;
+    for (const [name, { meter }] of [...this.#meters]) {
       const { counter } = meter;
-      const change = await meter.takeChange(!sealsOn(keyset, version.version, counter.datasetId));
+      const change = await meter.takeChange(!sealsOn(counter));
       if (change !== undefined) pending.push({ counter, change: { seals: change.seals }, settle: change.settle });
       else if (meter.idle) this.#meters.delete(name);
     }

@@ -108,6 +108,17 @@ describe("counting seals", () => {
     expect((await keystead.keys.usage("k", 2)).sealsOutsideDatasets).toBe(2);
   });
 
+  it("gives it back also when the key was unloaded and loaded again in between", async () => {
+    const { keystead, clock } = await createTestKeystead();
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    await (await keystead.open("k")).close();
+    clock.advance(day);
+    await keystead.refresh();
+    await keystead.open("k");
+    await keystead.keys.rotate("k");
+    expect((await keystead.keys.destroy("k", 1)).status).toBe("scheduled");
+  });
+
   it("does not count what could not be sealed", async () => {
     const { keystead } = await createTestKeystead();
     await keystead.keys.create({ name: "k", purpose: "pii" });
@@ -145,6 +156,8 @@ describe("counting seals", () => {
     expect(key.decryptText(sealed)).toBe("x");
     expect(await codeOf(() => key.encrypt("x"))).toBe("KEY_BUDGET_EXHAUSTED");
     await expect(keystead.encrypt("g", "x")).rejects.toThrow(/rotate/);
+    const findings = (await keystead.doctor.examine()).filter(({ check }) => check === "keys");
+    expect(findings).toMatchObject([{ status: "warning", message: expect.stringMatching(/of g has used 100 %.*keys rotate g/) as string }]);
     await keystead.keys.rotate("g");
     expect(key.encrypt("x")).toMatch(/^ks1:g:2-/);
   });

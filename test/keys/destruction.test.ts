@@ -2,8 +2,13 @@ import { verify, createPublicKey } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { encodeFields } from "../../src/crypto/encode.ts";
 import type { DestructionStatus } from "../../src/keys/destroy-version.ts";
-import { day } from "../support/test-clock.ts";
-import { codeOf, createTestKeystead, type TestKeystead } from "../support/test-keystead.ts";
+import { addToCounter } from "../../src/keys/counters.ts";
+import { KeysteadError } from "../../src/errors.ts";
+import { initKeystead } from "../../src/keystead.ts";
+import type { Store } from "../../src/store/store.ts";
+import { day, TestClock } from "../support/test-clock.ts";
+import { alteredStore, openWithParts } from "../support/test-parts.ts";
+import { codeOf, createTestKeystead, fileStore, openTestKeystead, temporaryFolder, type TestKeystead } from "../support/test-keystead.ts";
 
 async function withTwoVersions(): Promise<TestKeystead> {
   const made = await createTestKeystead();
@@ -51,8 +56,8 @@ describe("destroying a version", () => {
     await expect(keystead.keys.destroy("k", 1)).rejects.toThrow(/sealed outside datasets/);
   });
 
-  it("opens nothing while it waits, counts who tries, raises the alarm and stops", async () => {
-    const { keystead, clock } = await createTestKeystead();
+  it("is refused for a compromised version that sealed outside datasets, and each attempt to open it is counted", async () => {
+    const { keystead } = await createTestKeystead();
     await keystead.keys.create({ name: "k", purpose: "pii" });
     const handle = await keystead.open("k");
     const current = handle.encrypt("x");
@@ -61,7 +66,37 @@ describe("destroying a version", () => {
     expect(await codeOf(() => handle.decrypt(current))).toBe("KEY_STATE");
     expect((await keystead.keys.usage("k", 1)).refusals).toBe(1);
     expect(await codeOf(keystead.keys.destroy("k", 1))).toBe("VERSION_IN_USE");
-    clock.advance(day);
+  });
+
+  it("raises an alarm in the audit soon after somebody tried to open its data", async () => {
+    const { keystead } = await createTestKeystead({ settings: { refreshBound: 20 } });
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    const sealed = await keystead.encrypt("k", "x");
+    await keystead.keys.suspend("k", 1);
+    expect(await codeOf(keystead.decrypt(sealed))).toBe("KEY_STATE");
+    const alarms = async () => (await keystead.audit.show()).filter(({ action, outcome }) => action === "keys.use" && outcome === "denied");
+    await expect.poll(alarms, { timeout: 10_000, interval: 50 }).toMatchObject([{ key: "k", detail: { refusals: 1 } }]);
+  });
+
+  it("scheduled twice at once waits as the first one said, and a compromised version stays compromised when it is cancelled", async () => {
+    const options = { ...fileStore(temporaryFolder()), clock: new TestClock() };
+    const first = await initKeystead({ ...options, settings: { refreshBound: 20 } });
+    const second = await openTestKeystead(options);
+    await first.keys.create({ name: "k", purpose: "pii" });
+    await first.keys.rotate("k");
+    await first.keys.compromise("k", 1);
+    const results = await Promise.all([
+      first.keys.destroy("k", 1, { reason: "first" }),
+      second.keys.destroy("k", 1, { reason: "second", waitingDays: 30 }),
+    ]);
+    const { executeAfter } = results.find((result) => result.status === "scheduled") ?? { executeAfter: "" };
+    expect(results.map((result) => (result.status === "scheduled" ? result.executeAfter : result.status))).toEqual([
+      executeAfter,
+      executeAfter,
+    ]);
+    await first.keys.cancelDestroy("k", 1);
+    expect((await first.keys.show("k")).versions[0]?.state).toBe("compromised");
+    await first.close();
   });
 
   it("stops the execution when somebody tried to open, until it is cancelled and scheduled again", async () => {
@@ -92,11 +127,46 @@ describe("destroying a version", () => {
     expect(await codeOf(keystead.keys.cancelDestroy("k", 1))).toBe("KEY_STATE");
   });
 
+  it("is done, and says so, also when the store's files can't be scrubbed at that moment", async () => {
+    const clock = new TestClock();
+    const options = { ...fileStore(temporaryFolder()), clock };
+    await (await initKeystead({ ...options, settings: { refreshBound: 20 } })).close();
+    const busy = new KeysteadError("STORE_BUSY", "a reader still needs the log");
+    const keystead = await openWithParts(options, { store: (store) => alteredStore(store, { scrub: () => Promise.reject(busy) }) });
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    await keystead.keys.rotate("k", { activateAt: new Date(clock.now() + day) });
+    expect(await keystead.keys.destroy("k", 2)).toMatchObject({ status: "destroyed", scrubbed: false });
+    expect(await keystead.audit.show()).toContainEqual(
+      expect.objectContaining({ action: "keys.destroy", outcome: "allowed", detail: { status: "destroyed", scrubbed: false } }),
+    );
+  });
+
   it("destroys a pre-active version at once", async () => {
     const { keystead, clock } = await createTestKeystead();
     await keystead.keys.create({ name: "k", purpose: "pii" });
     await keystead.keys.rotate("k", { activateAt: new Date(clock.now() + day) });
     expect((await keystead.keys.destroy("k", 2)).status).toBe("destroyed");
     expect((await keystead.keys.rotate("k")).currentVersion).toBe(3);
+  });
+
+  it("is not let through by a process that reports an older attempt later than a newer one", async () => {
+    const options = { ...fileStore(temporaryFolder()), clock: new TestClock() };
+    const { clock } = options;
+    const first = await initKeystead({ ...options, settings: { refreshBound: 20 } });
+    await first.keys.create({ name: "k", purpose: "pii" });
+    await first.keys.rotate("k");
+    const { id } = await first.keys.show("k");
+    await first.keys.destroy("k", 1);
+    await first.close();
+    let store: Store | undefined;
+    const second = await openWithParts(options, { store: (opened) => (store = opened) });
+    const counter = { keyId: id, version: 1, datasetId: "" };
+    const scheduledAt = clock.now();
+    for (const lastRefusedAt of [scheduledAt + day, scheduledAt - day]) {
+      await store?.transaction((tables) => addToCounter(tables, counter, { refusals: 1, lastRefusedAt }));
+    }
+    clock.advance(7 * day);
+    await second.refresh();
+    await expect(second.keys.destroy("k", 1)).rejects.toThrow(/tried to open/);
   });
 });

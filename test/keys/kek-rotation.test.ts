@@ -2,6 +2,8 @@ import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { initKeystead } from "../../src/keystead.ts";
 import { canaries } from "../setup/canary.ts";
+import { startChild } from "../support/child.ts";
+import { openWithParts } from "../support/test-parts.ts";
 import { codeOf, createTestKeystead, fileStore, openTestKeystead, temporaryFolder, testMasterKeys } from "../support/test-keystead.ts";
 
 const next = { bytes: canaries.importedKey.bytes };
@@ -42,6 +44,28 @@ describe("master keys", () => {
     expect((await second.keks.list()).map((kek) => kek.wraps)).toEqual([0, 5]);
   });
 
+  it("goes on after being killed at any moment, and loses nothing", async () => {
+    const options = { ...fileStore(temporaryFolder()), masterKeys: { ...testMasterKeys, next } };
+    const first = await initKeystead(options);
+    const names = Array.from({ length: 8 }, (_, index) => `k${String(index)}`);
+    for (const name of names) await first.keys.create({ name, purpose: "pii" });
+    const sealed = await Promise.all(names.map((name) => first.encrypt(name, name)));
+    await first.close();
+    for (const lines of [1, 14, 27]) {
+      const child = startChild(new URL("kek-rotating-process.ts", import.meta.url), [options.store]);
+      for (let line = 0; line < lines; line += 1) await child.nextLine();
+      await child.kill();
+      const again = await openTestKeystead(options);
+      await again.keks.rotate("local:main", "local:next");
+      expect((await again.keks.list()).map(({ wraps }) => wraps)).toEqual([0, 10]);
+      await again.close();
+      const alone = await openTestKeystead({ ...options, masterKeys: { next } });
+      for (const [index, name] of names.entries()) expect(await alone.decryptText(sealed[index] ?? "")).toBe(name);
+      expect((await alone.doctor.examine()).filter(({ status }) => status === "failed")).toEqual([]);
+      await alone.close();
+    }
+  });
+
   it("refuses the wrong master key clearly and leaves the store unharmed", async () => {
     const folder = temporaryFolder();
     const options = fileStore(folder);
@@ -72,6 +96,18 @@ describe("master keys", () => {
     const folder = temporaryFolder();
     await (await initKeystead(fileStore(folder))).close();
     expect(await codeOf(initKeystead(fileStore(folder)))).toBe("STORE_EXISTS");
+  });
+
+  it("does not take keys that want hardware out of it", async () => {
+    const options = { ...fileStore(temporaryFolder()), masterKeys: { ...testMasterKeys, next } };
+    await (await initKeystead(options)).close();
+    const keystead = await openWithParts(options, { hardware: "local:main" });
+    await keystead.purposes.set("medical", { hardware: true });
+    await keystead.keys.create({ name: "m", purpose: "medical" });
+    expect(await codeOf(keystead.keks.rotate("local:main", "local:next"))).toBe("INVALID_ARGUMENT");
+    expect(await keystead.routes.list()).toEqual([{ kekUri: "local:main" }]);
+    await keystead.purposes.set("medical", { hardware: false });
+    expect((await keystead.keks.rotate("local:main", "local:next")).done).toBe(3);
   });
 
   it("routes purposes and prefixes to their KEK", async () => {

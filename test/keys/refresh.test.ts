@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { initKeystead } from "../../src/keystead.ts";
 import { canaries } from "../setup/canary.ts";
-import { TestClock } from "../support/test-clock.ts";
+import { day, TestClock } from "../support/test-clock.ts";
 import { Gate, openWithParts } from "../support/test-parts.ts";
 import { codeOf, fileStore, openTestKeystead, temporaryFolder, testMasterKeys } from "../support/test-keystead.ts";
 
@@ -145,14 +145,16 @@ describe("what is due", () => {
     const clock = new TestClock();
     const keystead = await initKeystead({ ...fileStore(folder), clock, settings: { refreshBound: 20 } });
     await keystead.keys.create({ name: "k", purpose: "pii" });
-    await keystead.keys.rotate("k", { activateAt: new Date(clock.now() + 1500) });
-    clock.advance(1500);
-    await vi.waitFor(async () => expect((await keystead.keys.show("k")).versions[1]?.state).toBe("active"), {
-      timeout: 1000,
-      interval: 10,
-    });
-    clock.advance(20);
-    await vi.waitFor(async () => expect((await keystead.keys.show("k")).currentVersion).toBe(2), { timeout: 1000, interval: 10 });
+    const begin = clock.now();
+    const dates = [1, 2, 3, 4, 5, 6].map((days) => new Date(begin + days * day));
+    for (const activateAt of dates) await keystead.keys.rotate("k", { activateAt });
+    const soon = { timeout: 1000, interval: 30 };
+    for (const [index, date] of dates.entries()) {
+      clock.advance(date.getTime() - clock.now());
+      await vi.waitFor(async () => expect((await keystead.keys.show("k")).versions[index + 1]?.state).toBe("active"), soon);
+      clock.advance(20);
+      await vi.waitFor(async () => expect((await keystead.keys.show("k")).currentVersion).toBe(index + 2), soon);
+    }
     await keystead.close();
   });
 });

@@ -57,6 +57,25 @@ describe("rotation", () => {
     expect((await later.keys.show("k")).currentVersion).toBe(2);
   });
 
+  it("never moves the pointer back, and stops a version that is suspended before it is current", async () => {
+    const { keystead, clock } = await createTestKeystead();
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    await keystead.keys.rotate("k", { activateAt: new Date(clock.now() + day) });
+    expect((await keystead.keys.rotate("k")).currentVersion).toBe(3);
+    const activated = await keystead.keys.activate("k", 2);
+    expect(activated.currentVersion).toBe(3);
+    expect(activated.versions[1]).toMatchObject({ state: "active", current: false });
+    const wait = clock.wait.bind(clock);
+    clock.wait = async (milliseconds) => {
+      await keystead.keys.suspend("k", 4);
+      await wait(milliseconds);
+    };
+    await expect(keystead.keys.rotate("k")).rejects.toMatchObject({ code: "KEY_STATE" });
+    clock.wait = wait;
+    expect((await keystead.keys.show("k")).currentVersion).toBe(3);
+    expect(await keystead.encrypt("k", "x")).toMatch(/^ks1:k:3-/);
+  });
+
   it("tells two version 2 of a forked store apart", async () => {
     const { keystead: a } = await createTestKeystead();
     const { keystead: b } = await createTestKeystead();
@@ -89,6 +108,9 @@ describe("a synchronous handle", () => {
     expect(key.encrypt("x")).toMatch(/^ks1:k:/);
     clock.jump(-3_600_000);
     expect(key.encrypt("x")).toMatch(/^ks1:k:/);
+    clock.advance(60_001);
+    clock.jump(-60_001);
+    expect(await codeOf(() => key.encrypt("x"))).toBe("KEY_LEASE_EXPIRED");
   });
 
   it("refuses after close", async () => {
@@ -107,7 +129,7 @@ describe("a synchronous handle", () => {
     const sealed = key.encrypt("x", { row: "1" });
     expect(await codeOf(() => key.decrypt(sealed, { row: "2" }))).toBe("DECRYPTION_FAILED");
     expect(await codeOf(() => key.decryptValue(sealed, { row: "1" }))).toBe("DECRYPTION_FAILED");
-    expect(await codeOf(() => key.decrypt(sealed.slice(0, -1), { row: "1" }))).toBe("MALFORMED_CIPHERTEXT");
+    expect(await codeOf(() => key.decrypt(`${sealed}!`, { row: "1" }))).toBe("MALFORMED_CIPHERTEXT");
     expect(await codeOf(() => key.decrypt("ks1:", { row: "1" }))).toBe("MALFORMED_CIPHERTEXT");
     const other = await keystead.open("l");
     expect(await codeOf(() => other.decrypt(sealed, { row: "1" }))).toBe("UNKNOWN_KEY");
@@ -135,6 +157,10 @@ describe("a synchronous handle", () => {
     expect(key.verifyMac("payloae", tag)).toBe(false);
     expect(key.verifyMac("payload", `${tag}A`)).toBe(false);
     expect(key.mac("payload")).not.toBe(tag);
+    const newer = tag.replace(/^1-/, "9-");
+    expect(await codeOf(() => key.verifyMac("payload", newer))).toBe("KEY_VERSION_NOT_LOADED");
+    await key.refresh();
+    for (const wrong of [newer, tag.replace(/^1-/, "2-"), tag.slice(2), "", "."]) expect(key.verifyMac("payload", wrong)).toBe(false);
     expect(await codeOf(() => key.encrypt("x"))).toBe("KEY_USAGE");
   });
 });

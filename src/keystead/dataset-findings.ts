@@ -1,0 +1,51 @@
+import { type Census, outstanding } from "../datasets/census.ts";
+import type { DatasetInfo, DatasetService } from "../datasets/dataset-service.ts";
+import { KeysteadError } from "../errors.ts";
+import { type Diagnosis, failed, warning } from "./diagnosis.ts";
+
+const check = "datasets";
+
+/** Versions that a finding names at most. */
+const namedVersions = 5;
+
+/** What is wrong with datasets: values without protection, of old versions, of nobody here; indexes that are not complete. */
+export async function examineDatasets(datasets: DatasetService): Promise<Diagnosis[]> {
+  const findings: Diagnosis[] = [];
+  for (const dataset of await datasets.list()) {
+    try {
+      findings.push(...examineCensus(dataset, await datasets.takeCensus(dataset.name)), ...examineIndexes(dataset));
+    } catch (error) {
+      const problem = error instanceof KeysteadError ? error.message : "unknown cause";
+      findings.push(failed(check, `${dataset.name} can't be counted: ${problem}`));
+    }
+  }
+  return findings;
+}
+
+function examineCensus({ name }: DatasetInfo, { columns }: Census): Diagnosis[] {
+  const { plaintext, old, unknown } = outstanding(columns);
+  const findings: Diagnosis[] = [];
+  if (unknown > 0) {
+    const versions = columns.flatMap((column) => column.versions).filter(({ standing }) => standing === "unknown");
+    const labels = [...new Set(versions.map(({ key, version }) => `${key}:${version}`))].slice(0, namedVersions).join(", ");
+    findings.push(
+      failed(
+        check,
+        `${name} holds ${String(unknown)} values of versions that this store does not have (${labels}): another store's, or newer than this one`,
+      ),
+    );
+  }
+  if (plaintext > 0) {
+    findings.push(warning(check, `${name} holds ${String(plaintext)} plaintext values; run \`keystead datasets protect ${name}\``));
+  }
+  if (old > 0)
+    findings.push(warning(check, `${name} holds ${String(old)} values of old versions; run \`keystead datasets reencrypt ${name}\``));
+  return findings;
+}
+
+function examineIndexes({ name, indexes }: DatasetInfo): Diagnosis[] {
+  return indexes.flatMap(({ index, drift, state }) => [
+    ...drift.map((change) => warning(check, `index ${index} of ${name}: ${change}; build a new generation`)),
+    ...(state === "building" ? [warning(check, `index ${index} of ${name} is not complete; run \`keystead datasets index ${name}\``)] : []),
+  ]);
+}
