@@ -22,11 +22,20 @@ export { type IndexPlan, planIndex } from "./fields/index-planner.ts";
 export { formatIndexPlan } from "./fields/index-plan-text.ts";
 export { createMasterKeyFile } from "./kek/local/master-key-file.ts";
 export type { MasterKeyConfig } from "./kek/local/master-key-source.ts";
-export type { AuditRecordView, AuditService } from "./keys/audit-service.ts";
+export type { AuditRecordView, AuditService, StoreAuditReport } from "./keys/audit-service.ts";
+export type { AuditSignerInfo } from "./keys/audit-signer.ts";
+export {
+  type CertificateFinding,
+  type CertificateReport,
+  type DestructionCertificate,
+  type DestructionStatement,
+  verifyCertificate,
+  type VerifyCertificateOptions,
+} from "./keys/certificate.ts";
 export type { CipherOptions, KeyTarget, RewrapOptions, SealOptions } from "./keys/cipher-service.ts";
 export type { CreateKeyInput } from "./keys/create-key.ts";
 export type { DestructionEvidence } from "./keys/destroy-gate.ts";
-export type { DestroyOptions, DestructionCertificate, DestructionStatus } from "./keys/destroy-version.ts";
+export type { DestroyOptions, DestructionStatus } from "./keys/destroy-version.ts";
 export type { KekInfo, KekService, RewrapProgress } from "./keys/kek-service.ts";
 export type { KeyHandle } from "./keys/key-handle.ts";
 export type { KeyInfo, VersionInfo } from "./keys/key-records.ts";

@@ -1,9 +1,10 @@
 import { createPrivateKey, createPublicKey } from "node:crypto";
 import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import { describe, expect, it } from "vitest";
-import { checkpointHash, encodeCheckpoint, parseCheckpoint, readPublicKey, verifyCheckpoint } from "../../src/audit/checkpoint.ts";
+import { checkpointHash, encodeCheckpoint, parseCheckpoint } from "../../src/audit/checkpoint.ts";
 import { type ChainPosition, extendChain, startChain } from "../../src/audit/hash-chain.ts";
 import { encodeRecord, parseRecord } from "../../src/audit/record.ts";
+import { readPublicKey, verifySignature } from "../../src/audit/signature.ts";
 import { algorithms } from "../../src/crypto/algorithms.ts";
 import { encodeFields } from "../../src/crypto/encode.ts";
 import { deriveMetadataKey } from "../../src/store/metadata-key.ts";
@@ -36,8 +37,8 @@ describe("golden audit", () => {
     const body = unhex(row.body);
     const key = readPublicKey(unhex(auditFile.publicKey));
     if (key === undefined) throw new Error("the golden public key is none");
-    expect(verifyCheckpoint(key, body, unhex(row.signature))).toBe(true);
-    expect(verifyCheckpoint(key, flipBit(body, 0), unhex(row.signature))).toBe(false);
+    expect(verifySignature(key, body, unhex(row.signature))).toBe(true);
+    expect(verifySignature(key, flipBit(body, 0), unhex(row.signature))).toBe(false);
     expect(checkpointHash(body)).toBe(row.hash);
     const parsed = parseCheckpoint(body);
     expect(parsed).toMatchObject({ previous: row.previous, generation: row.generation });
