@@ -1,6 +1,7 @@
 /**
  * Every record that Keystead stores, as data: from these lists come the TypeScript types, the order in which the row MAC
- * covers the columns, and the repositories. Columns are only ever added at the end, with a new `format` number.
+ * covers the columns, and the repositories. Columns are only ever added at the end, each with the row format that brings it
+ * (`CONTRIBUTING.md`, section A further column): rows of an older format stay as they are until they are next updated.
  *
  * `guard` says how a table is protected: `manifest` rows carry a MAC and count in the manifest's sum; `mac` rows carry a
  * MAC but change too often for the sum; `none` rows decide nothing.
@@ -20,12 +21,22 @@ type ColumnValue<T extends ColumnType> = T extends "text"
           ? Uint8Array
           : Uint8Array | null;
 
+/** A column that came after row format 1. */
+export interface AddedColumn {
+  /** The row format that brought it: 2, 3 … */
+  readonly format: number;
+  /** Its value in rows of older formats: the default that the migration gives it. */
+  readonly value: string | number | Uint8Array | null;
+}
+
 /** How one table is stored and protected. */
 export interface TableDefinition {
   readonly name: string;
-  readonly format: number;
   readonly guard: "manifest" | "mac" | "none";
+  /** Every column, in the order of the row MAC. */
   readonly columns: Readonly<Record<string, ColumnType>>;
+  /** Those of {@link columns} that row format 1 does not have. Never a column of the key. */
+  readonly added?: Readonly<Record<string, AddedColumn>>;
   /** Primary key columns, in order. */
   readonly key: readonly string[];
   /** Further unique combinations. */
@@ -38,15 +49,16 @@ function table<const C extends Record<string, ColumnType>, const K extends reado
   key: K,
   columns: C,
   unique: readonly (readonly (keyof C & string)[])[] = [],
+  added: Partial<Record<keyof C & string, AddedColumn>> = {},
 ): {
   readonly name: string;
-  readonly format: 1;
   readonly guard: typeof guard;
   readonly key: K;
   readonly columns: C;
   readonly unique: typeof unique;
+  readonly added: typeof added;
 } {
-  return { name, format: 1, guard, key, columns, unique };
+  return { name, guard, key, columns, unique, added };
 }
 
 /** The tables, by the name of their repository. */
@@ -192,6 +204,9 @@ export const tables = {
 
 /** Names of the repositories of a {@link StoreTables}. */
 export type TableName = keyof typeof tables;
+
+/** A definition of every table. */
+export type TableDefinitions = Readonly<Record<TableName, TableDefinition>>;
 
 type Columns<N extends TableName> = (typeof tables)[N]["columns"];
 

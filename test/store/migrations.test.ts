@@ -62,8 +62,9 @@ describe("migration step 1", () => {
         notnull: column.nullable ? 0n : 1n,
         pk: BigInt(layout.key.indexOf(column) + 1),
       }));
-      expect(columns.slice(0, expected.length)).toEqual(expected);
-      expect(columns.map(({ name }) => name)).toEqual(layout.sqlNames);
+      // A column that came later stands behind those that every table has.
+      expect(columns.filter(({ name }) => expected.some((column) => column.name === name))).toEqual(expected);
+      expect(columns.map(({ name }) => String(name)).sort()).toEqual([...layout.sqlNames].sort());
       const indexes = await query(database, `select name from pragma_index_list('${layout.name}') where origin = 'u'`);
       const unique = await Promise.all(
         indexes.map(async ({ name }) => await query(database, `select name from pragma_index_info('${String(name)}')`)),

@@ -16,7 +16,6 @@ import { layoutOf, rowVersionColumn, toSql, type ColumnValues } from "./table-la
  */
 export const manifestTable = layoutOf({
   name: "manifest",
-  format: 1,
   guard: "manifest",
   key: ["storeId"],
   unique: [],

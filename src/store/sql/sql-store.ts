@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { KeyObject } from "node:crypto";
 import { KeysteadError } from "../../errors.ts";
 import type { Store, StoreHeader, StoreIdentity, StoreTables, TamperFinding } from "../store.ts";
+import { type TableDefinitions, tables } from "../tables.ts";
 import { readHeader } from "./header.ts";
 import { insertManifest, loadManifest, updateManifest, type Manifest } from "./manifest.ts";
 import { assertSchema, migrations, newestSchema, runMigrations, type Migration } from "./migrations.ts";
@@ -18,6 +19,7 @@ export class SqlStore implements Store {
   readonly url: string;
   readonly #database: SqlDatabase;
   readonly #migrations: readonly Migration[];
+  readonly #definitions: TableDefinitions;
   /** Set while a transaction's callback runs, so that a nested one is refused instead of waiting for itself. */
   readonly #running = new AsyncLocalStorage<{ active: boolean }>();
   #metadataKey: KeyObject | undefined;
@@ -26,10 +28,12 @@ export class SqlStore implements Store {
   /** The highest generation that was read so far: whoever shows a lower one later was put back. */
   #seenGeneration = 0;
 
-  constructor(database: SqlDatabase, steps: readonly Migration[] = migrations) {
+  /** @param definitions the tables as they are after the steps */
+  constructor(database: SqlDatabase, steps: readonly Migration[] = migrations, definitions: TableDefinitions = tables) {
     this.url = database.url;
     this.#database = database;
     this.#migrations = steps;
+    this.#definitions = definitions;
   }
 
   async exists(): Promise<boolean> {
@@ -52,7 +56,7 @@ export class SqlStore implements Store {
   async header(): Promise<StoreHeader> {
     return await this.#execute("read only", async (sql) => {
       await this.#assertSchema(sql);
-      return await readHeader(sql);
+      return await readHeader(sql, this.#definitions);
     });
   }
 
@@ -153,7 +157,7 @@ export class SqlStore implements Store {
   async #run<T>(scope: TransactionScope, work: (tables: StoreTables) => Promise<T>): Promise<T> {
     const running = { active: true };
     try {
-      return await this.#running.run(running, work, openTables(scope));
+      return await this.#running.run(running, work, openTables(scope, this.#definitions));
     } finally {
       running.active = false;
       await scope.end();
@@ -173,7 +177,7 @@ export class SqlStore implements Store {
   }
 
   async #verify(sql: Sql, key: KeyObject): Promise<TamperFinding[]> {
-    return await verifyStore(sql, key, this.#database, async (scratch) => {
+    return await verifyStore(sql, key, this.#database, this.#definitions, async (scratch) => {
       await runMigrations(scratch.sql, scratch, this.#migrations, 0);
     });
   }

@@ -1,6 +1,6 @@
 import { KeysteadError } from "../../errors.ts";
 import type { Table } from "../store.ts";
-import { tables, type NewRecord, type RecordKey, type StoredRecord, type TableName } from "../tables.ts";
+import type { NewRecord, RecordKey, StoredRecord, TableDefinition, TableName } from "../tables.ts";
 import { toStoredRecord } from "./record.ts";
 import { checkRow, sealRow, tamperedRow, type OpenedRow, type SqlRow } from "./row.ts";
 import type { SqlValue } from "./sql-database.ts";
@@ -14,8 +14,8 @@ export class SqlTable<N extends TableName> implements Table<N> {
   readonly #layout: TableLayout;
   readonly #scope: TransactionScope;
 
-  constructor(name: N, scope: TransactionScope) {
-    this.#layout = layoutOf(tables[name]);
+  constructor(definition: TableDefinition, scope: TransactionScope) {
+    this.#layout = layoutOf(definition);
     this.#scope = scope;
   }
 

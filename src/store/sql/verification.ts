@@ -1,6 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import { isKeysteadError } from "../../errors.ts";
 import type { TamperFinding } from "../store.ts";
+import type { TableDefinitions } from "../tables.ts";
 import { checkManifest, manifestTable, type Manifest } from "./manifest.ts";
 import { verifyRowMac } from "./row-mac.ts";
 import { checkRow, rowName, type RowCheck, type SqlRow } from "./row.ts";
@@ -27,14 +28,16 @@ export async function verifyStore(
   sql: Sql,
   key: KeyObject,
   database: SqlDatabase,
+  definitions: TableDefinitions,
   build: (scratch: SqlDatabase) => Promise<void>,
 ): Promise<TamperFinding[]> {
-  const findings = await database.inspect(sql, { guarded: [manifestTable, ...guardedLayouts].map(({ name }) => name), build });
+  const guarded = guardedLayouts(definitions);
+  const findings = await database.inspect(sql, { guarded: [manifestTable, ...guarded].map(({ name }) => name), build });
   const damaged = new Set(findings.map(({ table }) => table));
   const manifest = await unlessDamaged(damaged, manifestTable, async () => await checkManifest(sql, key));
   if (typeof manifest === "string") findings.push({ table: manifestTable.name, problem: manifest });
   if (typeof manifest === "object") findings.push(...checkSchema(manifest, await database.readSchemaVersion(sql)));
-  for (const table of guardedLayouts) {
+  for (const table of guarded) {
     const rows = await unlessDamaged(damaged, table, async () => await readRows(sql, key, table));
     if (rows === undefined) continue;
     const misfits = rows.filter(({ problem }) => problem !== undefined);
@@ -81,7 +84,7 @@ function describeMisfits(key: KeyObject, table: TableLayout, rows: readonly Chec
 function holdsContentOf(key: KeyObject, table: TableLayout, misfit: CheckedRow, other: CheckedRow): boolean {
   if (misfit.row === undefined || other.row === undefined) return false;
   const otherKey: ColumnValues = Object.fromEntries(table.key.map(({ property }) => [property, other.row?.values[property] ?? null]));
-  return verifyRowMac(key, table, { ...misfit.row.values, ...otherKey }, misfit.row.rowVersion, misfit.row.mac);
+  return verifyRowMac(key, table, { ...misfit.row, values: { ...misfit.row.values, ...otherKey } }, misfit.row.mac);
 }
 
 function compareSums(manifest: Manifest, table: TableLayout, rows: readonly CheckedRow[], misfits: number): TamperFinding[] {
