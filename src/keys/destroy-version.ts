@@ -1,5 +1,6 @@
 import { KeysteadError } from "../errors.ts";
 import type { StoredRecord } from "../store/tables.ts";
+import { tampered } from "../store/tampered.ts";
 import { auditedOnKey } from "./audited.ts";
 import { currentSigner, openAuditKey } from "./audit-signer.ts";
 import { type DestructionCertificate, parseCertificate, signCertificate } from "./certificate.ts";
@@ -147,6 +148,9 @@ async function execute(engine: Engine, gate: DestroyGate, target: Condemned, opt
     );
   }
   await engine.registry.flush();
+  // Nothing brings a key back that was destroyed on forged evidence.
+  const findings = await engine.store.verify();
+  if (findings.length > 0) throw tampered(findings);
   const { blockers, evidence } = await gate.examine(target, "execute");
   assertUnblocked(target, blockers);
   const reason = options.reason ?? (row.destroyAt === null ? "destroyed while pre-active" : row.stateReason);

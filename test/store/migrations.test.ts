@@ -83,7 +83,7 @@ describe("migration step 1", () => {
     const digest = createHash("sha256")
       .update(statements.map(({ sql }) => String(sql)).join("\n"))
       .digest("hex");
-    expect(digest).toBe("4caefa8022567636024018b14090e4dba3fe20ab7c4a06ca5065bb0bdd3a87c6");
+    expect(digest).toBe("6ab0c22907d02cd3a8e4932a00181e16001f74454625668601edd193a13aebb4");
     await database.close();
   });
 

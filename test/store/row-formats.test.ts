@@ -237,7 +237,7 @@ describe("a row whose format number was edited", () => {
 
 describe("definitions of row formats", () => {
   const define = (columns: TableDefinition["columns"], added: Readonly<Record<string, AddedColumn>>) =>
-    layoutOf({ name: "t", guard: "manifest", key: ["a"], unique: [], columns, added });
+    layoutOf({ name: "t", guard: "followed", key: ["a"], unique: [], columns, added });
 
   it("give each format its columns", () => {
     const { format, formats, columns } = layoutOf(withUntil);

@@ -1,6 +1,6 @@
 import type { KeyObject } from "node:crypto";
-import { KeysteadError } from "../../errors.ts";
-import type { TamperFinding } from "../store.ts";
+import type { KeysteadError } from "../../errors.ts";
+import { tampered } from "../tampered.ts";
 import { computeRowMac, type MacedRow, verifyRowMac } from "./row-mac.ts";
 import type { SqlValue } from "./sql-database.ts";
 import {
@@ -94,16 +94,6 @@ export function rowName(table: TableLayout, row: SqlRow): string {
 /** The error for one row that was found changed. */
 export function tamperedRow(table: TableLayout, row: SqlRow, problem: string): KeysteadError {
   return tampered([{ table: table.name, row: rowName(table, row), problem }]);
-}
-
-/** The error for what {@link Store.verify} found; names the first few. */
-export function tampered(findings: readonly TamperFinding[]): KeysteadError {
-  const named = findings
-    .slice(0, 5)
-    .map((finding) => `${finding.table}${finding.row === undefined ? "" : ` (${finding.row})`}: ${finding.problem}`);
-  const more = findings.length > named.length ? `; and ${findings.length - named.length} more` : "";
-  const remedy = "find out who wrote to the database, then restore it from a backup";
-  return new KeysteadError("STORE_TAMPERED", `the store was changed by someone without its key: ${named.join("; ")}${more}; ${remedy}`);
 }
 
 function describeValue(value: unknown): string {

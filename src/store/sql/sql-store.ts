@@ -6,7 +6,7 @@ import { type TableDefinitions, tables } from "../tables.ts";
 import { readHeader } from "./header.ts";
 import { insertManifest, loadManifest, updateManifest, type Manifest } from "./manifest.ts";
 import { assertSchema, migrations, newestSchema, runMigrations, type Migration } from "./migrations.ts";
-import { tampered } from "./row.ts";
+import { tampered } from "../tampered.ts";
 import type { Sql, SqlDatabase } from "./sql-database.ts";
 import { openTables } from "./sql-tables.ts";
 import { TransactionScope } from "./transaction-scope.ts";
@@ -90,6 +90,12 @@ export class SqlStore implements Store {
     return manifest.generation;
   }
 
+  async revision(): Promise<number> {
+    const key = this.#key();
+    const manifest = await this.#execute("read only", async (sql, seenGeneration) => await this.#loadManifest(sql, key, seenGeneration));
+    return manifest.revision;
+  }
+
   async raiseGeneration(floor: number): Promise<void> {
     if (!Number.isSafeInteger(floor) || floor < 0 || floor === Number.MAX_SAFE_INTEGER) {
       throw new KeysteadError("INVALID_ARGUMENT", "the floor of the generation is an integer from 0 to 2^53 - 2");
@@ -98,7 +104,7 @@ export class SqlStore implements Store {
     await this.#execute("read write", async (sql, seenGeneration) => {
       await this.#assertSchema(sql);
       const manifest = await this.#loadManifest(sql, key, seenGeneration);
-      if (manifest.generation <= floor) await this.#saveManifest(sql, key, { ...manifest, generation: floor + 1 });
+      if (manifest.generation <= floor) await this.#saveManifest(sql, key, { ...manifest, generation: floor + 1, revision: floor + 1 });
     });
   }
 
@@ -149,7 +155,8 @@ export class SqlStore implements Store {
     if (scope.changes.unchanged) return result;
     const manifest = await this.#loadManifest(scope.sql, scope.key, seenGeneration);
     const generation = manifest.generation + 1;
-    await this.#saveManifest(scope.sql, scope.key, { ...manifest, generation, sums: manifest.sums.plus(scope.changes) });
+    const revision = scope.followed ? generation : manifest.revision;
+    await this.#saveManifest(scope.sql, scope.key, { ...manifest, generation, revision, sums: manifest.sums.plus(scope.changes) });
     return result;
   }
 

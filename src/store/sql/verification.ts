@@ -18,9 +18,8 @@ type CheckedRow = RowCheck & { readonly stored: SqlRow };
 /**
  * Checks the structure, every guarded row and the manifest, all in the snapshot that `sql` reads.
  *
- * Two things fit nevertheless. The whole database put back to an earlier state, manifest included: the caller finds that by
- * comparing the generation with one that is kept elsewhere, as audit checkpoints do. And a row of a table with guard `mac`
- * deleted or put back to an earlier state, since those tables change too often for the manifest.
+ * One thing fits nevertheless: the whole database put back to an earlier state, manifest included. The caller finds that by
+ * comparing the generation with one that is kept elsewhere, as audit checkpoints do.
  *
  * @param build - Makes the structure that is expected, in an empty database.
  */
@@ -42,7 +41,7 @@ export async function verifyStore(
     if (rows === undefined) continue;
     const misfits = rows.filter(({ problem }) => problem !== undefined);
     findings.push(...describeMisfits(key, table, rows, misfits));
-    if (typeof manifest === "object" && table.guard === "manifest") findings.push(...compareSums(manifest, table, rows, misfits.length));
+    if (typeof manifest === "object") findings.push(...compareSums(manifest, table, rows, misfits.length));
   }
   return findings;
 }
