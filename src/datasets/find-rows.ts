@@ -8,7 +8,8 @@ import { openIndexes } from "./index-generations.ts";
 import { DatasetKeys } from "./job-keys.ts";
 import { rowContexts } from "./row-context.ts";
 import { indexedValues, type RowIndex } from "./row-indexes.ts";
-import { KeyNeeded, open } from "./row-tasks.ts";
+import { KeyNeeded } from "./row-tasks.ts";
+import { open } from "./sealed-content.ts";
 import type { SourceRow } from "./source.ts";
 
 const defaultLimit = 1000;
@@ -91,7 +92,7 @@ export async function openRow(
     const content = cell === undefined ? { kind: "null" as const } : readCell(cell);
     if (content.kind === "null") plaintexts.set(name, undefined);
     if (content.kind !== "ciphertext") continue;
-    const opened = await retrying(keys, engine, () => open(content.parsed, { kind, opener: keys.named }, contextsOf(name)));
+    const opened = await retrying(keys, engine, () => open(content.sealed, { kind, opener: keys.named }, contextsOf(name)));
     if (opened !== undefined) plaintexts.set(name, opened);
   }
   return plaintexts;

@@ -9,7 +9,7 @@ import {
 } from "../fields/context-template.ts";
 import { cellValue } from "../fields/stored-cell.ts";
 import type { DatasetDefinition } from "./definition.ts";
-import type { ColumnContexts } from "./row-tasks.ts";
+import type { ColumnContexts } from "./sealed-content.ts";
 import type { Cell } from "./source.ts";
 
 /** Renders the contexts of rows from their cells. */

@@ -67,7 +67,8 @@ export type ReplaceOutcome = "replaced" | "changed" | { readonly error: Keystead
 export interface HeaderCount {
   readonly column: string;
   /**
-   * `null` = SQL NULL; `plaintext` = does not parse as ciphertext; `ciphertext` = parses strictly, with `key` and `label`.
+   * `null` = SQL NULL; `plaintext` = does not parse as ciphertext; `ciphertext` = parses strictly, with `key` and `label`: text in the
+   * text form, bytes in the binary form or as a stream (docs/format.md, "Ciphertext").
    */
   readonly kind: "null" | "plaintext" | "ciphertext";
   readonly key?: string;
