@@ -77,8 +77,8 @@ export function sealedCell(sealed: string | Buffer): Cell {
   return typeof sealed === "string" ? { type: "text", bytes: Buffer.from(sealed, "latin1") } : { type: "blob", bytes: sealed };
 }
 
-/** Canonical context text of a cell (docs/format.md, "Context text"); undefined for NULL, reals and text that is not UTF-8. */
-export function cellToContextText(cell: Cell): string | undefined {
+/** Text of a key cell, by which people find the row; undefined for NULL, reals and text that is not UTF-8. */
+export function cellToKeyText(cell: Cell): string | undefined {
   switch (cell.type) {
     case "integer":
       return cell.value.toString();

@@ -6,7 +6,7 @@ import type { DatasetKeys } from "./job-keys.ts";
 import type { RowProblem } from "./job-progress.ts";
 import { type ContextRenderer, rowContexts } from "./row-context.ts";
 import { applyTask, type ColumnWork, type JobKind, KeyNeeded } from "./row-tasks.ts";
-import { cellToContextText, sameCell } from "./cells.ts";
+import { cellToKeyText, sameCell } from "./cells.ts";
 import type { Cell, RowReplacement, SourceDescription, SourceRow } from "./source.ts";
 
 const longestKeyText = 500;
@@ -182,6 +182,6 @@ export class DatasetWorker {
 
 /** Text by which a person finds the row; kept with the job, so not of any length. */
 function keyText(cell: Cell | undefined): string {
-  const text = (cell && cellToContextText(cell)) ?? `(${cell?.type ?? "missing"})`;
+  const text = (cell && cellToKeyText(cell)) ?? `(${cell?.type ?? "missing"})`;
   return text.length > longestKeyText ? `${text.slice(0, longestKeyText)}…` : text;
 }

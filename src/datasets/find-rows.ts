@@ -1,7 +1,7 @@
 import type { FieldValue } from "../crypto/typed-value.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import type { Engine } from "../keys/engine.ts";
-import { cellToContextText, plaintextToValue, readCell } from "./cells.ts";
+import { cellToKeyText, plaintextToValue, readCell } from "./cells.ts";
 import type { Databases } from "./databases.ts";
 import { type Dataset, layoutOf } from "./dataset-records.ts";
 import { openIndexes } from "./index-generations.ts";
@@ -117,7 +117,7 @@ function keyTexts(dataset: Dataset, row: SourceRow): Record<string, string> {
   return Object.fromEntries(
     dataset.definition.keyColumns.map((column) => {
       const cell = row.cells[column];
-      return [column, (cell === undefined ? undefined : cellToContextText(cell)) ?? ""];
+      return [column, (cell === undefined ? undefined : cellToKeyText(cell)) ?? ""];
     }),
   );
 }
