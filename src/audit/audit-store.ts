@@ -20,18 +20,30 @@ export interface CheckpointRow {
   readonly signer: string;
 }
 
+/** A part of a table's rows, in the order of the primary key. */
+export interface AuditPage<Key> {
+  /** Rows behind this key. Absent: from the first on. */
+  readonly after?: Key;
+  readonly limit: number;
+  /** From the last row to the first. Default false. */
+  readonly descending?: boolean;
+}
+
+/** Primary key of an audit line. */
+export type LineKey = Pick<AuditLineRow, "writer" | "sequence">;
+
 /** What the audit needs of a table: rows are added and read, never changed. */
 export interface AuditTable<Row, Key> {
   get(key: Key): Promise<Row | undefined>;
-  /** Rows whose columns equal those of `where`, ordered by primary key. */
-  list(where?: Partial<Row>): Promise<Row[]>;
+  /** Rows whose columns equal those of `where`, ordered by primary key: all of them, or a page. */
+  list(where?: Partial<Row>, page?: AuditPage<Key>): Promise<Row[]>;
   /** @throws KeysteadError `NAME_TAKEN` when it exists already */
   insert(row: Row): Promise<unknown>;
 }
 
 /** The tables of the audit. */
 export interface AuditTables {
-  readonly auditLines: AuditTable<AuditLineRow, { readonly writer: string; readonly sequence: number }>;
+  readonly auditLines: AuditTable<AuditLineRow, LineKey>;
   readonly checkpoints: AuditTable<CheckpointRow, { readonly hash: string }>;
 }
 

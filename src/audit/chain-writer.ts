@@ -42,6 +42,7 @@ export class ChainWriter implements AuditTrail {
   #durable: ChainPosition;
   #pending: PendingLine[] = [];
   #draining: Promise<void> | undefined;
+  #newest: Promise<unknown> = Promise.resolve();
   #failure: { readonly cause: unknown } | undefined;
 
   constructor(parts: ChainWriterParts) {
@@ -78,13 +79,14 @@ export class ChainWriter implements AuditTrail {
       },
       reject,
     });
+    this.#newest = promise.catch(() => undefined);
     this.#draining ??= this.#drain();
     await promise;
   }
 
-  /** Resolves when nothing is on its way any more. */
+  /** Resolves when everything that was recorded before is durable or refused. */
   async settled(): Promise<void> {
-    while (this.#draining !== undefined) await this.#draining;
+    await this.#newest;
   }
 
   async #drain(): Promise<void> {

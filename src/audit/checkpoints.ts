@@ -3,6 +3,7 @@ import { isKeysteadError } from "../errors.ts";
 import type { AuditStore, AuditTables, CheckpointRow } from "./audit-store.ts";
 import { checkpointHash, encodeCheckpoint, parseCheckpoint } from "./checkpoint.ts";
 import type { ChainPosition } from "./hash-chain.ts";
+import { allCheckpoints } from "./pages.ts";
 import { type Signer, signVerified } from "./signature.ts";
 
 const attempts = 10;
@@ -17,11 +18,13 @@ export interface CheckpointsParts {
   readonly near?: string;
 }
 
-/** How far each writer's chain is covered by the checkpoints of a store. */
-export async function coveredCounts(tables: AuditTables): Promise<ReadonlyMap<string, number>> {
+/** How far the checkpoints of a store cover the chains of some writers. */
+export async function coveredCounts(store: AuditStore, writers: ReadonlySet<string>): Promise<ReadonlyMap<string, number>> {
   const counts = new Map<string, number>();
-  for (const { body } of await tables.checkpoints.list()) {
-    for (const { writer, count } of parseCheckpoint(body)?.positions ?? []) counts.set(writer, Math.max(count, counts.get(writer) ?? 0));
+  for await (const { body } of allCheckpoints(store)) {
+    for (const { writer, count } of parseCheckpoint(body)?.positions ?? []) {
+      if (writers.has(writer)) counts.set(writer, Math.max(count, counts.get(writer) ?? 0));
+    }
   }
   return counts;
 }
@@ -37,6 +40,15 @@ async function findNewest(tables: AuditTables, from: string): Promise<string> {
     newest = next.hash;
   }
   return newest;
+}
+
+/** The newest checkpoint of a store, found without a hint: the one that no other names; empty when there is none. */
+async function searchNewest(store: AuditStore): Promise<string> {
+  for await (const { hash } of allCheckpoints(store)) {
+    const [next] = await store.read((tables) => tables.checkpoints.list({ previous: hash }, { limit: 1 }));
+    if (next === undefined) return hash;
+  }
+  return "";
 }
 
 /** Takes checkpoints: one chain of signatures over the chains of all writers of a store, whichever process takes them. */
@@ -73,8 +85,10 @@ export class Checkpoints {
   async #append(positions: readonly ChainPosition[], signer: Signer): Promise<CheckpointRow> {
     const { store, clock } = this.#parts;
     const generation = await store.generation();
+    const near = await this.#findNear();
     return store.transaction(async (tables) => {
-      const previous = await findNewest(tables, await this.#start(tables));
+      const known = await tables.checkpoints.get({ hash: near });
+      const previous = await findNewest(tables, known === undefined ? "" : near);
       const body = encodeCheckpoint({ previous, generation, positions });
       const signature = signVerified(signer, body);
       const row = { hash: checkpointHash(body), previous, takenAt: clock.now(), generation, body, signature, signer: signer.keyId };
@@ -83,11 +97,11 @@ export class Checkpoints {
     });
   }
 
-  /** A checkpoint that is there, not far from the newest: walking from the first one is for the first time only. */
-  async #start(tables: AuditTables): Promise<string> {
-    if (this.#newest !== undefined && (await tables.checkpoints.get({ hash: this.#newest })) !== undefined) return this.#newest;
-    const rows = await tables.checkpoints.list();
-    const named = new Set(rows.map((row) => row.previous));
-    return rows.find((row) => !named.has(row.hash))?.hash ?? "";
+  /** A checkpoint that is there, not far from the newest; walking from the first one would take long. */
+  async #findNear(): Promise<string> {
+    const { store } = this.#parts;
+    const hash = this.#newest;
+    const known = hash === undefined ? undefined : await store.read((tables) => tables.checkpoints.get({ hash }));
+    return known?.hash ?? (await searchNewest(store));
   }
 }

@@ -1,5 +1,5 @@
 import { readdir } from "node:fs/promises";
-import { journalPath, journalWriter } from "./journal-file.ts";
+import { isMissingFile, journalPath, journalWriter } from "./journal-file.ts";
 import { readJournal } from "./journal-source.ts";
 import { parseRecord } from "./record.ts";
 
@@ -11,11 +11,6 @@ export interface DirectoryJournals {
   readonly unreadable: readonly string[];
   /** Bytes of torn last lines: writes that were never answered, or are still going on. */
   readonly torn: number;
-}
-
-/** True for what happens when a process removes a finished journal while it is looked at. */
-export function isMissingFile(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }
 
 /** The writers that have a journal in a directory, sorted; none when there is no such directory. */

@@ -1,22 +1,32 @@
 import { isKeysteadError, KeysteadError } from "../errors.ts";
+import { identifyProcess } from "../process-identity.ts";
 import type { AuditStore } from "./audit-store.ts";
 import type { Signer } from "./signature.ts";
 import { CheckpointSchedule } from "./checkpoint-schedule.ts";
 import { Checkpoints, coveredCounts } from "./checkpoints.ts";
 import type { AuditEvent, AuditTrail } from "./event.ts";
 import { enginePrincipal, Journal, type JournalOptions } from "./journal.ts";
-import { hostName } from "./process-identity.ts";
+import { findLeftJournals } from "./left-journals.ts";
 import { ShippedJournal } from "./shipped-journal.ts";
-import { findJournals, type FoundJournal } from "./shipping.ts";
 import { checkWitness, type WitnessReport, writeWitness } from "./witness.ts";
 
 const reopenInterval = 1000;
 
+/** A journal that is longer than this goes on in a new one. */
+export interface JournalLimits {
+  readonly records: number;
+  readonly bytes: number;
+}
+
+const defaultLimits: JournalLimits = { records: 10_000, bytes: 16 * 1024 * 1024 };
+
 /** What a {@link FileTrail} stands on. */
-export interface FileTrailOptions extends JournalOptions {
+export interface FileTrailOptions extends Omit<JournalOptions, "continues"> {
   readonly store: AuditStore;
   /** The signer of now; undefined while there is none, and then no checkpoint is taken. */
   readonly signer: () => Signer | undefined;
+  /** Default: 10,000 records, 16 MiB. */
+  readonly limits?: JournalLimits;
 }
 
 /** What a journal held that a process left behind. */
@@ -36,28 +46,29 @@ export interface AdoptedJournal {
  * The audit trail of a process with a data directory: a journal that answers, and behind it the store that keeps.
  *
  * Every second with traffic, after 1,000 records and at close, durable lines are shipped to the store and a checkpoint is
- * signed over them. Opening takes over what processes that are gone left behind. When the journal's disk fails, nothing is
- * recorded until a new journal can be started; that is tried at most once a second.
+ * signed over them. A journal that grew long then goes on in a new one, and its file is removed. Opening takes over what
+ * processes that are gone left behind. When the journal's disk fails, nothing is recorded until a new journal can be started;
+ * that is tried at most once a second.
  */
 export class FileTrail implements AuditTrail {
   readonly #options: FileTrailOptions;
-  readonly #host: string;
   readonly #checkpoints: Checkpoints;
   readonly #schedule: CheckpointSchedule;
   /** Journals that are still needed, the own one included, by writer. */
   readonly #journals = new Map<string, ShippedJournal>();
+  /** Records that are not answered yet. */
+  readonly #recording = new Set<Promise<void>>();
   #journal: Journal;
-  #reopening: Promise<void> | undefined;
+  #switching: Promise<void> | undefined;
   #lastReopen = Number.NEGATIVE_INFINITY;
   #witness: WitnessReport;
   #adopted: readonly AdoptedJournal[] = [];
   #closed: Promise<void> | undefined;
 
-  private constructor(options: FileTrailOptions, host: string, journal: Journal, witness: WitnessReport) {
+  private constructor(options: FileTrailOptions, journal: Journal, witness: WitnessReport) {
     const { store, clock, signer } = options;
     const near = witness.witness?.checkpoint;
     this.#options = options;
-    this.#host = host;
     this.#journal = journal;
     this.#witness = witness;
     this.#checkpoints = new Checkpoints({ store, clock, signer, ...(near === undefined ? {} : { near }) });
@@ -70,9 +81,9 @@ export class FileTrail implements AuditTrail {
    * @throws KeysteadError `AUDIT_UNAVAILABLE`, `INSECURE_FILE`, and what the store says
    */
   static async open(options: FileTrailOptions): Promise<FileTrail> {
-    const { host = hostName(), directory, storeId, store } = options;
+    const { directory, storeId, store } = options;
     const witness = await checkWitness(directory, storeId, store);
-    const trail = new FileTrail(options, host, await Journal.open(options), witness);
+    const trail = new FileTrail(options, await Journal.open(options), witness);
     try {
       await trail.#adopt();
     } catch (error) {
@@ -100,17 +111,23 @@ export class FileTrail implements AuditTrail {
   /** @throws KeysteadError `AUDIT_UNAVAILABLE`, `INVALID_ARGUMENT` for an event that no record can hold, `CLOSED` */
   async record(event: AuditEvent): Promise<void> {
     if (this.#closed !== undefined) throw new KeysteadError("CLOSED", "the audit trail is closed; open the store again");
-    if (this.#journal.failed) await this.#reopen();
-    await this.#journal.record(event);
-    this.#schedule.note();
+    const recording = this.#record(event);
+    this.#recording.add(recording);
+    try {
+      await recording;
+    } finally {
+      this.#recording.delete(recording);
+    }
   }
 
   /**
-   * Ships what is durable and takes a checkpoint now.
+   * Resolves when every event that was given to {@link FileTrail.record} before is in the store, and a checkpoint covers it
+   * while there is a signer. Those that are refused are in neither.
    * @throws KeysteadError `AUDIT_TAMPERED` when the store holds something else than a journal, and what the store says
    */
-  flush(): Promise<void> {
-    return this.#schedule.flush();
+  async flush(): Promise<void> {
+    await Promise.allSettled(this.#recording);
+    await this.#schedule.flush();
   }
 
   /**
@@ -135,68 +152,87 @@ export class FileTrail implements AuditTrail {
   }
 
   async #close(): Promise<void> {
-    await this.#reopening?.catch(() => undefined);
+    await this.#switching?.catch(() => undefined);
     await this.#journal.close().catch(() => undefined);
     await this.#schedule.flush().catch(() => undefined);
     await this.#schedule.stop();
+    for (const journal of this.#journals.values()) journal.release();
   }
 
-  #track(journal: Journal): void {
-    const { writer } = journal.durable;
-    this.#journals.set(writer, new ShippedJournal(journal.path, writer, this.#options.storeId, "own"));
+  async #record(event: AuditEvent): Promise<void> {
+    if (this.#journal.failed) await this.#reopen();
+    await this.#journal.record(event);
+    this.#schedule.note();
   }
 
-  /** One attempt at a time, and one a second: a full disk must not be asked for each request. */
+  #track(own: Journal): void {
+    const { directory, storeId } = this.#options;
+    const { writer } = own.durable;
+    this.#journals.set(writer, new ShippedJournal({ directory, writer, storeId, own }));
+  }
+
+  /** One attempt a second: a full disk must not be asked for each request. */
   async #reopen(): Promise<void> {
-    this.#reopening ??= this.#startJournal().finally(() => {
-      this.#reopening = undefined;
-    });
-    await this.#reopening;
-  }
-
-  async #startJournal(): Promise<void> {
     const now = this.#options.clock.monotonic();
-    if (now - this.#lastReopen < reopenInterval) {
+    if (this.#switching === undefined && now - this.#lastReopen < reopenInterval) {
       throw new KeysteadError(
         "AUDIT_UNAVAILABLE",
         "the audit journal's disk failed, so nothing is answered; free space or repair it, then try again",
       );
     }
     this.#lastReopen = now;
-    const failed = this.#journal;
-    this.#journal = await Journal.open(this.#options);
+    await this.#switchJournal();
+  }
+
+  /** Goes on in a new journal; one attempt at a time. */
+  async #switchJournal(): Promise<void> {
+    this.#switching ??= this.#startJournal().finally(() => {
+      this.#switching = undefined;
+    });
+    await this.#switching;
+  }
+
+  async #startJournal(): Promise<void> {
+    const ended = this.#journal;
+    this.#journal = await Journal.open({ ...this.#options, continues: ended.durable.writer });
     this.#track(this.#journal);
-    await failed.close().catch(() => undefined);
+    await ended.close().catch(() => undefined);
   }
 
   async #adopt(): Promise<void> {
-    const { directory, storeId, store } = this.#options;
-    const left = (await findJournals(directory, storeId, this.#host)).filter((found) => found.process !== "running");
+    const { directory, storeId, store, identity = identifyProcess() } = this.#options;
+    const left = await findLeftJournals({ directory, storeId, own: identity, ownPath: this.#journal.path });
     if (left.length === 0) return;
-    const covered = await store.read(coveredCounts);
+    const journals = left.map(({ writer, gone, lock }) => new ShippedJournal({ directory, writer, storeId, keep: !gone, lock }));
+    for (const journal of journals) this.#journals.set(journal.writer, journal);
+    const covered = await coveredCounts(store, new Set(this.#journals.keys()));
     const adopted: AdoptedJournal[] = [];
-    for (const found of left) adopted.push(await this.#adoptOne(found, covered.get(found.writer) ?? 0));
+    for (const [index, journal] of journals.entries()) {
+      journal.cover(covered.get(journal.writer) ?? 0);
+      adopted.push(await this.#adoptOne(journal, left[index]?.gone === true));
+    }
     this.#adopted = adopted;
     // What can't be done now is tried again with the next traffic; problem says why.
     await this.flush().catch(() => undefined);
   }
 
-  async #adoptOne({ path, writer, process }: FoundJournal, covered: number): Promise<AdoptedJournal> {
-    const { storeId, store } = this.#options;
-    const journal = new ShippedJournal(path, writer, storeId, process === "gone" ? "left" : "foreign");
-    journal.cover(covered);
+  async #adoptOne(journal: ShippedJournal, gone: boolean): Promise<AdoptedJournal> {
+    const { writer } = journal;
     let shipped = { added: 0, torn: 0 };
     let problem: unknown;
     try {
-      shipped = await journal.ship(store);
+      shipped = await journal.ship(this.#options.store);
     } catch (error) {
       problem = error;
     }
     const { added, torn } = shipped;
     const { count } = journal.position;
     // A damaged journal stays as it is, evidence. Any other trouble passes: it is shipped with the next traffic.
-    if (!isKeysteadError(problem, "AUDIT_TAMPERED")) this.#journals.set(writer, journal);
-    if (process === "gone") {
+    if (isKeysteadError(problem, "AUDIT_TAMPERED")) {
+      journal.release();
+      this.#journals.delete(writer);
+    }
+    if (gone) {
       const outcome = problem === undefined ? "allowed" : "failed";
       await this.record({ action: "journal.adopt", outcome, principal: enginePrincipal, detail: { writer, count, torn } });
     }
@@ -208,7 +244,7 @@ export class FileTrail implements AuditTrail {
     const failures: Error[] = [];
     for (const journal of journals) {
       try {
-        await journal.ship(this.#options.store, this.#durableCount(journal));
+        await journal.ship(this.#options.store);
       } catch (error) {
         // One journal that can't be shipped must not keep the others, and what was shipped, from being covered.
         failures.push(error instanceof Error ? error : new Error("shipping failed", { cause: error }));
@@ -218,6 +254,7 @@ export class FileTrail implements AuditTrail {
     for (const journal of journals) await this.#removeFinished(journal);
     const [failure] = failures;
     if (failure !== undefined) throw failure;
+    await this.#rotate();
   }
 
   async #cover(grown: readonly ShippedJournal[]): Promise<void> {
@@ -230,16 +267,20 @@ export class FileTrail implements AuditTrail {
     await writeWitness(directory, { store: storeId, generation: taken.generation, checkpoint: taken.hash }, random);
   }
 
-  /** While the own journal is written, only what is durable may be shipped. */
-  #durableCount({ writer }: ShippedJournal): number | undefined {
-    const { durable } = this.#journal;
-    const open = durable.writer === writer && this.#closed === undefined;
-    return open ? durable.count : undefined;
-  }
-
   async #removeFinished(journal: ShippedJournal): Promise<void> {
     if (!journal.finished) return;
     await journal.remove();
     this.#journals.delete(journal.writer);
+  }
+
+  /** Begins a new journal when the own one grew long, unless it holds much that the store does not have and cover. */
+  async #rotate(): Promise<void> {
+    const { limits = defaultLimits } = this.#options;
+    const own = this.#journals.get(this.#journal.durable.writer);
+    if (own === undefined || own.uncovered || this.#closed !== undefined || this.#journal.failed) return;
+    if (own.position.count < limits.records && own.size < limits.bytes) return;
+    await this.#switchJournal();
+    // The last record of the old journal and the first of the new one want to be shipped, too.
+    this.#schedule.note();
   }
 }

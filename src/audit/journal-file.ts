@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { mkdir, open, stat } from "node:fs/promises";
+import { chmod, mkdir, open, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { KeysteadError } from "../errors.ts";
@@ -9,7 +9,7 @@ import type { ChainLine, LineSink } from "./chain-writer.ts";
 export interface JournalFile {
   write(data: Uint8Array): Promise<{ readonly bytesWritten: number }>;
   datasync(): Promise<void>;
-  stat(): Promise<{ readonly nlink: number }>;
+  stat(): Promise<{ readonly nlink: number; readonly mode: number }>;
   close(): Promise<void>;
 }
 
@@ -20,17 +20,51 @@ export type OpenJournalFile = (path: string) => Promise<JournalFile>;
 export const openJournalFile: OpenJournalFile = (path) =>
   open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL, 0o600);
 
-const extension = ".jsonl";
-const journalName = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.jsonl$/;
+const writerId = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}";
+const journalName = new RegExp(`^(${writerId})\\.jsonl$`);
+const lockName = new RegExp(`^(${writerId})\\.lock$`);
+const ownerWrites = 0o200;
 
 /** Path of a writer's journal. */
 export function journalPath(directory: string, writer: string): string {
-  return join(directory, `${writer}${extension}`);
+  return join(directory, `${writer}.jsonl`);
+}
+
+/** Path of the lock that a journal's writer holds. */
+export function lockPath(directory: string, writer: string): string {
+  return join(directory, `${writer}.lock`);
 }
 
 /** The writer id in a journal's file name; undefined for other files. */
 export function journalWriter(fileName: string): string | undefined {
   return journalName.exec(fileName)?.[1];
+}
+
+/** The writer id in a lock's file name; undefined for other files. */
+export function lockWriter(fileName: string): string | undefined {
+  return lockName.exec(fileName)?.[1];
+}
+
+/** True for what happens when another process removes a file while it is looked at. */
+export function isMissingFile(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
+
+/** Removes a file that may be gone already. */
+export async function removeFile(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (!isMissingFile(error)) throw error;
+  }
+}
+
+/**
+ * Ends a journal for its writer: should it live against all evidence, it answers none of the records that it adds from now on.
+ * All that it did answer can be read after this.
+ */
+export async function sealJournal(path: string): Promise<void> {
+  await chmod(path, 0o400);
 }
 
 /**
@@ -62,7 +96,8 @@ export class JournalFileSink implements LineSink {
       data = data.subarray(bytesWritten);
     }
     await this.#file.datasync();
-    // A removed file still takes writes, and nobody would ever read them.
-    if ((await this.#file.stat()).nlink === 0) throw new Error("the journal's file was removed");
+    // A removed or sealed file still takes writes, and nobody might ever read them.
+    const { nlink, mode } = await this.#file.stat();
+    if (nlink === 0 || (mode & ownerWrites) === 0) throw new Error("the journal's file was removed, or taken over by another process");
   }
 }

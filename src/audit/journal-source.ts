@@ -79,6 +79,11 @@ export class JournalSource {
     return this.#position;
   }
 
+  /** Bytes of all lines up to there. */
+  get offset(): number {
+    return this.#offset;
+  }
+
   /** Reads the next lines up to sequence `upTo`, and stays where it is until {@link JournalSource.take}. */
   async peek(upTo = Number.POSITIVE_INFINITY): Promise<JournalBatch> {
     const { lines, atEnd, torn } = await readJournal(this.path, this.#offset);

@@ -5,6 +5,7 @@ import type { RandomSource } from "../crypto/random.ts";
 import { randomUuid } from "../crypto/uuid.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import { syncDirectory } from "../durable-file.ts";
+import { identifyProcess, type ProcessIdentity } from "../process-identity.ts";
 import { ChainWriter } from "./chain-writer.ts";
 import type { AuditEvent, AuditTrail } from "./event.ts";
 import type { ChainPosition } from "./hash-chain.ts";
@@ -12,11 +13,13 @@ import {
   type JournalFile,
   JournalFileSink,
   journalPath,
+  lockPath,
   type OpenJournalFile,
   openJournalFile,
   prepareJournalDirectory,
 } from "./journal-file.ts";
-import { hostName, identifyProcess } from "./process-identity.ts";
+import { JournalLock } from "./journal-lock.ts";
+import type { AuditRecord } from "./record.ts";
 
 /** The principal of what the audit records about itself. */
 export const enginePrincipal: Principal = { source: "engine", id: "keystead" };
@@ -28,10 +31,12 @@ export interface JournalOptions {
   readonly storeId: string;
   readonly clock: Clock;
   readonly random: RandomSource;
-  /** Name of this host. Default: what the operating system says. */
-  readonly host?: string;
+  /** Default: what the operating system says about this process. */
+  readonly identity?: ProcessIdentity;
   /** Creates the file. Default: {@link openJournalFile}. */
   readonly openFile?: OpenJournalFile;
+  /** The writer whose journal this one goes on from. */
+  readonly continues?: string;
 }
 
 /** First and last record of every chain. */
@@ -47,13 +52,16 @@ export const closeAction = "journal.close";
 export class Journal implements AuditTrail {
   readonly #chain: ChainWriter;
   readonly #file: JournalFile;
+  readonly #lock: JournalLock;
   /** Path of the file. */
   readonly path: string;
+  #ended = false;
   #closed = false;
 
-  private constructor(chain: ChainWriter, file: JournalFile, path: string) {
+  private constructor(chain: ChainWriter, file: JournalFile, lock: JournalLock, path: string) {
     this.#chain = chain;
     this.#file = file;
+    this.#lock = lock;
     this.path = path;
   }
 
@@ -66,26 +74,29 @@ export class Journal implements AuditTrail {
     storeId,
     clock,
     random,
-    host = hostName(),
+    identity = identifyProcess(),
     openFile = openJournalFile,
+    continues,
   }: JournalOptions): Promise<Journal> {
     const writer = randomUuid(random);
     const path = journalPath(directory, writer);
-    const { process, start } = identifyProcess(host);
     let file: JournalFile | undefined;
+    let lock: JournalLock | undefined;
     try {
       await prepareJournalDirectory(directory);
       file = await openFile(path);
-      const origin = { store: storeId, writer, process, host };
+      // Locked before its first record: nobody judges a journal without one.
+      lock = JournalLock.create(lockPath(directory, writer));
+      const origin = { store: storeId, writer, process: identity.process, host: identity.host };
       const chain = new ChainWriter({ origin, clock, random, sink: new JournalFileSink(file) });
-      const detail = start === undefined ? {} : { detail: { start } };
-      await chain.record({ action: openAction, outcome: "allowed", principal: enginePrincipal, ...detail });
+      await chain.record({ action: openAction, outcome: "allowed", principal: enginePrincipal, detail: openDetail(identity, continues) });
       await syncDirectory(directory);
-      return new Journal(chain, file, path);
+      return new Journal(chain, file, lock, path);
     } catch (cause) {
       await file?.close().catch(() => undefined);
       // Nothing was answered yet: no reason to leave a stump.
-      if (file !== undefined) await unlink(path).catch(() => undefined);
+      lock?.release();
+      if (file !== undefined) for (const name of [path, lockPath(directory, writer)]) await unlink(name).catch(() => undefined);
       if (isKeysteadError(cause)) throw cause;
       const problem = `the audit journal can't be started in ${directory}; make room, or make the directory writable`;
       throw new KeysteadError("AUDIT_UNAVAILABLE", problem, { cause });
@@ -102,21 +113,47 @@ export class Journal implements AuditTrail {
     return this.#chain.failed;
   }
 
+  /** True when nothing is written to the file any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** @throws KeysteadError `AUDIT_UNAVAILABLE`, `INVALID_ARGUMENT` for an event that no record can hold, `CLOSED` */
   async record(event: AuditEvent): Promise<void> {
-    if (this.#closed) throw new KeysteadError("CLOSED", "the audit journal is closed; open the store again");
+    if (this.#ended) throw new KeysteadError("CLOSED", "the audit journal is closed; open the store again");
     await this.#chain.record(event);
   }
 
   /** Writes the last record and closes the file, which stays for the shipping. Closing again does nothing. */
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#ended) return;
+    this.#ended = true;
     try {
       if (!this.failed) await this.#chain.record({ action: closeAction, outcome: "allowed", principal: enginePrincipal });
     } finally {
       await this.#chain.settled();
-      await this.#file.close();
+      this.#closed = true;
+      await this.#file.close().finally(() => {
+        this.#lock.release();
+      });
     }
   }
+}
+
+/** What a later process needs to know about the writer, beside its number and host. */
+function openDetail({ start, namespace }: ProcessIdentity, continues: string | undefined): Record<string, string> {
+  return {
+    ...(start !== undefined && { start }),
+    ...(namespace !== undefined && { namespace }),
+    ...(continues !== undefined && { continues }),
+  };
+}
+
+/** The writer of a journal, as its first record names it. */
+export function writerIdentity({ host, process, detail }: AuditRecord): ProcessIdentity {
+  const text = (name: string): string | undefined => {
+    const value = detail?.[name];
+    return typeof value === "string" ? value : undefined;
+  };
+  return { host, process, start: text("start"), namespace: text("namespace") };
 }

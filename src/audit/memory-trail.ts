@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import { randomUuid } from "../crypto/uuid.ts";
 import { KeysteadError } from "../errors.ts";
+import { identifyProcess } from "../process-identity.ts";
 import type { AuditStore } from "./audit-store.ts";
 import { ChainWriter } from "./chain-writer.ts";
 import type { Signer } from "./signature.ts";
@@ -9,7 +10,6 @@ import { CheckpointSchedule } from "./checkpoint-schedule.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import type { AuditEvent, AuditTrail } from "./event.ts";
 import { closeAction, enginePrincipal, openAction } from "./journal.ts";
-import { hostName, identifyProcess } from "./process-identity.ts";
 
 /** What a {@link MemoryTrail} stands on. */
 export interface MemoryTrailOptions {
@@ -19,8 +19,6 @@ export interface MemoryTrailOptions {
   readonly random: RandomSource;
   /** The signer of now; undefined while there is none, and then no checkpoint is taken. */
   readonly signer: () => Signer | undefined;
-  /** Name of this host. Default: what the operating system says. */
-  readonly host?: string;
 }
 
 /** The audit trail of a store that lives in memory: the same chain and checkpoints, written straight into the store. */
@@ -30,8 +28,8 @@ export class MemoryTrail implements AuditTrail {
   #covered = 0;
   #closed: Promise<void> | undefined;
 
-  private constructor({ store, storeId, clock, random, signer, host = hostName() }: MemoryTrailOptions) {
-    const { process } = identifyProcess(host);
+  private constructor({ store, storeId, clock, random, signer }: MemoryTrailOptions) {
+    const { process, host } = identifyProcess();
     const writer = randomUuid(random);
     const sink = {
       append: (lines: readonly { readonly sequence: number; readonly bytes: Buffer }[]) =>

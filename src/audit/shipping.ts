@@ -1,10 +1,6 @@
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import type { AuditStore, AuditTables } from "./audit-store.ts";
-import { isMissingFile, listJournalWriters } from "./directory-journals.ts";
-import { journalPath } from "./journal-file.ts";
-import { type JournalLine, JournalSource } from "./journal-source.ts";
-import { type ProcessStatus, processStatus } from "./process-identity.ts";
-import type { AuditRecord } from "./record.ts";
+import type { JournalLine, JournalSource } from "./journal-source.ts";
 
 /** How far a journal was shipped. */
 export interface Shipped {
@@ -14,13 +10,6 @@ export interface Shipped {
   readonly whole: boolean;
   /** Bytes of a torn last line: a write that was never answered. */
   readonly torn: number;
-}
-
-/** A journal that another writer left, or still writes. */
-export interface FoundJournal {
-  readonly path: string;
-  readonly writer: string;
-  readonly process: ProcessStatus;
 }
 
 function toRow({ record, bytes }: JournalLine): { writer: string; sequence: number; line: Uint8Array } {
@@ -89,27 +78,4 @@ export async function shipJournal(store: AuditStore, source: JournalSource, upTo
     }
     if (batch.last) return { added, whole: upTo === undefined, torn: batch.torn };
   }
-}
-
-/** The first record of a journal; undefined when nothing whole is in it, or the file is gone. */
-async function readFirst(path: string, writer: string, storeId: string): Promise<AuditRecord | undefined> {
-  try {
-    return (await new JournalSource(path, writer, storeId).peek(1)).lines[0]?.record;
-  } catch (error) {
-    if (isMissingFile(error)) return undefined;
-    throw error;
-  }
-}
-
-/** The journals of a store in a directory, sorted by writer. Those of other stores, and files that are none, are left alone. */
-export async function findJournals(directory: string, storeId: string, host: string): Promise<FoundJournal[]> {
-  const found: FoundJournal[] = [];
-  for (const writer of await listJournalWriters(directory)) {
-    const path = journalPath(directory, writer);
-    const first = await readFirst(path, writer, storeId);
-    if (first === undefined) continue;
-    const start = typeof first.detail?.["start"] === "string" ? first.detail["start"] : undefined;
-    found.push({ path, writer, process: processStatus({ host: first.host, process: first.process, start }, host) });
-  }
-  return found;
 }

@@ -42,6 +42,13 @@ async function readWitness(directory: string): Promise<Witness | "missing" | "ma
   }
 }
 
+const temporaryName = /^checkpoint\.json\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** True for the name of a file that is to become the witness. */
+export function isTemporaryWitness(fileName: string): boolean {
+  return temporaryName.test(fileName);
+}
+
 /** Replaces the witness atomically and durably. */
 export async function writeWitness(directory: string, witness: Witness, random: RandomSource): Promise<void> {
   const path = witnessPath(directory);

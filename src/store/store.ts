@@ -1,6 +1,16 @@
 import type { KeyObject } from "node:crypto";
 import type { NewRecord, RecordKey, StoredRecord, TableName } from "./tables.ts";
 
+/** A part of a table's rows, in the order of the primary key. */
+export interface Page<K> {
+  /** Rows behind this key, which need not be that of a row, but fits the condition they are listed by. Absent: from the first on. */
+  readonly after?: K;
+  /** At most so many: 1 or more. */
+  readonly limit: number;
+  /** From the last row to the first. Default false. */
+  readonly descending?: boolean;
+}
+
 /**
  * The rows of one table. Every row that is read has its MAC checked first.
  *
@@ -9,8 +19,8 @@ import type { NewRecord, RecordKey, StoredRecord, TableName } from "./tables.ts"
  */
 export interface Table<N extends TableName> {
   get(key: RecordKey<N>): Promise<StoredRecord<N> | undefined>;
-  /** Rows whose columns equal those of `where`, ordered by primary key. */
-  list(where?: Partial<NewRecord<N>>): Promise<StoredRecord<N>[]>;
+  /** Rows whose columns equal those of `where`, ordered by primary key: all of them, or a page. */
+  list(where?: Partial<NewRecord<N>>, page?: Page<RecordKey<N>>): Promise<StoredRecord<N>[]>;
   /** @throws KeysteadError `NAME_TAKEN` when a unique column combination exists already. */
   insert(record: NewRecord<N>): Promise<StoredRecord<N>>;
   /** Compare-and-set on `rowVersion`. @throws KeysteadError `CONFLICT` when the row changed or is gone. */

@@ -202,34 +202,6 @@ describe("opening a trail", () => {
     expect((await place.verify()).findings).toEqual([]);
   });
 
-  it("leaves the journal of a running process alone", async () => {
-    const place = await newPlace();
-    const one = await place.open();
-    await one.record(numbered(1));
-    const two = await place.open();
-    expect(two.adopted).toEqual([]);
-    await two.close();
-    expect(await journalsIn(place)).toHaveLength(1);
-    await one.record(numbered(2));
-    await one.close();
-    expect(await place.verify()).toMatchObject({ findings: [], records: 6 });
-  });
-
-  it("ships the journal of another host, and keeps the file, which may still grow", async () => {
-    const place = await newPlace();
-    const one = await place.open({ host: "there" });
-    await one.record(numbered(1));
-    const two = await place.open();
-    expect(two.adopted).toMatchObject([{ added: 2, count: 2 }]);
-    await one.record(numbered(2));
-    await two.close();
-    expect(await journalsIn(place)).toHaveLength(1);
-    await one.record(numbered(3));
-    await one.close();
-    expect(await journalsIn(place)).toEqual([]);
-    expect(await place.verify()).toMatchObject({ findings: [], records: 7, uncovered: 0 });
-  });
-
   it("ignores other files and the journals of other stores", async () => {
     const place = await newPlace();
     await writeFile(join(place.directory, "notes.jsonl"), "{}\n");

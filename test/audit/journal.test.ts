@@ -4,9 +4,11 @@ import { describe, expect, it } from "vitest";
 import type { AuditEvent } from "../../src/audit/event.ts";
 import { chainHash, startChain } from "../../src/audit/hash-chain.ts";
 import { Journal, type JournalOptions } from "../../src/audit/journal.ts";
+import { sealJournal } from "../../src/audit/journal-file.ts";
 import { JournalSource, readJournal } from "../../src/audit/journal-source.ts";
 import { parseRecord } from "../../src/audit/record.ts";
 import { systemRandom } from "../../src/crypto/random.ts";
+import { identifyProcess } from "../../src/process-identity.ts";
 import { storeId } from "./support/audit-store.ts";
 import { newDirectory } from "./support/directory.ts";
 import { ControlledFile } from "./support/journal-file.ts";
@@ -18,7 +20,14 @@ function event(reason: string): AuditEvent {
 
 async function open(changes: Partial<JournalOptions> = {}): Promise<Journal> {
   const directory = changes.directory ?? join(await newDirectory(), "audit");
-  return Journal.open({ directory, storeId, clock: new ManualClock(), random: systemRandom, host: "here", ...changes });
+  return Journal.open({
+    directory,
+    storeId,
+    clock: new ManualClock(),
+    random: systemRandom,
+    identity: identifyProcess("here"),
+    ...changes,
+  });
 }
 
 async function linesOf(path: string): Promise<string[]> {
@@ -159,6 +168,19 @@ describe("Journal", () => {
     await rm(journal.path);
     await expect(journal.record(event("nowhere"))).rejects.toMatchObject({ code: "AUDIT_UNAVAILABLE" });
     await journal.close();
+  });
+
+  it("answers nothing from when it is sealed, and what it answered can be read", async () => {
+    const journal = await open();
+    await journal.record(event("answered"));
+    await sealJournal(journal.path);
+    await expect(journal.record(event("too late"))).rejects.toMatchObject({ code: "AUDIT_UNAVAILABLE" });
+    await journal.close();
+    expect((await linesOf(journal.path)).map((line) => parseRecord(Buffer.from(line))?.reason)).toEqual([
+      undefined,
+      "answered",
+      "too late",
+    ]);
   });
 
   it("leaves no stump when it can't be started", async () => {

@@ -1,5 +1,6 @@
+import { sql, type RawBuilder } from "kysely";
 import { KeysteadError } from "../../errors.ts";
-import type { Table } from "../store.ts";
+import type { Page, Table } from "../store.ts";
 import type { NewRecord, RecordKey, StoredRecord, TableDefinition, TableName } from "../tables.ts";
 import { toStoredRecord } from "./record.ts";
 import { checkRow, sealRow, tamperedRow, type OpenedRow, type SqlRow } from "./row.ts";
@@ -26,9 +27,9 @@ export class SqlTable<N extends TableName> implements Table<N> {
     });
   }
 
-  async list(where: Partial<NewRecord<N>> = {}): Promise<StoredRecord<N>[]> {
+  async list(where: Partial<NewRecord<N>> = {}, page?: Page<RecordKey<N>>): Promise<StoredRecord<N>[]> {
     return await this.#scope.read(async () => {
-      const rows = await this.#select(this.#filter(where));
+      const rows = await this.#select(this.#filter(where), page);
       return rows.map((row) => toStoredRecord<N>(this.#layout, this.#open(row)));
     });
   }
@@ -73,11 +74,25 @@ export class SqlTable<N extends TableName> implements Table<N> {
     });
   }
 
-  async #select(conditions: readonly Condition[]): Promise<SqlRow[]> {
+  async #select(conditions: readonly Condition[], page?: Page<RecordKey<N>>): Promise<SqlRow[]> {
+    const descending = page?.descending === true;
     let query = this.#scope.sql.selectFrom(this.#layout.name).select(this.#layout.sqlNames);
     for (const [column, value] of conditions) query = value === null ? query.where(column, "is", null) : query.where(column, "=", value);
-    for (const column of this.#layout.key) query = query.orderBy(column.sqlName);
-    return await query.execute();
+    for (const column of this.#layout.key) query = query.orderBy(column.sqlName, descending ? "desc" : "asc");
+    if (page === undefined) return await query.execute();
+    const { after, limit } = page;
+    if (!Number.isSafeInteger(limit) || limit < 1) throw new KeysteadError("INVALID_ARGUMENT", "the limit of a page is an integer from 1");
+    if (after !== undefined) query = query.where(this.#behind(after, conditions, descending));
+    return await query.limit(limit).execute();
+  }
+
+  /** Compares only key columns that no condition fixes, so that an index finds the first row of the page. */
+  #behind(after: RecordKey<N>, conditions: readonly Condition[], descending: boolean): RawBuilder<boolean> {
+    const open = this.#conditions(this.#layout.key, after).filter(([column]) => !conditions.some(([fixed]) => fixed === column));
+    if (open.length === 0) return sql`1 = 0`;
+    const columns = sql.join(open.map(([column]) => sql.ref(column)));
+    const values = sql.join(open.map(([, value]) => sql.val(value)));
+    return descending ? sql`(${columns}) < (${values})` : sql`(${columns}) > (${values})`;
   }
 
   /** The row as it is stored now, while it still has the version that the caller read. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { checkColumns, layoutOf } from "../../store/sql/table-layout.ts";
-import type { StoreTables } from "../../store/store.ts";
-import { tables, type NewRecord, type StoredRecord, type TableDefinition, type TableName } from "../../store/tables.ts";
+import type { Page, StoreTables } from "../../store/store.ts";
+import { tables, type NewRecord, type RecordKey, type StoredRecord, type TableDefinition, type TableName } from "../../store/tables.ts";
 import { filterBy, otherValue, sampleRecord, sampleWith, tableNames, withValue } from "./samples.ts";
 import { failsWith, inNewStore, type StoreSuite } from "./suite.ts";
 
@@ -37,6 +37,32 @@ export function testRows(suite: StoreSuite): void {
         stored.map(({ alias }) => alias),
         sorted,
       );
+    });
+  });
+
+  suite.it("lists page by page, forwards and backwards", async () => {
+    await inNewStore(suite, async ({ store }) => {
+      const keys = ["a", "b", "c"].flatMap((writer) => [1, 2, 3, 10, 20].map((sequence) => ({ writer, sequence })));
+      await store.transaction(async ({ auditLines }) => {
+        for (const key of keys) await auditLines.insert({ ...key, line: new Uint8Array(0) });
+      });
+      const page = async (where: { writer?: string }, page: Page<RecordKey<"auditLines">>): Promise<RecordKey<"auditLines">[]> => {
+        const rows = await store.read(async ({ auditLines }) => await auditLines.list(where, page));
+        return rows.map(({ writer, sequence }) => ({ writer, sequence }));
+      };
+      for (const [at, after] of keys.entries()) {
+        const { writer } = after;
+        assert.deepEqual(await page({}, { after, limit: 4 }), keys.slice(at + 1, at + 5));
+        assert.deepEqual(await page({}, { after, limit: 4, descending: true }), keys.slice(Math.max(0, at - 4), at).reverse());
+        const own = keys.filter((key) => key.writer === writer);
+        assert.deepEqual(await page({ writer }, { after, limit: 99 }), own.slice(own.indexOf(after) + 1));
+        assert.deepEqual(await page({ writer }, { after, limit: 99, descending: true }), own.slice(0, own.indexOf(after)).reverse());
+      }
+      assert.deepEqual(await page({}, { limit: 99 }), keys);
+      assert.deepEqual(await page({}, { limit: 2, descending: true }), keys.slice(-2).reverse());
+      assert.deepEqual(await page({}, { after: { writer: "b", sequence: 5 }, limit: 1 }), [{ writer: "b", sequence: 10 }]);
+      assert.deepEqual(await page({}, { after: { writer: "bb", sequence: 0 }, limit: 1 }), [{ writer: "c", sequence: 1 }]);
+      for (const limit of [0, -1, 1.5]) await failsWith("INVALID_ARGUMENT", async () => await page({}, { limit }));
     });
   });
 }
@@ -103,7 +129,7 @@ function testTable<N extends TableName>(suite: StoreSuite, name: N, records: rea
     });
   });
 
-  suite.it(`${name}: lists by every column`, async () => {
+  suite.it(`${name}: lists by every column, and pages`, async () => {
     await inNewStore(suite, async ({ store }) => {
       await store.transaction(async (opened) => {
         for (const record of records) await opened[name].insert(record);
@@ -116,6 +142,13 @@ function testTable<N extends TableName>(suite: StoreSuite, name: N, records: rea
           assert.deepEqual(found, expected.map(firstVersion), property);
         }
       }
+      const [first, second] = records.map(firstVersion);
+      await store.read(async (opened) => {
+        assert.deepEqual(await opened[name].list({}, { limit: 1 }), [first]);
+        assert.deepEqual(await opened[name].list({}, { after: records[0], limit: 9 }), [second]);
+        assert.deepEqual(await opened[name].list({}, { limit: 9, descending: true }), [second, first]);
+        assert.deepEqual(await opened[name].list(records[0], { after: records[0], limit: 9 }), []);
+      });
     });
   });
 }

@@ -1,11 +1,20 @@
-import { writeSync } from "node:fs";
 import { Journal } from "../../../src/audit/journal.ts";
 import { systemClock } from "../../../src/clock.ts";
 import { systemRandom } from "../../../src/crypto/random.ts";
+import { identifyProcess, type ProcessIdentity } from "../../../src/process-identity.ts";
 
-/** A program that records as fast as it can and reports each number once it was answered, until it is killed. */
-const [directory = "", storeId = ""] = process.argv.slice(2);
-const journal = await Journal.open({ directory, storeId, clock: systemClock, random: systemRandom });
+/**
+ * A program that records as fast as it can and reports each number once it was answered, until it is killed. Its third argument
+ * holds what it pretends to be.
+ */
+const [directory = "", storeId = "", identity = "{}"] = process.argv.slice(2);
+const journal = await Journal.open({
+  directory,
+  storeId,
+  clock: systemClock,
+  random: systemRandom,
+  identity: { ...identifyProcess(), ...(JSON.parse(identity) as Partial<ProcessIdentity>) },
+});
 let last = 0;
 
 async function appendForEver(): Promise<never> {
@@ -17,7 +26,7 @@ async function appendForEver(): Promise<never> {
       principal: { source: "embedded", id: "embedded" },
       detail: { number },
     });
-    writeSync(1, `${number}\n`);
+    await new Promise((resolve) => process.stdout.write(`${number}\n`, resolve));
   }
 }
 

@@ -7,9 +7,11 @@ import type { AuditEvent } from "../../../src/audit/event.ts";
 import { FileTrail, type FileTrailOptions } from "../../../src/audit/file-trail.ts";
 import { JournalFileSink, journalPath, openJournalFile } from "../../../src/audit/journal-file.ts";
 import { enginePrincipal } from "../../../src/audit/journal.ts";
+import { parseRecord } from "../../../src/audit/record.ts";
 import { type AuditReport, verifyAudit, type VerifyAuditOptions } from "../../../src/audit/verify.ts";
 import { systemRandom } from "../../../src/crypto/random.ts";
 import { randomUuid } from "../../../src/crypto/uuid.ts";
+import { identifyProcess } from "../../../src/process-identity.ts";
 import { newSigner, newStore, storeId } from "./audit-store.ts";
 import { newDirectory } from "./directory.ts";
 import { ManualClock } from "./manual-clock.ts";
@@ -40,8 +42,7 @@ export async function newPlace(): Promise<TrailPlace> {
     directory,
     clock,
     signer,
-    open: (changes = {}) =>
-      FileTrail.open({ store, storeId, directory, clock, random: systemRandom, signer: () => signer, host: "here", ...changes }),
+    open: (changes = {}) => FileTrail.open({ store, storeId, directory, clock, random: systemRandom, signer: () => signer, ...changes }),
     verify: (changes = {}) => verifyAudit({ store, storeId, directory, findPublicKey: findKeys(signer), ...changes }),
   };
 }
@@ -56,21 +57,24 @@ function endedProcess(): number {
   return spawnSync(process.execPath, ["-e", ""]).pid;
 }
 
-/** Leaves the journal of a process that is gone: an opening record and `records` more, and then a torn line. */
-export async function leaveJournal(
-  directory: string,
-  records: number,
-  torn = "",
-  host = "here",
-): Promise<{ writer: string; path: string }> {
+/** Leaves the journal of a process of this machine that is gone: an opening record and `records` more, and then a torn line. */
+export async function leaveJournal(directory: string, records: number, torn = ""): Promise<{ writer: string; path: string }> {
   const writer = randomUuid(systemRandom);
   const path = journalPath(directory, writer);
   const file = await openJournalFile(path);
+  const { host, start, namespace } = identifyProcess();
   const origin = { store: storeId, writer, process: endedProcess(), host };
   const chain = new ChainWriter({ origin, clock: new ManualClock(), random: systemRandom, sink: new JournalFileSink(file) });
-  await chain.record({ action: "journal.open", outcome: "allowed", principal: enginePrincipal });
+  const detail = start === undefined || namespace === undefined ? {} : { start, namespace };
+  await chain.record({ action: "journal.open", outcome: "allowed", principal: enginePrincipal, detail });
   await Promise.all(Array.from({ length: records }, (_, index) => chain.record(numbered(index))));
   await file.close();
   await appendFile(path, torn);
   return { writer, path };
+}
+
+/** The numbers of the {@link numbered} events that a store holds. */
+export async function storedNumbers({ store }: Pick<TrailPlace, "store">): Promise<unknown[]> {
+  const rows = await store.read((tables) => tables.auditLines.list());
+  return rows.map(({ line }) => parseRecord(line)?.detail?.["number"]).filter((number) => number !== undefined);
 }
