@@ -4,7 +4,7 @@ import { auditedOnKey } from "./audited.ts";
 import type { Engine } from "./engine.ts";
 import { describeKey, findKeyById, findVersion, type KeyInfo } from "./key-records.ts";
 import { describeVersion } from "./keyset.ts";
-import { becomeCurrent, refreshQuietly } from "./rotate-key.ts";
+import { becomeCurrent, orphanedFrom, refreshQuietly } from "./rotate-key.ts";
 import { readSettings } from "./settings.ts";
 import { assertTransition, type VersionPhase, type VersionState } from "./version-state.ts";
 
@@ -56,7 +56,7 @@ export function changeState(
         state: change.to,
         stateAt: now,
         stateReason: reason ?? name,
-        ...(name === "activate" && { activateAt: now, currentFrom: now + refreshBound }),
+        ...(name === "activate" && { activateAt: now, currentFrom: orphanedFrom(now, refreshBound) }),
       });
     });
     if (name === "activate") await becomeCurrent(engine, changed);

@@ -81,7 +81,7 @@ export const tables = {
   ),
   /**
    * `state`: pre-active, active, suspended, deactivated, compromised, destroyed. `destroyAt` not null: destruction pending.
-   * `currentFrom`: when a published version may become current. `material`: sealed by the keyset key, null once destroyed.
+   * `currentFrom`: from when any process may make a published version current. `material`: sealed by the keyset key, null once destroyed.
    */
   versions: table("versions", "manifest", ["keyId", "version"], {
     keyId: "text",
