@@ -2,6 +2,7 @@ import { createSecretKey, type KeyObject } from "node:crypto";
 import { KeysteadError } from "../errors.ts";
 import { aes256GcmCipher, nonceBytes, tagBytes } from "./aead-cipher.ts";
 import { hkdf } from "./kdf.ts";
+import { assertPiece } from "./stream-header.ts";
 
 export { streamPrefix } from "./ciphertext.ts";
 export { formatStreamHeader, type OpenedStream, readStreamHeader } from "./stream-header.ts";
@@ -105,7 +106,8 @@ async function* readBlocks(source: AsyncIterable<Uint8Array>, size: number): Asy
   const block = Buffer.allocUnsafeSlow(size);
   let filled = 0;
   try {
-    for await (const piece of source) {
+    for await (const given of source) {
+      const piece = assertPiece(given);
       let offset = 0;
       while (offset < piece.length) {
         // Only when more follows is a full block known not to be the last one.

@@ -1,3 +1,4 @@
+import { anything, assertArguments, callback, flag, having, listOf, number, object, optional, recordOf, rule, text } from "../arguments.ts";
 import { randomUuid } from "../crypto/uuid.ts";
 import type { RegisteredIndexDefinition } from "../fields/field-specification.ts";
 import type { IndexPlan } from "../fields/index-planner.ts";
@@ -47,6 +48,23 @@ export interface KeyCensusEntry {
   readonly count: number;
 }
 
+const name = text;
+const signal = optional(having("an AbortSignal", "addEventListener", "throwIfAborted"));
+const jobOptions = optional(
+  object<JobOptions>({ onProgress: optional(callback), signal, rowsPerSecond: optional(number), dryRun: optional(flag) }),
+);
+const searched = rule("text or a number", (value) => ["string", "number", "bigint"].includes(typeof value));
+const rules = {
+  name: { name },
+  add: { name, input: recordOf(anything) },
+  run: { name, options: jobOptions },
+  recontext: { name, template: optional(recordOf(text)), options: jobOptions },
+  takeCensus: { name, signal },
+  census: { nameOrAlias: text },
+  find: { name, index: text, search: listOf(searched), options: object<FindOptions>({ limit: optional(number) }) },
+  planIndex: { name, index: object<PlannedIndex>({ columns: listOf(text), kind: text, normalisers: listOf(text) }) },
+} as const;
+
 /** Registered places of stored ciphertext, and moving what is in them. */
 export class DatasetService {
   readonly #engine: Engine;
@@ -64,7 +82,8 @@ export class DatasetService {
    * @param name logical name, 1–128 characters; it stays when the table is renamed
    * @throws KeysteadError `INVALID_ARGUMENT`, `NAME_TAKEN`, `UNKNOWN_KEY`, `KEY_USAGE`, `UNKNOWN_DATABASE`, `DATASET_UNSUITABLE`
    */
-  add(name: string, input: DatasetInput): Promise<AddedDataset> {
+  async add(name: string, input: DatasetInput): Promise<AddedDataset> {
+    assertArguments({ name, input }, rules.add);
     return audited(this.#engine, { action: "datasets.add", dataset: name }, async () => {
       const { clock, random } = this.#engine;
       const parsed = parseDatasetInput(name, input);
@@ -88,7 +107,8 @@ export class DatasetService {
   }
 
   /** One dataset. @throws KeysteadError `UNKNOWN_DATASET` */
-  show(name: string): Promise<DatasetInfo> {
+  async show(name: string): Promise<DatasetInfo> {
+    assertArguments({ name }, rules.name);
     return this.#engine.store.read(async (tables) => describe(tables, await findDataset(tables, name)));
   }
 
@@ -130,6 +150,7 @@ export class DatasetService {
    * @throws KeysteadError as {@link protect}; `CONFLICT` while the values move to another template, `INVALID_ARGUMENT`
    */
   async recontext(name: string, template: Readonly<Record<string, string>> | undefined, options: JobOptions = {}): Promise<JobResult> {
+    assertArguments({ name, template, options }, rules.recontext);
     const adapt = (dataset: Dataset): Dataset => withNextContext(dataset, template);
     if (options.dryRun === true) return this.#run(name, "recontext", options, adapt);
     await audited(this.#engine, { action: "datasets.set-context", dataset: name }, async () => {
@@ -147,6 +168,7 @@ export class DatasetService {
 
   /** Counts everything in a dataset by SQL, without opening anything, and keeps the result. */
   async takeCensus(name: string, signal?: AbortSignal): Promise<Census> {
+    assertArguments({ name, signal }, rules.takeCensus);
     return audited(this.#engine, { action: "datasets.census", dataset: name }, async () => {
       const dataset = await this.#engine.store.read((tables) => findDataset(tables, name));
       return takeCensus(this.#engine, this.#databases, dataset, signal);
@@ -158,6 +180,7 @@ export class DatasetService {
    * @throws KeysteadError `UNKNOWN_KEY`, and `DATABASE_FAILED` when a dataset can't be reached
    */
   async census(nameOrAlias: string): Promise<KeyCensusEntry[]> {
+    assertArguments({ nameOrAlias }, rules.census);
     const { key, labels, datasets } = await this.#engine.store.read(async (tables) => {
       const key = await findKey(tables, nameOrAlias);
       const versions = await tables.versions.list({ keyId: key.id });
@@ -178,7 +201,8 @@ export class DatasetService {
    * @param search one value per column of the index
    * @throws KeysteadError `UNKNOWN_DATASET`, `INVALID_ARGUMENT`, `JOB_INCOMPLETE` while rows may lack tokens
    */
-  find(name: string, index: string, search: readonly (string | number | bigint)[], options: FindOptions = {}): Promise<FoundRow[]> {
+  async find(name: string, index: string, search: readonly (string | number | bigint)[], options: FindOptions = {}): Promise<FoundRow[]> {
+    assertArguments({ name, index, search, options }, rules.find);
     return audited(
       this.#engine,
       // Only an index that exists is named in the audit: another name may be anything.
@@ -196,7 +220,8 @@ export class DatasetService {
    * jobs write and searches find.
    * @throws KeysteadError `UNKNOWN_DATASET`
    */
-  indexes(name: string): Promise<Record<string, RegisteredIndexDefinition>> {
+  async indexes(name: string): Promise<Record<string, RegisteredIndexDefinition>> {
+    assertArguments({ name }, rules.name);
     return this.#engine.store.read(async (tables) => registeredIndexes(tables, await findDataset(tables, name)));
   }
 
@@ -205,7 +230,8 @@ export class DatasetService {
    * @param index columns by logical name, kind, one normaliser per column
    * @throws KeysteadError `UNKNOWN_DATASET`, `INVALID_ARGUMENT`, `DATABASE_FAILED`
    */
-  planIndex(name: string, index: PlannedIndex): Promise<IndexPlan> {
+  async planIndex(name: string, index: PlannedIndex): Promise<IndexPlan> {
+    assertArguments({ name, index }, rules.planIndex);
     return audited(this.#engine, { action: "datasets.plan-index", dataset: name }, async () => {
       const dataset = await this.#engine.store.read((tables) => findDataset(tables, name));
       return planDatasetIndex(this.#engine, this.#databases, dataset, index);
@@ -221,7 +247,8 @@ export class DatasetService {
     return { ...dataset.definition, indexes };
   }
 
-  #run(name: string, kind: JobKind, options: JobOptions = {}, adapt?: (dataset: Dataset) => Dataset): Promise<JobResult> {
+  async #run(name: string, kind: JobKind, options: JobOptions = {}, adapt?: (dataset: Dataset) => Dataset): Promise<JobResult> {
+    assertArguments({ name, options }, rules.run);
     return audited(
       this.#engine,
       { action: `datasets.${kind}`, dataset: name },

@@ -1,3 +1,4 @@
+import { assertArguments, bytes, number, object, optional } from "../arguments.ts";
 import type { AuditTrail } from "../audit/event.ts";
 import { FileTrail } from "../audit/file-trail.ts";
 import { enginePrincipal } from "../audit/journal.ts";
@@ -86,7 +87,9 @@ export class AuditService {
    * Checks every chain, checkpoint and signature.
    * @param pinnedKey SPKI DER of the only key that may have signed, from elsewhere than the store
    */
-  async verify({ pinnedKey }: { readonly pinnedKey?: Uint8Array } = {}): Promise<AuditReport> {
+  async verify(options: { readonly pinnedKey?: Uint8Array } = {}): Promise<AuditReport> {
+    assertArguments({ options }, { options: object<typeof options>({ pinnedKey: optional(bytes) }) });
+    const { pinnedKey } = options;
     const { store, identity, directory } = this.#options;
     await this.#trail.flush();
     return verifyAudit({
@@ -99,7 +102,9 @@ export class AuditService {
   }
 
   /** The newest records, oldest first. */
-  async show({ last = 100 }: { readonly last?: number } = {}): Promise<AuditRecordView[]> {
+  async show(options: { readonly last?: number } = {}): Promise<AuditRecordView[]> {
+    assertArguments({ options }, { options: object<typeof options>({ last: optional(number) }) });
+    const { last = 100 } = options;
     await this.#trail.flush();
     const rows = await this.#options.store.read((tables) => tables.auditLines.list());
     const records = rows.map((row) => parseLine(row.line));

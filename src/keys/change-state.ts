@@ -1,3 +1,4 @@
+import { assertArguments, number, object, optional, text } from "../arguments.ts";
 import { KeysteadError } from "../errors.ts";
 import type { StoredRecord } from "../store/tables.ts";
 import { auditedOnKey } from "./audited.ts";
@@ -32,17 +33,26 @@ export interface StateChangeOptions {
   readonly reason?: string;
 }
 
+/** What names a version, and why its state changes. */
+export const stateChangeArguments = {
+  nameOrAlias: text,
+  version: number,
+  options: object<StateChangeOptions>({ reason: optional(text) }),
+};
+
 /**
  * Changes the state of a version; dated, reasoned and audited.
  * @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_KEY_VERSION`, `KEY_STATE` naming the ways that are open
  */
-export function changeState(
+export async function changeState(
   engine: Engine,
   name: StateChangeName,
   nameOrAlias: string,
   version: number,
-  { reason }: StateChangeOptions = {},
+  options: StateChangeOptions = {},
 ): Promise<KeyInfo> {
+  assertArguments({ nameOrAlias, version, options }, stateChangeArguments);
+  const { reason } = options;
   const act = { action: `keys.${name}`, version, ...(reason !== undefined && { reason }) };
   return auditedOnKey(engine, nameOrAlias, act, async (keyId) => {
     const change: StateChange = stateChanges[name];

@@ -1,3 +1,4 @@
+import { assertArguments, date, object, optional, text } from "../arguments.ts";
 import type { AuditEvent } from "../audit/event.ts";
 import { KeysteadError } from "../errors.ts";
 import type { StoreTables } from "../store/store.ts";
@@ -21,13 +22,19 @@ export interface RotateKeyOptions {
   readonly activateAt?: Date;
 }
 
+const rotateArguments = {
+  nameOrAlias: text,
+  options: object<RotateKeyOptions>({ reason: optional(text), expiresAt: optional(date), activateAt: optional(date) }),
+};
+
 /**
  * Makes the next version of a key. The version is published first and becomes current after the refresh bound, so no
  * process meets ciphertext of a version that it can't have loaded. Earlier versions still open what they sealed.
  * @throws KeysteadError `UNKNOWN_KEY`, `INVALID_ARGUMENT` for dates, `KEY_STATE` when the version was stopped before it became
  *   current, KEK and store errors
  */
-export function rotateKey(engine: Engine, nameOrAlias: string, options: RotateKeyOptions = {}): Promise<KeyInfo> {
+export async function rotateKey(engine: Engine, nameOrAlias: string, options: RotateKeyOptions = {}): Promise<KeyInfo> {
+  assertArguments({ nameOrAlias, options }, rotateArguments);
   const act = { action: "keys.rotate", ...(options.reason !== undefined && { reason: options.reason }) };
   let made: Partial<Act> = {};
   return auditedOnKey(
