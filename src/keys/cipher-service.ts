@@ -4,7 +4,7 @@ import type { Context } from "../crypto/context.ts";
 import { formatStreamHeader, readStreamHeader } from "../crypto/stream-header.ts";
 import { fileKeyBytes, openChunks, sealChunks, streamPrefix } from "../crypto/stream.ts";
 import { decodeUtf8 } from "../crypto/text.ts";
-import type { FieldValue } from "../crypto/typed-value.ts";
+import { encodeTypedValue, type FieldValue } from "../crypto/typed-value.ts";
 import { type ErrorCode, isKeysteadError, KeysteadError } from "../errors.ts";
 import { audited, auditedOnKey } from "./audited.ts";
 import type { Engine } from "./engine.ts";
@@ -119,6 +119,8 @@ export class CipherService {
   /** Seals a value together with its type, as text. @throws KeysteadError as {@link encrypt} */
   async encryptValue(target: KeyTarget, value: FieldValue, options: SealOptions = {}): Promise<string> {
     assertArguments({ target, options }, rules.sealValue);
+    // What can't be sealed is refused before a key is opened for it.
+    encodeTypedValue(value);
     return this.#with(target, options.dataset, (key) => key.encryptValue(value, options.context));
   }
 
