@@ -9,7 +9,7 @@ export interface LayerRule {
   readonly outside?: readonly string[];
 }
 
-const ground = ["errors", "clock", "crypto", "durable-file", "process-identity"];
+const ground = ["errors", "arguments", "clock", "crypto", "durable-file", "process-identity"];
 const seams = [...ground, "kek", "store", "access", "audit"];
 const domain = [...seams, "keys"];
 const services = [...domain, "fields", "datasets", "secrets", "signing", "backup"];
@@ -17,12 +17,13 @@ const services = [...domain, "fields", "datasets", "secrets", "signing", "backup
 /**
  * The direction of imports: a layer is a file `src/<layer>.ts` or a folder `src/<layer>/`, and imports itself and what its row says.
  *
- *   errors, clock, crypto, durable-file, process-identity <- {kek, store, access, audit} <- keys <- {fields, datasets, secrets, signing, backup} <- keystead <- api <- {server, cli}
+ *   errors, arguments, clock, crypto, durable-file, process-identity <- {kek, store, access, audit} <- keys <- {fields, datasets, secrets, signing, backup} <- keystead <- api <- {server, cli}
  */
 export const layerRules: Readonly<Record<string, LayerRule>> = {
   errors: { imports: [], outside: [] },
+  arguments: { imports: ["errors"], outside: ["node:util"] },
   clock: { imports: ["errors"], outside: [] },
-  crypto: { imports: ["errors", "clock"], outside: ["node:buffer", "node:crypto", "node:util"] },
+  crypto: { imports: ["errors", "arguments", "clock"], outside: ["node:buffer", "node:crypto", "node:util"] },
   "durable-file": { imports: ["errors"] },
   "process-identity": { imports: [] },
 

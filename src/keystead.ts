@@ -1,5 +1,6 @@
 import { dirname, join } from "node:path";
 import { allowAll, type AccessControl, isPrincipal } from "./access/access-control.ts";
+import { anything, assertArguments, flag, having, number, object, optional, recordOf, type Shape, text } from "./arguments.ts";
 import { embeddedPrincipal, type Principal } from "./access/principal.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type RandomSource, systemRandom } from "./crypto/random.ts";
@@ -8,7 +9,7 @@ import { DatasetService } from "./datasets/dataset-service.ts";
 import { Databases } from "./datasets/databases.ts";
 import { Doctor } from "./keystead/doctor.ts";
 import { KekProviders } from "./kek/kek-providers.ts";
-import type { MasterKeyConfig } from "./kek/local/master-key-source.ts";
+import { type MasterKeyConfig, masterKeyConfig } from "./kek/local/master-key-source.ts";
 import { AuditService } from "./keys/audit-service.ts";
 import { Background, reportUse } from "./keys/background.ts";
 import { CipherService, type CipherOptions, type KeyTarget, type RewrapOptions, type SealOptions } from "./keys/cipher-service.ts";
@@ -58,6 +59,32 @@ export interface InitOptions extends KeysteadOptions {
   readonly settings?: Partial<Record<ChangeableSetting, number>>;
 }
 
+const optionRules: Shape<KeysteadOptions> = {
+  store: text,
+  masterKeyFile: optional(text),
+  masterKeys: optional(recordOf(masterKeyConfig)),
+  databases: optional(recordOf(text)),
+  auditDirectory: optional(text),
+  principal: anything,
+  access: optional(having("access control with authorize()", "authorize")),
+  clock: optional(having("a clock with now(), monotonic() and wait()", "now", "monotonic", "wait")),
+  random: optional(having("a source of randomness with bytes()", "bytes")),
+  migrate: optional(flag),
+};
+const initRules: Shape<InitOptions> = {
+  ...optionRules,
+  demo: optional(flag),
+  settings: optional(
+    object<NonNullable<InitOptions["settings"]>>({
+      refreshBound: optional(number),
+      destructionWaitingDays: optional(number),
+      backupRetentionDays: optional(number),
+    }),
+  ),
+};
+const openArguments = { options: object(optionRules) };
+const initArguments = { options: object(initRules) };
+
 /**
  * Makes a new store and opens it. The master key must exist (`createMasterKeyFile()`).
  *
@@ -67,6 +94,7 @@ export interface InitOptions extends KeysteadOptions {
  * const keystead = await initKeystead({ store: "sqlite:./keystead.db", masterKeyFile: "./master.key" });
  */
 export async function initKeystead(options: InitOptions): Promise<Keystead> {
+  assertArguments({ options }, initArguments);
   const parts = await openParts(options, true);
   const { store, keks, clock, random } = parts;
   let keystead: Keystead | undefined;
@@ -93,6 +121,7 @@ export async function initKeystead(options: InitOptions): Promise<Keystead> {
  * const keystead = await openKeystead({ store: "sqlite:./keystead.db", masterKeyFile: "./master.key" });
  */
 export async function openKeystead(options: KeysteadOptions): Promise<Keystead> {
+  assertArguments({ options }, openArguments);
   const parts = await openParts(options, false);
   try {
     if (options.migrate === true) await parts.store.migrate();

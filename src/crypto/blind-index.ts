@@ -1,4 +1,5 @@
 import { createHmac, createSecretKey, type KeyObject } from "node:crypto";
+import { listOf, number, type Shape, text } from "../arguments.ts";
 import { KeysteadError } from "../errors.ts";
 import { encodeBase64url } from "./base64url.ts";
 import { encodeFields } from "./encode.ts";
@@ -22,6 +23,19 @@ export interface IndexSpec {
   /** Version of the blind-index key. */
   readonly keyVersion: number;
 }
+
+/** What an {@link IndexSpec} is made of. */
+export const indexSpecShape: Shape<IndexSpec> = {
+  datasetId: text,
+  columns: listOf(text),
+  kind: text,
+  normaliser: text,
+  normaliserVersion: text,
+  unicodeVersion: text,
+  bits: number,
+  generation: number,
+  keyVersion: number,
+};
 
 /** The fewest bits that a token may have. */
 export const minIndexBits = 8;

@@ -1,3 +1,4 @@
+import { isPlainObject } from "../arguments.ts";
 import { KeysteadError } from "../errors.ts";
 import { encodeFields } from "./encode.ts";
 import { maxContextNameBytes, maxContextPairs, maxContextValueBytes } from "./limits.ts";
@@ -37,7 +38,7 @@ export function createAadEncoder(kind: CiphertextKind, keyId: string, label: str
   let names = encodePairNames(fixed, []);
   return (context) => {
     if (context === undefined) return Buffer.from(withoutPairs);
-    checkPlainObject(context);
+    if (!isPlainObject(context)) throw invalid("context is not a plain object: pass names and values of type string");
     const listed = Object.keys(context);
     if (!sameStrings(listed, names.listed)) names = encodePairNames(fixed, listed);
     return encodeValues(names, context);
@@ -117,16 +118,6 @@ function checkedValue(value: unknown): string {
   if (typeof value !== "string") throw invalid("value of a context pair is not a string: write it as text first");
   if (value.length > maxContextValueBytes) throw longValue();
   return value;
-}
-
-/** A Map, an array or an instance has other data than its own properties, which would be left out without a word. */
-function checkPlainObject(context: unknown): void {
-  if (typeof context === "object" && context !== null) {
-    const prototype: unknown = Object.getPrototypeOf(context);
-    // Object.prototype of any realm is what has no prototype itself.
-    if (prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null) return;
-  }
-  throw invalid("context is not a plain object: pass names and values of type string");
 }
 
 function sameStrings(a: readonly string[], b: readonly string[]): boolean {

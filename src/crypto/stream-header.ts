@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { KeysteadError } from "../errors.ts";
 import { type CiphertextHeader, maxHeaderBytes, parseBinaryHeader } from "./ciphertext.ts";
 import { maxSealedFileKeyBytes } from "./limits.ts";
@@ -81,6 +82,12 @@ function isSealedFileKeyLength(length: number): boolean {
   return length >= minSealedFileKeyBytes && length <= maxSealedFileKeyBytes;
 }
 
+/** A piece of a source. @throws KeysteadError `INVALID_ARGUMENT` for anything but bytes, such as text of a decoded stream */
+export function assertPiece(piece: unknown): Uint8Array {
+  if (types.isUint8Array(piece)) return piece;
+  throw new KeysteadError("INVALID_ARGUMENT", "a stream must yield bytes (a Uint8Array each): open it without an encoding");
+}
+
 /** Looks ahead in a source. */
 class StreamReader {
   readonly #iterator: AsyncIterator<Uint8Array>;
@@ -96,7 +103,7 @@ class StreamReader {
     while (this.#ahead.length < length && !this.#ended) {
       const next = await this.#iterator.next();
       if (next.done === true) this.#ended = true;
-      else this.#ahead = Buffer.concat([this.#ahead, next.value]);
+      else this.#ahead = Buffer.concat([this.#ahead, assertPiece(next.value)]);
     }
     return this.#ahead;
   }

@@ -1,4 +1,5 @@
 import { chunkOpener, chunkSealer, sealedChunkBytes, streamChunkBytes } from "./stream-chunk.ts";
+import { assertPiece } from "./stream-header.ts";
 
 export { streamPrefix } from "./ciphertext.ts";
 export { fileKeyBytes, streamChunkBytes } from "./stream-chunk.ts";
@@ -46,7 +47,8 @@ async function* readBlocks(source: AsyncIterable<Uint8Array>, size: number): Asy
   const block = Buffer.allocUnsafeSlow(size);
   let filled = 0;
   try {
-    for await (const piece of source) {
+    for await (const given of source) {
+      const piece = assertPiece(given);
       let offset = 0;
       while (offset < piece.length) {
         // Only when more follows is a full block known not to be the last one.

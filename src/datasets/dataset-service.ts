@@ -1,3 +1,18 @@
+import {
+  anything,
+  assertArguments,
+  callback,
+  flag,
+  having,
+  listOf,
+  number,
+  object,
+  optional,
+  recordOf,
+  rule,
+  type Shape,
+  text,
+} from "../arguments.ts";
 import { randomUuid } from "../crypto/uuid.ts";
 import type { RecordDefinition } from "../fields/field-specification.ts";
 import type { IndexPlan } from "../fields/index-planner.ts";
@@ -66,6 +81,22 @@ export interface KeyCensusEntry {
   readonly count: number;
 }
 
+const name = text;
+const signal = optional(having("an AbortSignal", "addEventListener", "throwIfAborted"));
+const jobShape: Shape<JobOptions> = { onProgress: optional(callback), signal, rowsPerSecond: optional(number), dryRun: optional(flag) };
+const recontextShape: Shape<RecontextOptions> = { ...jobShape, contextTypes: optional(recordOf(text)) };
+const searched = rule("text or a number", (value) => ["string", "number", "bigint"].includes(typeof value));
+const rules = {
+  name: { name },
+  add: { name, input: recordOf(anything) },
+  run: { name, options: optional(object(jobShape)) },
+  recontext: { name, template: optional(recordOf(text)), options: optional(object(recontextShape)) },
+  takeCensus: { name, signal },
+  census: { nameOrAlias: text },
+  find: { name, index: text, search: listOf(searched), options: object<FindOptions>({ limit: optional(number) }) },
+  planIndex: { name, index: object<PlannedIndex>({ columns: listOf(text), kind: text, normalisers: listOf(text) }) },
+} as const;
+
 /** Registered places of stored ciphertext, and moving what is in them. */
 export class DatasetService {
   readonly #engine: Engine;
@@ -83,7 +114,8 @@ export class DatasetService {
    * @param name logical name, 1–128 characters; it stays when the table is renamed
    * @throws KeysteadError `INVALID_ARGUMENT`, `NAME_TAKEN`, `UNKNOWN_KEY`, `KEY_USAGE`, `UNKNOWN_DATABASE`, `DATASET_UNSUITABLE`
    */
-  add(name: string, input: DatasetInput): Promise<AddedDataset> {
+  async add(name: string, input: DatasetInput): Promise<AddedDataset> {
+    assertArguments({ name, input }, rules.add);
     return audited(this.#engine, { action: "datasets.add", dataset: name }, async () => {
       const { clock, random } = this.#engine;
       const parsed = parseDatasetInput(name, input);
@@ -107,7 +139,8 @@ export class DatasetService {
   }
 
   /** One dataset. @throws KeysteadError `UNKNOWN_DATASET` */
-  show(name: string): Promise<DatasetInfo> {
+  async show(name: string): Promise<DatasetInfo> {
+    assertArguments({ name }, rules.name);
     return this.#engine.store.read(async (tables) => describe(tables, await findDataset(tables, name)));
   }
 
@@ -151,11 +184,13 @@ export class DatasetService {
   async recontext(
     name: string,
     template: Readonly<Record<string, string>> | undefined,
-    { contextTypes, ...options }: RecontextOptions = {},
+    options: RecontextOptions = {},
   ): Promise<JobResult> {
+    assertArguments({ name, template, options }, rules.recontext);
+    const { contextTypes, ...job } = options;
     const move = contextMove(template, contextTypes);
     const dryRun = async (dataset: Dataset): Promise<Dataset> => withNextContext(dataset, move, await this.#declaredTypes(dataset, move));
-    if (options.dryRun === true) return this.#run(name, "recontext", options, dryRun);
+    if (job.dryRun === true) return this.#run(name, "recontext", job, dryRun);
     await audited(this.#engine, { action: "datasets.set-context", dataset: name }, async () => {
       // A template that does not fit the table must not be stored: nothing would work on the dataset any more.
       const declared = await this.#declaredTypes(await this.#engine.store.read((tables) => findDataset(tables, name)), move);
@@ -164,11 +199,12 @@ export class DatasetService {
         await saveDefinition(tables, id, () => definition);
       });
     });
-    return this.#run(name, "recontext", options);
+    return this.#run(name, "recontext", job);
   }
 
   /** Counts everything in a dataset by SQL, without opening anything, and keeps the result. */
   async takeCensus(name: string, signal?: AbortSignal): Promise<Census> {
+    assertArguments({ name, signal }, rules.takeCensus);
     return audited(this.#engine, { action: "datasets.census", dataset: name }, async () => {
       const dataset = await this.#engine.store.read((tables) => findDataset(tables, name));
       return takeCensus(this.#engine, this.#databases, dataset, signal);
@@ -180,6 +216,7 @@ export class DatasetService {
    * @throws KeysteadError `UNKNOWN_KEY`, and `DATABASE_FAILED` when a dataset can't be reached
    */
   async census(nameOrAlias: string): Promise<KeyCensusEntry[]> {
+    assertArguments({ nameOrAlias }, rules.census);
     const { key, labels, datasets } = await this.#engine.store.read(async (tables) => {
       const key = await findKey(tables, nameOrAlias);
       const versions = await tables.versions.list({ keyId: key.id });
@@ -200,7 +237,8 @@ export class DatasetService {
    * @param search one value per column of the index
    * @throws KeysteadError `UNKNOWN_DATASET`, `INVALID_ARGUMENT`, `JOB_INCOMPLETE` while rows may lack tokens
    */
-  find(name: string, index: string, search: readonly (string | number | bigint)[], options: FindOptions = {}): Promise<FoundRow[]> {
+  async find(name: string, index: string, search: readonly (string | number | bigint)[], options: FindOptions = {}): Promise<FoundRow[]> {
+    assertArguments({ name, index, search, options }, rules.find);
     return audited(
       this.#engine,
       // Only an index that exists is named in the audit: another name may be anything.
@@ -219,7 +257,8 @@ export class DatasetService {
    * @example
    * const person = defineFields({ email: { key: "pii", type: "string" } }, await keystead.datasets.recordDefinition("crm.person"));
    */
-  recordDefinition(name: string): Promise<RecordDefinition> {
+  async recordDefinition(name: string): Promise<RecordDefinition> {
+    assertArguments({ name }, rules.name);
     return this.#engine.store.read(async (tables) => {
       const dataset = await findDataset(tables, name);
       const { context, contextTypes } = dataset.definition;
@@ -233,7 +272,8 @@ export class DatasetService {
    * @param index columns by logical name, kind, one normaliser per column
    * @throws KeysteadError `UNKNOWN_DATASET`, `INVALID_ARGUMENT`, `DATABASE_FAILED`
    */
-  planIndex(name: string, index: PlannedIndex): Promise<IndexPlan> {
+  async planIndex(name: string, index: PlannedIndex): Promise<IndexPlan> {
+    assertArguments({ name, index }, rules.planIndex);
     return audited(this.#engine, { action: "datasets.plan-index", dataset: name }, async () => {
       const dataset = await this.#engine.store.read((tables) => findDataset(tables, name));
       return planDatasetIndex(this.#engine, this.#databases, dataset, index);
@@ -259,7 +299,8 @@ export class DatasetService {
     return { ...dataset.definition, indexes };
   }
 
-  #run(name: string, kind: JobKind, options: JobOptions = {}, adapt?: (dataset: Dataset) => Promise<Dataset>): Promise<JobResult> {
+  async #run(name: string, kind: JobKind, options: JobOptions = {}, adapt?: (dataset: Dataset) => Promise<Dataset>): Promise<JobResult> {
+    assertArguments({ name, options }, rules.run);
     return audited(
       this.#engine,
       { action: `datasets.${kind}`, dataset: name },

@@ -109,8 +109,9 @@ function opensTo(cell: Cell, plaintext: Uint8Array, { key, kind }: Sealing, cont
   return withFileKey(key, sealed, context, (fileKey) => wholeStreamHolds(fileKey, sealed.chunks, bytes));
 }
 
-function withFileKey<T>(key: KeyHandle, { sealedFileKey, ...header }: ParsedStream, context: Context, use: (fileKey: Buffer) => T): T {
-  const fileKey = key.openBytes("file-key", { ...header, payload: sealedFileKey }, context);
+function withFileKey<T>(key: KeyHandle, stream: ParsedStream, context: Context, use: (fileKey: Buffer) => T): T {
+  const { key: name, version, fingerprint, label, sealedFileKey: payload } = stream;
+  const fileKey = key.openBytes("file-key", { key: name, version, fingerprint, label, payload }, context);
   try {
     if (fileKey.length !== fileKeyBytes) throw streamDoesNotOpen();
     return use(fileKey);

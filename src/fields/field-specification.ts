@@ -1,4 +1,5 @@
-import type { IndexSpec } from "../crypto/blind-index.ts";
+import { anything, assertArguments, choice, either, listOf, number, object, optional, recordOf, type Rule, text } from "../arguments.ts";
+import { type IndexSpec, indexSpecShape } from "../crypto/blind-index.ts";
 import { KeysteadError } from "../errors.ts";
 import { createIndexSpec } from "./blind-index.ts";
 import { type CompiledContextTemplate, compileContextTemplate, type ContextColumns, type ContextTemplate } from "./context-template.ts";
@@ -59,6 +60,29 @@ export interface RecordDefinition {
   readonly indexes?: Readonly<Record<string, CompoundIndexDefinition | RegisteredIndexDefinition>>;
 }
 
+const indexShape = { key: text, bits: number, generation: optional(number), keyVersion: optional(number) };
+const fieldIndex = object<FieldIndexDefinition>({ ...indexShape, kind: text, normaliser: optional(text) });
+const field = object<FieldDefinition>({
+  key: text,
+  type: text,
+  form: optional(choice("text", "binary")),
+  indexes: optional(recordOf(fieldIndex)),
+});
+const contextColumns: Rule = (value, path) => (Array.isArray(value) ? listOf(text) : recordOf(text))(value, path);
+const recordIndex = either({
+  fields: object<CompoundIndexDefinition>({ ...indexShape, fields: listOf(text), normalisers: optional(listOf(text)) }),
+  generations: object<RegisteredIndexDefinition>({ key: text, generations: listOf(object(indexSpecShape)) }),
+});
+const rules = {
+  fields: recordOf(field),
+  record: object<RecordDefinition>({
+    datasetId: optional(text),
+    context: optional(recordOf(anything)),
+    contextColumns: optional(contextColumns),
+    indexes: optional(recordOf(recordIndex)),
+  }),
+};
+
 /** An index of a record. */
 export interface RecordIndex {
   /** Property of the stored record that takes the token. */
@@ -101,6 +125,7 @@ export type SealedRecord<F extends FieldDefinitions> = Readonly<Record<string, u
  * protected columns, for two uses of one property, and for an index over JSON or over fields that there are not.
  */
 export function defineFields<const F extends FieldDefinitions>(fields: F, record: RecordDefinition = {}): FieldSpecification<F> {
+  assertArguments({ fields, record }, rules);
   const context = compileContextTemplate(record.context ?? {}, record.contextColumns ?? []);
   const protectedColumn = context.columns.find((column) => Object.hasOwn(fields, column));
   if (protectedColumn !== undefined) {

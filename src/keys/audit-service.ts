@@ -1,3 +1,4 @@
+import { assertArguments, bytes, listOf, number, object, optional } from "../arguments.ts";
 import type { AuditTrail } from "../audit/event.ts";
 import { FileTrail } from "../audit/file-trail.ts";
 import { enginePrincipal } from "../audit/journal.ts";
@@ -96,7 +97,9 @@ export class AuditService {
    *   audit key has had, see {@link signers}
    * @throws KeysteadError `INVALID_ARGUMENT` when none is pinned or one is no public key
    */
-  async verify({ pinnedKeys }: { readonly pinnedKeys?: readonly Uint8Array[] } = {}): Promise<StoreAuditReport> {
+  async verify(options: { readonly pinnedKeys?: readonly Uint8Array[] } = {}): Promise<StoreAuditReport> {
+    assertArguments({ options }, { options: object<typeof options>({ pinnedKeys: optional(listOf(bytes)) }) });
+    const { pinnedKeys } = options;
     const { store, identity, directory } = this.#options;
     await this.#trail.flush();
     const anchor = { storeId: identity.id, ...(pinnedKeys !== undefined && { pinnedKeys }) };
@@ -116,7 +119,9 @@ export class AuditService {
   }
 
   /** The newest records, oldest first. */
-  async show({ last = 100 }: { readonly last?: number } = {}): Promise<AuditRecordView[]> {
+  async show(options: { readonly last?: number } = {}): Promise<AuditRecordView[]> {
+    assertArguments({ options }, { options: object<typeof options>({ last: optional(number) }) });
+    const { last = 100 } = options;
     await this.#trail.flush();
     const rows = await this.#options.store.read((tables) => tables.auditLines.list());
     const records = rows.map((row) => parseLine(row.line));

@@ -1,7 +1,7 @@
 import type { AuditEvent } from "../audit/event.ts";
 import { systemClock } from "../clock.ts";
 import type { Engine } from "./engine.ts";
-import { settleDue } from "./rotate-key.ts";
+import { settleDue, type SettledAct } from "./rotate-key.ts";
 import { readSettings } from "./settings.ts";
 
 /** Milliseconds between writing use counts to store and audit; refusals are an alarm and don't wait that long. */
@@ -124,7 +124,7 @@ export class Background {
     this.#settleNotBefore = touched === 0 ? ended + (ended - started) * settleShare : ended;
   }
 
-  async #record(act: Pick<AuditEvent, "action" | "key" | "version" | "reason">): Promise<void> {
+  async #record(act: SettledAct): Promise<void> {
     this.#unrecorded.push({ ...act, outcome: "allowed", principal: settlePrincipal });
     await this.#recordRest();
   }

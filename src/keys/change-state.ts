@@ -1,10 +1,11 @@
+import { assertArguments, number, object, optional, text } from "../arguments.ts";
 import { KeysteadError } from "../errors.ts";
 import type { StoredRecord } from "../store/tables.ts";
 import { auditedOnKey } from "./audited.ts";
 import type { Engine } from "./engine.ts";
 import { describeKey, findKeyById, findVersion, type KeyInfo } from "./key-records.ts";
 import { describeVersion } from "./keyset.ts";
-import { becomeCurrent, refreshQuietly } from "./rotate-key.ts";
+import { becomeCurrent, orphanedFrom, refreshQuietly } from "./rotate-key.ts";
 import { readSettings } from "./settings.ts";
 import { assertTransition, type VersionPhase, type VersionState } from "./version-state.ts";
 
@@ -32,17 +33,26 @@ export interface StateChangeOptions {
   readonly reason?: string;
 }
 
+/** What names a version, and why its state changes. */
+export const stateChangeArguments = {
+  nameOrAlias: text,
+  version: number,
+  options: object<StateChangeOptions>({ reason: optional(text) }),
+};
+
 /**
  * Changes the state of a version; dated, reasoned and audited.
  * @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_KEY_VERSION`, `KEY_STATE` naming the ways that are open
  */
-export function changeState(
+export async function changeState(
   engine: Engine,
   name: StateChangeName,
   nameOrAlias: string,
   version: number,
-  { reason }: StateChangeOptions = {},
+  options: StateChangeOptions = {},
 ): Promise<KeyInfo> {
+  assertArguments({ nameOrAlias, version, options }, stateChangeArguments);
+  const { reason } = options;
   const act = { action: `keys.${name}`, version, ...(reason !== undefined && { reason }) };
   return auditedOnKey(engine, nameOrAlias, act, async (keyId) => {
     const change: StateChange = stateChanges[name];
@@ -56,7 +66,7 @@ export function changeState(
         state: change.to,
         stateAt: now,
         stateReason: reason ?? name,
-        ...(name === "activate" && { activateAt: now, currentFrom: now + refreshBound }),
+        ...(name === "activate" && { activateAt: now, currentFrom: orphanedFrom(now, refreshBound) }),
       });
     });
     if (name === "activate") await becomeCurrent(engine, changed);

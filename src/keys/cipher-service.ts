@@ -1,8 +1,9 @@
+import { assertArguments, having, object, optional, recordOf, text, textOr, textOrBytes } from "../arguments.ts";
 import type { Context } from "../crypto/context.ts";
 import { formatStreamHeader, readStreamHeader } from "../crypto/stream-header.ts";
 import { fileKeyBytes, openChunks, sealChunks, streamPrefix } from "../crypto/stream.ts";
 import { decodeUtf8 } from "../crypto/text.ts";
-import type { FieldValue } from "../crypto/typed-value.ts";
+import { encodeTypedValue, type FieldValue } from "../crypto/typed-value.ts";
 import { type ErrorCode, isKeysteadError, KeysteadError } from "../errors.ts";
 import { audited, auditedOnKey } from "./audited.ts";
 import type { Engine } from "./engine.ts";
@@ -31,6 +32,21 @@ export interface RewrapOptions extends SealOptions {
   /** Key to move to; the ciphertext's own when absent. */
   readonly key?: KeyTarget;
 }
+
+const target = textOr(object<Exclude<KeyTarget, string>>({ purpose: text }));
+const context = optional(recordOf(text));
+const dataset = optional(text);
+const source = having("an async iterable of bytes (a Uint8Array each)", Symbol.asyncIterator);
+const rules = {
+  openKey: { target, options: object<{ readonly dataset?: string }>({ dataset }) },
+  seal: { target, plaintext: textOrBytes, options: object<SealOptions>({ context, dataset }) },
+  sealValue: { target, options: object<SealOptions>({ context, dataset }) },
+  open: { sealed: textOrBytes, options: object<CipherOptions>({ context }) },
+  rewrap: { sealed: textOrBytes, options: object<RewrapOptions>({ context, dataset, key: optional(target) }) },
+  sealStream: { target, source, options: object<SealOptions>({ context, dataset }) },
+  openStream: { source, options: object<CipherOptions>({ context }) },
+  rewrapStream: { source, options: object<RewrapOptions>({ context, dataset, key: optional(target) }) },
+} as const;
 
 /** Handles that asynchronous calls keep open: how many, and for how many milliseconds since their last use. */
 const openHandles = { count: 256, milliseconds: 600_000 } as const;
@@ -79,7 +95,9 @@ export class CipherService {
    * Opens a key for synchronous use. The opening is audited, its use is counted.
    * @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_PURPOSE`, `UNKNOWN_DATASET`, `KEK_FAILED`, `WRONG_MASTER_KEY`
    */
-  async open(target: KeyTarget, { dataset }: { readonly dataset?: string } = {}): Promise<KeyHandle> {
+  async open(target: KeyTarget, options: { readonly dataset?: string } = {}): Promise<KeyHandle> {
+    assertArguments({ target, options }, rules.openKey);
+    const { dataset } = options;
     const name = await this.#keyName(target);
     return auditedOnKey(this.#engine, name, { action: "keys.open", ...(dataset !== undefined && { dataset }) }, async (keyId) =>
       this.#openById(keyId, await this.#datasetId(dataset)),
@@ -87,24 +105,30 @@ export class CipherService {
   }
 
   /** Seals text or bytes under the current version, as text. @throws KeysteadError as {@link KeyHandle.encrypt} and {@link open} */
-  encrypt(target: KeyTarget, plaintext: string | Uint8Array, { context, dataset }: SealOptions = {}): Promise<string> {
-    return this.#with(target, dataset, (key) => key.encrypt(plaintext, context));
+  async encrypt(target: KeyTarget, plaintext: string | Uint8Array, options: SealOptions = {}): Promise<string> {
+    assertArguments({ target, plaintext, options }, rules.seal);
+    return this.#with(target, options.dataset, (key) => key.encrypt(plaintext, options.context));
   }
 
   /** As {@link encrypt}, in the binary form. @throws KeysteadError as {@link encrypt} */
-  encryptBytes(target: KeyTarget, plaintext: string | Uint8Array, { context, dataset }: SealOptions = {}): Promise<Buffer> {
-    return this.#with(target, dataset, (key) => key.encryptBytes(plaintext, context));
+  async encryptBytes(target: KeyTarget, plaintext: string | Uint8Array, options: SealOptions = {}): Promise<Buffer> {
+    assertArguments({ target, plaintext, options }, rules.seal);
+    return this.#with(target, options.dataset, (key) => key.encryptBytes(plaintext, options.context));
   }
 
   /** Seals a value together with its type, as text. @throws KeysteadError as {@link encrypt} */
-  encryptValue(target: KeyTarget, value: FieldValue, { context, dataset }: SealOptions = {}): Promise<string> {
-    return this.#with(target, dataset, (key) => key.encryptValue(value, context));
+  async encryptValue(target: KeyTarget, value: FieldValue, options: SealOptions = {}): Promise<string> {
+    assertArguments({ target, options }, rules.sealValue);
+    // What can't be sealed is refused before a key is opened for it.
+    encodeTypedValue(value);
+    return this.#with(target, options.dataset, (key) => key.encryptValue(value, options.context));
   }
 
   /** Opens ciphertext of {@link encrypt} or {@link encryptBytes}. @throws KeysteadError as {@link KeyHandle.decrypt} */
-  async decrypt(sealed: string | Uint8Array, { context }: CipherOptions = {}): Promise<Buffer> {
+  async decrypt(sealed: string | Uint8Array, options: CipherOptions = {}): Promise<Buffer> {
+    assertArguments({ sealed, options }, rules.open);
     const parsed = parseSealed(sealed);
-    return this.#with(parsed.key, undefined, (key) => key.openBytes("value", parsed, context));
+    return this.#with(parsed.key, undefined, (key) => key.openBytes("value", parsed, options.context));
   }
 
   /** As {@link decrypt}, for text. @throws KeysteadError as {@link decrypt} */
@@ -115,9 +139,10 @@ export class CipherService {
   }
 
   /** Opens ciphertext of {@link encryptValue}, with its type. @throws KeysteadError as {@link decrypt} */
-  async decryptValue(sealed: string | Uint8Array, { context }: CipherOptions = {}): Promise<FieldValue> {
+  async decryptValue(sealed: string | Uint8Array, options: CipherOptions = {}): Promise<FieldValue> {
+    assertArguments({ sealed, options }, rules.open);
     const { key: name } = parseSealed(sealed);
-    return this.#with(name, undefined, (key) => key.decryptValue(sealed, context));
+    return this.#with(name, undefined, (key) => key.decryptValue(sealed, options.context));
   }
 
   /**
@@ -126,7 +151,9 @@ export class CipherService {
    * @throws KeysteadError as {@link decrypt} and {@link encrypt}
    */
   async rewrap<T extends string | Uint8Array>(sealed: T, options?: RewrapOptions): Promise<T extends string ? string : Buffer>;
-  async rewrap(sealed: string | Uint8Array, { context, key, dataset }: RewrapOptions = {}): Promise<string | Buffer> {
+  async rewrap(sealed: string | Uint8Array, options: RewrapOptions = {}): Promise<string | Buffer> {
+    assertArguments({ sealed, options }, rules.rewrap);
+    const { context, key, dataset } = options;
     const parsed = parseSealed(sealed);
     const plaintext = await this.#with(parsed.key, undefined, (handle) => handle.openBytes("value", parsed, context));
     const form = typeof sealed === "string" ? "text" : "binary";
@@ -141,11 +168,9 @@ export class CipherService {
    * Seals a stream of any length in constant memory: a fresh file key, sealed by the key, then 64 KiB chunks.
    * @throws KeysteadError as {@link encrypt}
    */
-  async *encryptStream(
-    target: KeyTarget,
-    source: AsyncIterable<Uint8Array>,
-    { context, dataset }: SealOptions = {},
-  ): AsyncGenerator<Buffer> {
+  async *encryptStream(target: KeyTarget, source: AsyncIterable<Uint8Array>, options: SealOptions = {}): AsyncGenerator<Buffer> {
+    assertArguments({ target, source, options }, rules.sealStream);
+    const { context, dataset } = options;
     const fileKey = this.#engine.random.bytes(fileKeyBytes);
     try {
       const head = await this.#with(target, dataset, (key) => ({ name: key.name, ...key.sealFileKey(fileKey, context) }));
@@ -161,8 +186,9 @@ export class CipherService {
    * @throws KeysteadError `MALFORMED_CIPHERTEXT`, `DECRYPTION_FAILED` for anything altered, swapped, cut or added, and as
    *   {@link KeyHandle.decrypt}
    */
-  async *decryptStream(source: AsyncIterable<Uint8Array>, { context }: CipherOptions = {}): AsyncGenerator<Buffer> {
-    const { fileKey, rest } = await this.#openFileKey(source, context);
+  async *decryptStream(source: AsyncIterable<Uint8Array>, options: CipherOptions = {}): AsyncGenerator<Buffer> {
+    assertArguments({ source, options }, rules.openStream);
+    const { fileKey, rest } = await this.#openFileKey(source, options.context);
     try {
       yield* openChunks(fileKey, rest);
     } finally {
@@ -174,7 +200,9 @@ export class CipherService {
    * Moves a stream to the current version of its key, or to another key: only its head changes, its chunks stay.
    * @throws KeysteadError as {@link decryptStream} and {@link encrypt}
    */
-  async *rewrapStream(source: AsyncIterable<Uint8Array>, { context, key, dataset }: RewrapOptions = {}): AsyncGenerator<Uint8Array> {
+  async *rewrapStream(source: AsyncIterable<Uint8Array>, options: RewrapOptions = {}): AsyncGenerator<Uint8Array> {
+    assertArguments({ source, options }, rules.rewrapStream);
+    const { context, key, dataset } = options;
     const { name, fileKey, rest } = await this.#openFileKey(source, context);
     try {
       const head = await this.#with(key ?? name, dataset, (handle) => ({ name: handle.name, ...handle.sealFileKey(fileKey, context) }));

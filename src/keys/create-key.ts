@@ -1,3 +1,4 @@
+import { assertArguments, choice, date, number, object, optional, recordOf, text } from "../arguments.ts";
 import type { Algorithm, KeyUsage } from "../crypto/algorithm.ts";
 import { findAlgorithm } from "../crypto/algorithms.ts";
 import { isKeyName } from "../crypto/ciphertext.ts";
@@ -42,6 +43,17 @@ export interface CreateKeyInput {
   readonly activateAt?: Date;
 }
 
+const createKeyInput = object<CreateKeyInput>({
+  name: text,
+  purpose: text,
+  usage: optional(choice(...Object.keys(defaultAlgorithms))),
+  algorithm: optional(text),
+  tags: optional(recordOf(text)),
+  rotationDays: optional(number),
+  expiresAt: optional(date),
+  activateAt: optional(date),
+});
+
 /** How often an act starts again because routes or purposes changed while a KEK was asked. */
 const attempts = 10;
 
@@ -49,7 +61,8 @@ const attempts = 10;
  * Creates a key with version 1.
  * @throws KeysteadError `INVALID_ARGUMENT`, `NAME_TAKEN`, `UNKNOWN_PURPOSE`, `UNKNOWN_ALGORITHM`, `UNKNOWN_KEK`, KEK and store errors
  */
-export function createKey(engine: Engine, input: CreateKeyInput): Promise<KeyInfo> {
+export async function createKey(engine: Engine, input: CreateKeyInput): Promise<KeyInfo> {
+  assertArguments({ input }, { input: createKeyInput });
   const detail = {
     ...(isPurposeName(input.purpose) && { purpose: input.purpose }),
     ...(input.usage !== undefined && { usage: input.usage }),

@@ -1,3 +1,4 @@
+import { assertArguments, callback, text } from "../arguments.ts";
 import { KeysteadError } from "../errors.ts";
 import { parseKekUri } from "../kek/kek-uri.ts";
 import type { StoreTables } from "../store/store.ts";
@@ -68,7 +69,8 @@ export class KekService {
    * @example
    * await keystead.keks.rotate("local:main", "local:2027");
    */
-  rotate(from: string, to: string, onProgress: (progress: RewrapProgress) => void = () => undefined): Promise<RewrapProgress> {
+  async rotate(from: string, to: string, onProgress: (progress: RewrapProgress) => void = () => undefined): Promise<RewrapProgress> {
+    assertArguments({ from, to, onProgress }, { from: text, to: text, onProgress: callback });
     const detail = { from: recordableKekUri(from), to: recordableKekUri(to) };
     return audited(
       this.#engine,

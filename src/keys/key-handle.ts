@@ -1,7 +1,9 @@
 import type { KeyObject } from "node:crypto";
+import { types } from "node:util";
+import { assertArguments, bytes, choice, listOf, number, object, type Shape, text, textOrBytes } from "../arguments.ts";
 import type { KeyUsage } from "../crypto/algorithm.ts";
 import { decodeBase64url, encodeBase64url } from "../crypto/base64url.ts";
-import { createIndexer, type IndexSpec } from "../crypto/blind-index.ts";
+import { createIndexer, type IndexSpec, indexSpecShape } from "../crypto/blind-index.ts";
 import { type CiphertextHeader, formatText, type ParsedCiphertext, parseLabel } from "../crypto/ciphertext.ts";
 import type { CiphertextKind, Context } from "../crypto/context.ts";
 import { decodeUtf8, encodeUtf8 } from "../crypto/text.ts";
@@ -14,6 +16,19 @@ import type { SealMeter } from "./seal-meter.ts";
 
 /** Unknown labels that a handle remembers, to tell "not loaded yet" from "another store's". */
 const rememberedMisses = 100;
+
+const kinds: Readonly<Record<CiphertextKind, true>> = { value: true, typed: true, "file-key": true, "data-key": true, secret: true };
+const kind = choice(...Object.keys(kinds));
+const parsedCiphertext: Shape<ParsedCiphertext> = { key: text, version: number, fingerprint: text, label: text, payload: bytes };
+const rules = {
+  sealBytes: { kind, form: choice("text", "binary"), bytes },
+  openBytes: { kind, parsed: object(parsedCiphertext) },
+  sealFileKey: { fileKey: bytes },
+  indexer: { spec: object(indexSpecShape) },
+  index: { values: listOf(text) },
+  verifyMac: { data: textOrBytes, tag: text },
+  sign: { data: bytes },
+} as const;
 
 /** What a handle is opened for. */
 export interface KeyHandleOptions {
@@ -121,16 +136,19 @@ export class KeyHandle {
 
   /** Seals bytes of a kind in a form: what jobs use to move values without decoding them. */
   sealBytes(kind: CiphertextKind, form: "text" | "binary", bytes: Uint8Array, context?: Context): string | Buffer {
+    assertArguments({ kind, form, bytes }, rules.sealBytes);
     return form === "text" ? this.#sealText(kind, bytes, context) : this.#sealBinary(kind, bytes, context);
   }
 
   /** Opens a parsed ciphertext of a kind. @throws KeysteadError as {@link decrypt} */
   openBytes(kind: CiphertextKind, parsed: ParsedCiphertext, context?: Context): Buffer {
+    assertArguments({ kind, parsed }, rules.openBytes);
     return this.#openPayload(kind, parsed, parsed.payload, context);
   }
 
   /** Seals a file key for a stream: the payload alone, with the label that sealed. @throws KeysteadError as {@link encrypt} */
   sealFileKey(fileKey: Uint8Array, context?: Context): { readonly label: string; readonly payload: Buffer } {
+    assertArguments({ fileKey }, rules.sealFileKey);
     const { version, payload } = this.#seal("file-key", fileKey, context);
     return { label: version.label, payload };
   }
@@ -140,9 +158,11 @@ export class KeyHandle {
    * @throws KeysteadError `KEY_USAGE`, `KEY_STATE`, `UNKNOWN_KEY_VERSION`, `KEY_VERSION_NOT_LOADED`, `KEY_LEASE_EXPIRED`
    */
   indexer(spec: IndexSpec): (values: readonly string[]) => string {
+    assertArguments({ spec }, rules.indexer);
     this.#keyset.assertUsage("blind-index");
     const index = createIndexer(this.#verifying(spec.keyVersion), spec);
     return (values) => {
+      assertArguments({ values }, rules.index);
       this.#verifying(spec.keyVersion);
       return index(values);
     };
@@ -156,8 +176,9 @@ export class KeyHandle {
     this.#keyset.assertUsage("mac");
     const { algorithm } = this.#keyset;
     if (algorithm.kind !== "mac") throw wrongAlgorithm(this.name, "mac");
+    const bytes = toBytes(data);
     const { version, key } = this.#counted();
-    return `${version.label}.${encodeBase64url(algorithm.mac(key, toBytes(data)))}`;
+    return `${version.label}.${encodeBase64url(algorithm.mac(key, bytes))}`;
   }
 
   /**
@@ -165,6 +186,7 @@ export class KeyHandle {
    * @throws KeysteadError `KEY_USAGE`, `KEY_STATE`, `KEY_VERSION_NOT_LOADED`, `KEY_LEASE_EXPIRED`
    */
   verifyMac(data: string | Uint8Array, tag: string): boolean {
+    assertArguments({ data, tag }, rules.verifyMac);
     this.#keyset.assertUsage("mac");
     this.#now();
     const { algorithm } = this.#keyset;
@@ -181,6 +203,7 @@ export class KeyHandle {
 
   /** Signs with the current version. @throws KeysteadError `KEY_USAGE`, and as {@link encrypt} */
   sign(data: Uint8Array): { readonly label: string; readonly signature: Buffer } {
+    assertArguments({ data }, rules.sign);
     this.#keyset.assertUsage("sign");
     const { algorithm } = this.#keyset;
     if (algorithm.kind !== "signature") throw wrongAlgorithm(this.name, "sign");
@@ -250,7 +273,7 @@ export class KeyHandle {
   }
 
   #open(kind: CiphertextKind, sealed: string | Uint8Array, context: Context | undefined): Buffer {
-    const parsed = parseSealed(sealed);
+    const parsed = parseSealed(typeof sealed === "string" ? sealed : sealedBytes(sealed));
     return this.#openPayload(kind, parsed, parsed.payload, context);
   }
 
@@ -325,8 +348,17 @@ export class KeyHandle {
 
 function toBytes(data: unknown): Uint8Array {
   if (typeof data === "string") return encodeUtf8(data, "plaintext");
-  if (data instanceof Uint8Array) return data;
+  if (types.isUint8Array(data)) return data;
   throw new KeysteadError("INVALID_ARGUMENT", "only text and bytes can be given; use encryptValue() for other values");
+}
+
+/** Binary ciphertext of any realm. Checked by hand: this is the hot path. */
+function sealedBytes(sealed: unknown): Uint8Array {
+  if (types.isUint8Array(sealed)) return sealed;
+  throw new KeysteadError(
+    "INVALID_ARGUMENT",
+    "a ciphertext must be text or bytes (a Uint8Array); leave null as it is, a NULL column holds nothing to open",
+  );
 }
 
 function doesNotOpen(): KeysteadError {

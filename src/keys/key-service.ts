@@ -1,7 +1,8 @@
+import { assertArguments, nullable, number, object, optional, recordOf, text } from "../arguments.ts";
 import { KeysteadError } from "../errors.ts";
 import { audited, auditedOnKey } from "./audited.ts";
 import type { DestructionCertificate } from "./certificate.ts";
-import { changeState, type StateChangeOptions } from "./change-state.ts";
+import { changeState, stateChangeArguments, type StateChangeOptions } from "./change-state.ts";
 import { createKey, type CreateKeyInput } from "./create-key.ts";
 import type { DestroyGate } from "./destroy-gate.ts";
 import { cancelDestruction, type DestroyOptions, type DestructionStatus, destroyVersion, readCertificate } from "./destroy-version.ts";
@@ -18,6 +19,14 @@ export interface KeySettings {
   /** Days between rotations, 1 to 36,500; `null` removes the policy. */
   readonly rotationDays?: number | null;
 }
+
+const keySettings = object<KeySettings>({ tags: optional(recordOf(text)), rotationDays: optional(nullable(number)) });
+const keyFilter = object<{ readonly purpose?: string }>({ purpose: optional(text) });
+const destroyArguments = {
+  nameOrAlias: text,
+  version: number,
+  options: object<DestroyOptions>({ reason: optional(text), waitingDays: optional(number) }),
+};
 
 /** Keys and their lifecycle. Every method that changes something is audited. */
 export class KeyService {
@@ -41,6 +50,7 @@ export class KeyService {
 
   /** Every key, by name; Keystead's own, too. */
   async list(filter: { readonly purpose?: string } = {}): Promise<KeyInfo[]> {
+    assertArguments({ filter }, { filter: keyFilter });
     return this.#engine.store.read(async (tables) => {
       const keys = await tables.keys.list(filter);
       const described = await Promise.all(keys.map((key) => describeKey(tables, key)));
@@ -49,7 +59,8 @@ export class KeyService {
   }
 
   /** One key by name or alias. @throws KeysteadError `UNKNOWN_KEY` */
-  show(nameOrAlias: string): Promise<KeyInfo> {
+  async show(nameOrAlias: string): Promise<KeyInfo> {
+    assertArguments({ nameOrAlias }, { nameOrAlias: text });
     return this.#engine.store.read(async (tables) => describeKey(tables, await findKey(tables, nameOrAlias)));
   }
 
@@ -108,7 +119,8 @@ export class KeyService {
    * @example
    * const { executeAfter } = await keystead.keys.destroy("pii-email", 1, { reason: "retired" });
    */
-  destroy(nameOrAlias: string, version: number, options?: DestroyOptions): Promise<DestructionStatus> {
+  async destroy(nameOrAlias: string, version: number, options: DestroyOptions = {}): Promise<DestructionStatus> {
+    assertArguments({ nameOrAlias, version, options }, destroyArguments);
     return destroyVersion(this.#engine, this.#gate, nameOrAlias, version, options);
   }
 
@@ -116,7 +128,8 @@ export class KeyService {
    * Cancels a scheduled destruction: the version is deactivated (or compromised) again and opens what it may.
    * @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_KEY_VERSION`, `KEY_STATE` when none is pending
    */
-  cancelDestroy(nameOrAlias: string, version: number, options?: StateChangeOptions): Promise<void> {
+  async cancelDestroy(nameOrAlias: string, version: number, options: StateChangeOptions = {}): Promise<void> {
+    assertArguments({ nameOrAlias, version, options }, stateChangeArguments);
     return cancelDestruction(this.#engine, nameOrAlias, version, options);
   }
 
@@ -127,12 +140,14 @@ export class KeyService {
    * @example
    * await writeFile("certificate.json", JSON.stringify(await keystead.keys.certificate("pii-email", 1)));
    */
-  certificate(nameOrAlias: string, version: number): Promise<DestructionCertificate> {
+  async certificate(nameOrAlias: string, version: number): Promise<DestructionCertificate> {
+    assertArguments({ nameOrAlias, version }, { nameOrAlias: text, version: number });
     return readCertificate(this.#engine, nameOrAlias, version);
   }
 
   /** Counted use of a version, up to now. @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_KEY_VERSION` */
   async usage(nameOrAlias: string, version: number): Promise<VersionUsage> {
+    assertArguments({ nameOrAlias, version }, { nameOrAlias: text, version: number });
     const { registry, store } = this.#engine;
     await registry.flush();
     const { id } = await store.read((tables) => findKey(tables, nameOrAlias));
@@ -150,7 +165,8 @@ export class KeyService {
    * @example
    * await keystead.keys.setAlias("current e-mail key", "pii-email");
    */
-  setAlias(alias: string, nameOrAlias: string): Promise<KeyInfo> {
+  async setAlias(alias: string, nameOrAlias: string): Promise<KeyInfo> {
+    assertArguments({ alias, nameOrAlias }, { alias: text, nameOrAlias: text });
     const act = { action: "keys.set-alias", ...(isAlias(alias) && { detail: { alias } }) };
     return auditedOnKey(this.#engine, nameOrAlias, act, (keyId) => {
       if (!isAlias(alias)) throw new KeysteadError("INVALID_ARGUMENT", "an alias has 1 to 255 characters and no control characters");
@@ -166,7 +182,8 @@ export class KeyService {
   }
 
   /** Removes an alias; the key stays. @throws KeysteadError `UNKNOWN_KEY` */
-  removeAlias(alias: string): Promise<void> {
+  async removeAlias(alias: string): Promise<void> {
+    assertArguments({ alias }, { alias: text });
     const act = { action: "keys.remove-alias", ...(isAlias(alias) && { detail: { alias } }) };
     return audited(this.#engine, act, () =>
       this.#engine.store.transaction(async (tables) => {
@@ -178,7 +195,9 @@ export class KeyService {
   }
 
   /** Replaces a key's tags and rotation policy; what is absent stays. @throws KeysteadError `UNKNOWN_KEY`, `INVALID_ARGUMENT` */
-  set(nameOrAlias: string, { tags, rotationDays }: KeySettings): Promise<KeyInfo> {
+  async set(nameOrAlias: string, settings: KeySettings): Promise<KeyInfo> {
+    assertArguments({ nameOrAlias, settings }, { nameOrAlias: text, settings: keySettings });
+    const { tags, rotationDays } = settings;
     const detail = {
       ...(tags !== undefined && { tags: Object.keys(tags).length }),
       ...(rotationDays !== undefined && (rotationDays === null || Number.isFinite(rotationDays)) && { rotationDays }),

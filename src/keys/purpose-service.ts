@@ -1,3 +1,4 @@
+import { assertArguments, flag, listOf, nullable, number, object, optional, text } from "../arguments.ts";
 import { findAlgorithm, isAlgorithmName } from "../crypto/algorithms.ts";
 import { KeysteadError } from "../errors.ts";
 import type { NewRecord, StoredRecord } from "../store/tables.ts";
@@ -31,6 +32,17 @@ export interface PurposeSettings {
   readonly hardware?: boolean;
 }
 
+const purposeArguments = {
+  name: text,
+  settings: object<PurposeSettings>({
+    description: optional(text),
+    defaultKey: optional(nullable(text)),
+    rotationDays: optional(nullable(number)),
+    algorithms: optional(listOf(text)),
+    hardware: optional(flag),
+  }),
+};
+
 /** Registered labels of what data a key protects, with their policy. */
 export class PurposeService {
   readonly #engine: Engine;
@@ -54,7 +66,8 @@ export class PurposeService {
    * @example
    * await keystead.purposes.create("health", { description: "health data", rotationDays: 365 });
    */
-  create(name: string, settings: PurposeSettings = {}): Promise<PurposeInfo> {
+  async create(name: string, settings: PurposeSettings = {}): Promise<PurposeInfo> {
+    assertArguments({ name, settings }, purposeArguments);
     return audited(this.#engine, { action: "purposes.create", detail: recordable(name, settings) }, async () => {
       if (!isPurposeName(name)) {
         throw new KeysteadError("INVALID_ARGUMENT", "a purpose is 1 to 64 lower-case letters, digits or '-', beginning with a letter");
@@ -75,7 +88,8 @@ export class PurposeService {
    * @example
    * await keystead.purposes.set("pii", { defaultKey: "pii-email" });
    */
-  set(name: string, settings: PurposeSettings): Promise<PurposeInfo> {
+  async set(name: string, settings: PurposeSettings): Promise<PurposeInfo> {
+    assertArguments({ name, settings }, purposeArguments);
     return audited(this.#engine, { action: "purposes.set", detail: recordable(name, settings) }, () =>
       this.#engine.store.transaction(async (tables) => {
         const row = await findPurpose(tables, name);
@@ -88,6 +102,7 @@ export class PurposeService {
 
   /** Name of the key that a purpose means. @throws KeysteadError `UNKNOWN_PURPOSE`, `UNKNOWN_KEY` when none is set */
   async defaultKey(name: string): Promise<string> {
+    assertArguments({ name }, { name: text });
     const purpose = await this.#engine.store.read(async (tables) => describe(tables, await findPurpose(tables, name)));
     if (purpose.defaultKey !== undefined) return purpose.defaultKey;
     throw new KeysteadError(

@@ -1,10 +1,12 @@
+import { assertArguments, date, object, optional, text } from "../arguments.ts";
+import type { AuditEvent } from "../audit/event.ts";
 import { KeysteadError } from "../errors.ts";
 import type { StoreTables } from "../store/store.ts";
 import type { StoredRecord } from "../store/tables.ts";
-import { auditedOnKey } from "./audited.ts";
+import { type Act, auditedOnKey } from "./audited.ts";
 import type { Engine } from "./engine.ts";
 import { assertVersionDates } from "./key-checks.ts";
-import { describeKey, findKeyById, type KeyInfo } from "./key-records.ts";
+import { describeKey, findKeyById, instant, type KeyInfo } from "./key-records.ts";
 import { withKeysetKey } from "./keyset-key.ts";
 import { describeVersion } from "./keyset.ts";
 import { afterRestore, sealNewVersion } from "./new-key.ts";
@@ -20,14 +22,21 @@ export interface RotateKeyOptions {
   readonly activateAt?: Date;
 }
 
+const rotateArguments = {
+  nameOrAlias: text,
+  options: object<RotateKeyOptions>({ reason: optional(text), expiresAt: optional(date), activateAt: optional(date) }),
+};
+
 /**
  * Makes the next version of a key. The version is published first and becomes current after the refresh bound, so no
  * process meets ciphertext of a version that it can't have loaded. Earlier versions still open what they sealed.
  * @throws KeysteadError `UNKNOWN_KEY`, `INVALID_ARGUMENT` for dates, `KEY_STATE` when the version was stopped before it became
  *   current, KEK and store errors
  */
-export function rotateKey(engine: Engine, nameOrAlias: string, options: RotateKeyOptions = {}): Promise<KeyInfo> {
+export async function rotateKey(engine: Engine, nameOrAlias: string, options: RotateKeyOptions = {}): Promise<KeyInfo> {
+  assertArguments({ nameOrAlias, options }, rotateArguments);
   const act = { action: "keys.rotate", ...(options.reason !== undefined && { reason: options.reason }) };
+  let made: Partial<Act> = {};
   return auditedOnKey(
     engine,
     nameOrAlias,
@@ -35,34 +44,47 @@ export function rotateKey(engine: Engine, nameOrAlias: string, options: RotateKe
     async (keyId) => {
       assertVersionDates(options, engine.clock.now());
       const published = await publishVersion(engine, keyId, options);
-      if (published.state === "active") await becomeCurrent(engine, published);
+      const { label: version } = describeVersion(published);
+      const finishedBy = published.state === "active" ? await becomeCurrent(engine, published) : undefined;
+      made = { version, ...(finishedBy === "engine" && { detail: { finishedBy } }) };
       return engine.store.read(async (tables) => describeKey(tables, await findKeyById(tables, keyId)));
     },
-    (key) => {
-      const newest = key.versions.at(-1);
-      return newest === undefined ? {} : { version: newest.label };
-    },
+    () => made,
   );
 }
 
 /**
+ * Milliseconds past the refresh bound that a published version is left to the process that published it. After that its
+ * process is taken for dead, and any other makes the version current.
+ */
+const ownersGrace = 10_000;
+
+/** From when any process may make a version current that this one publishes now. */
+export function orphanedFrom(now: number, refreshBound: number): number {
+  return now + refreshBound + ownersGrace;
+}
+
+/**
  * Waits the refresh bound, then moves the pointer to a published version unless a later one is current already.
+ * @returns `engine` when a background loop took this process for dead and did it meanwhile
  * @throws KeysteadError `KEY_STATE` when the version is no longer active; what else fails says that the version stays published
  */
-export async function becomeCurrent(engine: Engine, published: StoredRecord<"versions">): Promise<void> {
+export async function becomeCurrent(engine: Engine, published: StoredRecord<"versions">): Promise<"caller" | "engine"> {
   const { keyId, version } = published;
   const { label } = describeVersion(published);
+  let finishedBy: "caller" | "engine";
   try {
     const { refreshBound } = await engine.store.read(readSettings);
     await refreshQuietly(engine);
     await engine.clock.wait(refreshBound);
-    const row = await engine.store.transaction((tables) => movePointer(tables, keyId, version));
+    const { row, pending } = await engine.store.transaction((tables) => movePointer(tables, keyId, version));
     if (row?.state !== "active") {
       throw new KeysteadError(
         "KEY_STATE",
         `version ${label} became ${row?.state ?? "unknown"} before it was current; see \`keystead keys show\``,
       );
     }
+    finishedBy = pending ? "caller" : "engine";
   } catch (error) {
     if (!(error instanceof KeysteadError) || error.code === "KEY_STATE") throw error;
     throw new KeysteadError(error.code, `version ${label} is published and becomes current by itself, but not yet: ${error.message}`, {
@@ -70,6 +92,7 @@ export async function becomeCurrent(engine: Engine, published: StoredRecord<"ver
     });
   }
   await refreshQuietly(engine);
+  return finishedBy;
 }
 
 /** Takes a change over in this process at once. The change stands: when the store doesn't answer now, the background loop goes on trying. */
@@ -77,13 +100,24 @@ export async function refreshQuietly({ registry }: Pick<Engine, "registry">): Pr
   await registry.refresh().catch(() => undefined);
 }
 
-/** Moves the pointer forward, never back, and only to an active version. Returns the version. */
-async function movePointer(tables: StoreTables, keyId: string, version: number): Promise<StoredRecord<"versions"> | undefined> {
+/** What came of moving the pointer. */
+interface PointerMove {
+  readonly row: StoredRecord<"versions"> | undefined;
+  /** False when nothing waited for it: the version became current before, or was never published. */
+  readonly pending: boolean;
+  /** False when a later version is current. */
+  readonly moved: boolean;
+}
+
+/** Moves the pointer forward, never back, and only to an active version. */
+async function movePointer(tables: StoreTables, keyId: string, version: number): Promise<PointerMove> {
   const key = await tables.keys.get({ id: keyId });
   const row = await tables.versions.get({ keyId, version });
-  if (key === undefined || row?.state !== "active") return row;
-  if ((key.currentVersion ?? 0) < version) await tables.keys.update({ ...key, currentVersion: version });
-  return row.currentFrom === null ? row : tables.versions.update({ ...row, currentFrom: null });
+  if (key === undefined || row?.state !== "active") return { row, pending: false, moved: false };
+  const moved = (key.currentVersion ?? 0) < version;
+  if (moved) await tables.keys.update({ ...key, currentVersion: version });
+  if (row.currentFrom === null) return { row, pending: false, moved };
+  return { row: await tables.versions.update({ ...row, currentFrom: null }), pending: true, moved };
 }
 
 function publishVersion(engine: Engine, keyId: string, options: RotateKeyOptions): Promise<StoredRecord<"versions">> {
@@ -97,8 +131,8 @@ function publishVersion(engine: Engine, keyId: string, options: RotateKeyOptions
         state: preActive ? "pre-active" : "active",
         stateReason: options.reason ?? "rotated",
         createdAt: afterRestore(now, restoredAt),
-        activateAt: options.activateAt?.getTime() ?? null,
-        currentFrom: preActive ? null : now + refreshBound,
+        activateAt: preActive ? options.activateAt.getTime() : null,
+        currentFrom: preActive ? null : orphanedFrom(now, refreshBound),
         expiresAt: options.expiresAt?.getTime() ?? null,
       }),
     );
@@ -135,33 +169,43 @@ export async function settleDue(engine: Engine, record: (act: SettledAct) => Pro
       next = Math.min(next ?? due, due);
       continue;
     }
-    const settled = await engine.store.transaction((tables) => settle(tables, candidate, now));
-    if (settled === undefined) continue;
-    touched += 1;
-    await record(settled);
+    const { wasDue, act } = await engine.store.transaction((tables) => settle(tables, candidate, now));
+    if (wasDue) touched += 1;
+    if (act !== undefined) await record(act);
   }
   return { touched, next };
 }
 
 /** What was settled, for the audit. */
-export interface SettledAct {
-  readonly action: "keys.activate" | "keys.rotate";
+export interface SettledAct extends Pick<AuditEvent, "action" | "detail"> {
   readonly key: string;
   readonly version: string;
   readonly reason: string;
 }
 
-async function settle(tables: StoreTables, { keyId, version }: StoredRecord<"versions">, now: number): Promise<SettledAct | undefined> {
+/** Settles one version. There is an act to record only when something changed for those who use the key. */
+async function settle(
+  tables: StoreTables,
+  { keyId, version }: StoredRecord<"versions">,
+  now: number,
+): Promise<{ readonly wasDue: boolean; readonly act?: SettledAct }> {
   const row = await tables.versions.get({ keyId, version });
   const due = row && dueAt(row);
-  if (row === undefined || due === undefined || due > now) return undefined;
-  const act = { key: (await findKeyById(tables, keyId)).name, version: describeVersion(row).label };
+  if (row === undefined || due === undefined || due > now) return { wasDue: false };
+  const named = { key: (await findKeyById(tables, keyId)).name, version: describeVersion(row).label };
   if (row.state === "active") {
-    await movePointer(tables, keyId, version);
-    return { ...act, action: "keys.rotate", reason: "finished a published rotation" };
+    const { moved } = await movePointer(tables, keyId, version);
+    return { wasDue: true, ...(moved && { act: { ...named, ...finished(row) } }) };
   }
   const { refreshBound } = await readSettings(tables);
   const stateReason = "its activation date came";
   await tables.versions.update({ ...row, state: "active", stateAt: now, stateReason, currentFrom: now + refreshBound });
-  return { ...act, action: "keys.activate", reason: "activation date" };
+  return { wasDue: true, act: { ...named, action: "keys.activate", reason: "activation date" } };
+}
+
+/** What made a version current: a rotation that its process did not finish, or an activation. */
+function finished({ activateAt, createdAt, stateReason }: StoredRecord<"versions">): Omit<SettledAct, "key" | "version"> {
+  if (activateAt !== null) return { action: "keys.activate", reason: "became current after its activation" };
+  const detail = { publishedAt: instant(createdAt), publishedFor: stateReason };
+  return { action: "keys.rotate", reason: "finished a published rotation", detail };
 }

@@ -1,3 +1,4 @@
+import { assertArguments, object, optional, text } from "../arguments.ts";
 import { isKeyName } from "../crypto/ciphertext.ts";
 import { randomUuid } from "../crypto/uuid.ts";
 import { KeysteadError } from "../errors.ts";
@@ -13,6 +14,11 @@ export interface RouteSelector {
   /** Whole leading segments of key names. */
   readonly namePrefix?: string;
 }
+
+const routeArguments = {
+  selector: object<RouteSelector>({ purpose: optional(text), namePrefix: optional(text) }),
+  kekUri: text,
+};
 
 /** A provider route. */
 export interface RouteInfo extends RouteSelector {
@@ -45,7 +51,8 @@ export class RouteService {
    * @example
    * await keystead.routes.set({ purpose: "medical" }, "local:medical");
    */
-  set(selector: RouteSelector, kekUri: string): Promise<RouteInfo> {
+  async set(selector: RouteSelector, kekUri: string): Promise<RouteInfo> {
+    assertArguments({ selector, kekUri }, routeArguments);
     const { purpose = null, namePrefix = null } = selector;
     const detail = { purpose, namePrefix, kek: recordableKekUri(kekUri) };
     return audited(this.#engine, { action: "routes.set", detail }, async () => {

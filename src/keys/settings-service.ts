@@ -1,3 +1,4 @@
+import { assertArguments, number, text } from "../arguments.ts";
 import { KeysteadError } from "../errors.ts";
 import { audited } from "./audited.ts";
 import type { Engine } from "./engine.ts";
@@ -22,7 +23,8 @@ export class SettingsService {
    * @example
    * await keystead.settings.set("destructionWaitingDays", 30);
    */
-  set(name: ChangeableSetting, value: number): Promise<Settings> {
+  async set(name: ChangeableSetting, value: number): Promise<Settings> {
+    assertArguments({ name, value }, { name: text, value: number });
     const known = changeableSettings.some((changeable) => changeable === name);
     const detail = { ...(known && { name }), ...(Number.isFinite(value) && { value }) };
     return audited(this.#engine, { action: "settings.set", detail }, async () => {

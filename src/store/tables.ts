@@ -93,7 +93,7 @@ export const tables = {
   ),
   /**
    * `state`: pre-active, active, suspended, deactivated, compromised, destroyed. `destroyAt` not null: destruction pending.
-   * `currentFrom`: when a published version may become current. `material`: sealed by the keyset key, null once destroyed.
+   * `currentFrom`: from when any process may make a published version current. `material`: sealed by the keyset key, null once destroyed.
    */
   versions: table("versions", "followed", ["keyId", "version"], {
     keyId: "text",

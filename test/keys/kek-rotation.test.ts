@@ -79,7 +79,7 @@ describe("master keys", () => {
   it("opens a store by passphrase, with the parameters that the store keeps", async () => {
     const folder = temporaryFolder();
     const passphrase = canaries.passphrase.text;
-    const parameters = { algorithm: "argon2id", memoryKiB: 19456, passes: 2, lanes: 1 } as const;
+    const parameters = { algorithm: "argon2id", memoryKib: 19_456, passes: 2, parallelism: 1 } as const;
     const options = { ...fileStore(folder), masterKeys: { main: { passphrase, parameters } } };
     const first = await initKeystead(options);
     await first.keys.create({ name: "k", purpose: "pii" });

@@ -34,7 +34,7 @@ describe("rotation", () => {
     expect((await first.keys.show("k")).currentVersion).toBe(1);
     await first.close();
 
-    const later = new TestClock(clock.now() + 2000);
+    const later = new TestClock(clock.now() + 20_000);
     const second = await openTestKeystead({ ...fileStore(folder), clock: later });
     expect((await second.keys.show("k")).currentVersion).toBe(2);
     expect(await second.audit.show()).toContainEqual(

@@ -1,4 +1,5 @@
 import { createSecretKey, type KeyObject } from "node:crypto";
+import { bytes, choice, either, isPlainObject, number, object, optional, type Rule, text, textOrBytes } from "../../arguments.ts";
 import {
   type Argon2idCosts,
   derivePassphraseKey,
@@ -29,6 +30,31 @@ export type MasterKeyConfig =
   | { readonly file: string }
   | { readonly bytes: Uint8Array }
   | { readonly passphrase: Uint8Array | string; readonly parameters?: PassphraseCosts };
+
+const argon2idCosts = object<Extract<PassphraseCosts, { readonly algorithm: "argon2id" }>>({
+  algorithm: choice("argon2id", "scrypt"),
+  memoryKib: optional(number),
+  passes: optional(number),
+  parallelism: optional(number),
+});
+const scryptCosts = object<Extract<PassphraseCosts, { readonly algorithm: "scrypt" }>>({
+  algorithm: choice("scrypt"),
+  logCost: optional(number),
+  blockSize: optional(number),
+  parallelism: optional(number),
+});
+const passphraseCosts: Rule = (value, path) =>
+  isPlainObject(value) && value["algorithm"] === "scrypt" ? scryptCosts(value, path) : argon2idCosts(value, path);
+
+/** What a {@link MasterKeyConfig} must be. */
+export const masterKeyConfig = either({
+  file: object<{ readonly file: string }>({ file: text }),
+  bytes: object<{ readonly bytes: Uint8Array }>({ bytes }),
+  passphrase: object<Extract<MasterKeyConfig, { readonly passphrase: unknown }>>({
+    passphrase: textOrBytes,
+    parameters: optional(passphraseCosts),
+  }),
+});
 
 /** A master key, ready to use. */
 export interface LoadedMasterKey {

@@ -1,0 +1,352 @@
+import { DatabaseSync } from "node:sqlite";
+import { inspect } from "node:util";
+import { expect, it } from "vitest";
+import { KeysteadError } from "../../src/errors.ts";
+import { defineFields } from "../../src/fields/field-specification.ts";
+import { initKeystead, type Keystead, openKeystead } from "../../src/keystead.ts";
+import { createTestKeystead, fileStore, temporaryFolder, testMasterKeys } from "../support/test-keystead.ts";
+
+const secret = "not-to-be-repeated";
+
+/** What a program without types may give by mistake. */
+const badValues: Readonly<Record<string, unknown>> = {
+  undefined,
+  null: null,
+  number: 42,
+  NaN,
+  bigint: 42n,
+  boolean: true,
+  text: secret,
+  symbol: Symbol(secret),
+  function: () => secret,
+  "empty object": {},
+  "object with an unknown property": { unknwon: secret },
+  array: [secret],
+  "array of symbols": [Symbol(secret)],
+  Map: new Map([["context", secret]]),
+  Date: new Date(0),
+  "invalid Date": new Date(NaN),
+  bytes: Buffer.from(secret),
+};
+
+/** A public method with arguments that are right, and the bad values that are right in a place, too. */
+interface Method {
+  readonly name: string;
+  readonly args: readonly unknown[];
+  readonly accepts?: readonly (readonly string[])[];
+}
+
+const spec = {
+  datasetId: "d",
+  columns: ["a"],
+  kind: "exact",
+  normaliser: "text",
+  normaliserVersion: "1",
+  unicodeVersion: "16",
+  bits: 16,
+  generation: 1,
+  keyVersion: 1,
+};
+
+async function* noBytes(): AsyncGenerator<Uint8Array> {
+  yield* [];
+}
+
+const dates = { expiresAt: new Date("2100-01-01"), activateAt: new Date("2099-01-01") };
+const options = ["undefined", "empty object"];
+const contexts = [...options, "object with an unknown property"];
+const texts = ["text"];
+const textAndBytes = ["text", "bytes"];
+const anyValue = [
+  "number",
+  "NaN",
+  "bigint",
+  "boolean",
+  "text",
+  "array",
+  "bytes",
+  "Date",
+  "empty object",
+  "object with an unknown property",
+];
+const target = texts;
+const sealedText = `ks1:k:1-aaaaaa:${"A".repeat(80)}`;
+
+const methods: Readonly<Record<string, readonly Method[]>> = {
+  keystead: [
+    { name: "open", args: ["k", {}], accepts: [target, options] },
+    { name: "encrypt", args: ["k", "x", { context: {}, dataset: "d" }], accepts: [target, textAndBytes, options] },
+    { name: "encryptBytes", args: ["k", "x", { context: {}, dataset: "d" }], accepts: [target, textAndBytes, options] },
+    { name: "encryptValue", args: ["k", "x", { context: {}, dataset: "d" }], accepts: [target, anyValue, options] },
+    { name: "decrypt", args: [sealedText, { context: {} }], accepts: [textAndBytes, options] },
+    { name: "decryptText", args: [sealedText, { context: {} }], accepts: [textAndBytes, options] },
+    { name: "decryptValue", args: [sealedText, { context: {} }], accepts: [textAndBytes, options] },
+    { name: "rewrap", args: [sealedText, { context: {}, key: "k", dataset: "d" }], accepts: [textAndBytes, options] },
+    { name: "encryptStream", args: ["k", noBytes(), { context: {}, dataset: "d" }], accepts: [target, [], options] },
+    { name: "decryptStream", args: [noBytes(), { context: {} }], accepts: [[], options] },
+    { name: "rewrapStream", args: [noBytes(), { context: {}, key: "k", dataset: "d" }], accepts: [[], options] },
+    { name: "refresh", args: [] },
+    { name: "close", args: [] },
+  ],
+  keys: [
+    {
+      name: "create",
+      args: [{ name: "new", purpose: "pii", usage: "encrypt", algorithm: "XAES-256-GCM", tags: {}, rotationDays: 1, ...dates }],
+    },
+    { name: "list", args: [{ purpose: "pii" }], accepts: [options] },
+    { name: "show", args: ["k"], accepts: [texts] },
+    { name: "rotate", args: ["k", { reason: "x", ...dates }], accepts: [target, options] },
+    ...["activate", "suspend", "resume", "deactivate", "compromise", "cancelDestroy"].map((name) => ({
+      name,
+      args: ["k", 1, { reason: "x" }],
+      accepts: [target, ["number", "NaN"], options],
+    })),
+    { name: "destroy", args: ["k", 1, { reason: "x", waitingDays: 1 }], accepts: [target, ["number", "NaN"], options] },
+    { name: "usage", args: ["k", 1], accepts: [target, ["number", "NaN"]] },
+    { name: "setAlias", args: ["alias", "k"], accepts: [texts, texts] },
+    { name: "removeAlias", args: ["alias"], accepts: [texts] },
+    { name: "set", args: ["k", { tags: {}, rotationDays: 1 }], accepts: [texts, ["empty object"]] },
+  ],
+  purposes: [
+    { name: "list", args: [] },
+    {
+      name: "create",
+      args: ["new", { description: "", defaultKey: "k", rotationDays: 1, algorithms: [], hardware: false }],
+      accepts: [texts, options],
+    },
+    {
+      name: "set",
+      args: ["pii", { description: "", defaultKey: "k", rotationDays: 1, algorithms: [], hardware: false }],
+      accepts: [texts, ["empty object"]],
+    },
+    { name: "defaultKey", args: ["pii"], accepts: [texts] },
+  ],
+  routes: [
+    { name: "list", args: [] },
+    { name: "set", args: [{ purpose: "pii", namePrefix: "a" }, "local:other"], accepts: [["empty object"], texts] },
+  ],
+  keks: [
+    { name: "list", args: [] },
+    { name: "rotate", args: ["local:main", "local:other", () => undefined], accepts: [texts, texts, ["undefined", "function"]] },
+  ],
+  settings: [
+    { name: "list", args: [] },
+    { name: "set", args: ["backupRetentionDays", 1], accepts: [texts, ["number"]] },
+  ],
+  datasets: [
+    {
+      name: "add",
+      args: ["new", { database: "crm", table: "t", keyColumns: ["id"], columns: {}, context: {}, indexes: {} }],
+      accepts: [texts],
+    },
+    { name: "list", args: [] },
+    { name: "show", args: ["d"], accepts: [texts] },
+    ...["protect", "reencrypt", "verify", "index", "unprotect"].map((name) => ({
+      name,
+      args: ["d", { onProgress: () => undefined, signal: new AbortController().signal, rowsPerSecond: 1, dryRun: true }],
+      accepts: [texts, options],
+    })),
+    {
+      name: "recontext",
+      args: ["d", { row: "{id}" }, { onProgress: () => undefined, rowsPerSecond: 1, dryRun: true }],
+      accepts: [texts, ["undefined", "empty object", "object with an unknown property"], options],
+    },
+    { name: "takeCensus", args: ["d", new AbortController().signal], accepts: [texts, ["undefined"]] },
+    { name: "census", args: ["k"], accepts: [texts] },
+    { name: "find", args: ["d", "i", ["x"], { limit: 1 }], accepts: [texts, texts, ["array"], options] },
+    { name: "indexes", args: ["d"], accepts: [texts] },
+    { name: "planIndex", args: ["d", { columns: ["a"], kind: "exact", normalisers: ["text"] }], accepts: [texts] },
+  ],
+  audit: [
+    { name: "acceptRestoredStore", args: [] },
+    { name: "flush", args: [] },
+    { name: "verify", args: [{ pinnedKey: 1 }], accepts: [options] },
+    { name: "show", args: [{ last: 1 }], accepts: [options] },
+    { name: "close", args: [] },
+  ],
+  doctor: [{ name: "examine", args: [] }],
+  handle: [
+    ...["encrypt", "encryptBytes"].map((name) => ({ name, args: ["x", {}], accepts: [textAndBytes, contexts] })),
+    ...["decrypt", "decryptText", "decryptValue"].map((name) => ({ name, args: [sealedText, {}], accepts: [[], contexts] })),
+    ...["encryptValue", "encryptValueBytes"].map((name) => ({ name, args: ["x", {}], accepts: [anyValue, contexts] })),
+    { name: "sealBytes", args: ["value", "text", Buffer.from("x"), {}], accepts: [[], [], ["bytes"], contexts] },
+    {
+      name: "openBytes",
+      args: ["value", { key: "k", version: 1, fingerprint: "aaaaaa", label: "1-aaaaaa", payload: Buffer.alloc(80) }, {}],
+      accepts: [[], [], contexts],
+    },
+    { name: "sealFileKey", args: [Buffer.alloc(32), {}], accepts: [["bytes"], contexts] },
+    { name: "indexer", args: [spec] },
+    { name: "mac", args: ["x"], accepts: [textAndBytes] },
+    { name: "verifyMac", args: ["x", "1-aaaaaa.AA"], accepts: [textAndBytes, texts] },
+    { name: "sign", args: [Buffer.from("x")], accepts: [["bytes"]] },
+    { name: "publicKey", args: [] },
+    { name: "prepare", args: [] },
+    { name: "refresh", args: [] },
+    { name: "close", args: [] },
+  ],
+};
+
+function call(target: object, name: string, args: readonly unknown[]): unknown {
+  const method: unknown = Reflect.get(target, name);
+  if (typeof method !== "function") throw new Error(`there is no method ${name}`);
+  return Reflect.apply(method, target, args);
+}
+
+/** What a call fails with; undefined when it succeeds. */
+async function failureOf(work: () => unknown): Promise<unknown> {
+  try {
+    const result = await work();
+    if (typeof result === "object" && result !== null && Symbol.asyncIterator in result) await call(result, "next", []);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** What is wrong with how a call with bad arguments ended; undefined when nothing is. */
+async function objection(place: string, work: () => unknown): Promise<string | undefined> {
+  const failure = await failureOf(work);
+  if (failure === undefined) return `${place} was accepted`;
+  if (!(failure instanceof KeysteadError)) return `${place} failed with ${inspect(failure)}`;
+  const expected = failure.code === (place.startsWith("handle.") ? failure.code : "INVALID_ARGUMENT") && failure.code !== "INTERNAL";
+  if (!expected || failure.message.includes(secret)) return `${place}: ${failure.code} ${failure.message}`;
+  return undefined;
+}
+
+function isOptions(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}
+
+/** A method's arguments, each in turn replaced by everything that it must not be. */
+function* badArguments({ args, accepts = [] }: Method): Generator<readonly [place: string, args: readonly unknown[]]> {
+  for (const [index, good] of args.entries()) {
+    const accepted = accepts[index] ?? [];
+    for (const [what, bad] of Object.entries(badValues)) {
+      if (!accepted.includes(what)) yield [`argument ${String(index)}: ${what}`, args.with(index, bad)];
+    }
+    if (!isOptions(good) || accepted.includes("object with an unknown property")) continue;
+    yield [`argument ${String(index)}: one property more`, args.with(index, { ...good, unknwon: secret })];
+    for (const name of Object.keys(good))
+      yield [`argument ${String(index)}.${name}: symbol`, args.with(index, { ...good, [name]: Symbol(secret) })];
+  }
+}
+
+/** Everything in a store but its audit. */
+function contentsOf(url: string): unknown {
+  const database = new DatabaseSync(url.slice("sqlite:".length), { readOnly: true });
+  try {
+    const tables = database.prepare("select name from sqlite_master where type = 'table' and name not like 'audit%'").all();
+    return tables.map(({ name }) => [name, database.prepare(`select * from "${String(name)}"`).all()]);
+  } finally {
+    database.close();
+  }
+}
+
+async function objectionsTo(targets: Readonly<Record<string, object>>): Promise<string[]> {
+  const found: string[] = [];
+  for (const [service, target] of Object.entries(targets)) {
+    for (const method of methods[service] ?? []) {
+      for (const [place, args] of badArguments(method)) {
+        const problem = await objection(`${service}.${method.name} ${place}`, () => call(target, method.name, args));
+        if (problem !== undefined) found.push(problem);
+      }
+    }
+  }
+  return found;
+}
+
+function servicesOf(keystead: Keystead): Readonly<Record<string, object>> {
+  const { keys, purposes, routes, keks, settings, datasets, audit, doctor } = keystead;
+  return { keystead, keys, purposes, routes, keks, settings, datasets, audit, doctor };
+}
+
+it("every public method refuses what it must not be given by an error that names it and not the value, and changes nothing", async () => {
+  const options = fileStore(temporaryFolder());
+  const keystead = await initKeystead(options);
+  const usages = { k: "encrypt", m: "mac", i: "blind-index", s: "sign" } as const;
+  for (const [name, usage] of Object.entries(usages)) await keystead.keys.create({ name, purpose: "pii", usage });
+  const handles = await Promise.all(Object.keys(usages).map((name) => keystead.open(name)));
+  const before = contentsOf(options.store);
+  const found = await objectionsTo(servicesOf(keystead));
+  for (const handle of handles) found.push(...(await objectionsTo({ handle })));
+  expect(found).toEqual([]);
+  expect(contentsOf(options.store)).toEqual(before);
+  for (const name of Object.keys(usages)) expect(await keystead.keys.usage(name, 1)).toMatchObject({ sealsOutsideDatasets: 0, opens: 0 });
+  await keystead.close();
+}, 60_000);
+
+it("no public method is missing in the table", async () => {
+  const { keystead } = await createTestKeystead();
+  await keystead.keys.create({ name: "k", purpose: "pii" });
+  for (const [service, target] of Object.entries({ ...servicesOf(keystead), handle: await keystead.open("k") })) {
+    const prototype: unknown = Object.getPrototypeOf(target);
+    const names = Object.entries(Object.getOwnPropertyDescriptors(prototype ?? {}))
+      .filter(([name, { value }]) => name !== "constructor" && typeof value === "function")
+      .map(([name]) => name);
+    expect((methods[service] ?? []).map(({ name }) => name).sort(), service).toEqual(names.sort());
+  }
+});
+
+it("a store is not opened with options that it must not be given", async () => {
+  const { store } = fileStore(temporaryFolder());
+  const good = { store, masterKeys: testMasterKeys, databases: {}, auditDirectory: "x", migrate: false };
+  const found: (string | undefined)[] = [];
+  for (const open of [openKeystead, initKeystead]) {
+    const target = { open };
+    for (const [place, args] of badArguments({ name: "open", args: [good] })) {
+      found.push(await objection(`${open.name} ${place}`, () => call(target, "open", args)));
+    }
+    for (const name of ["principal", "access", "clock", "random", "masterKeyFile"]) {
+      for (const [what, bad] of Object.entries(badValues)) {
+        if (what === "undefined" || (name === "masterKeyFile" && what === "text")) continue;
+        found.push(await objection(`${open.name} ${name}: ${what}`, () => call(target, "open", [{ ...good, [name]: bad }])));
+      }
+    }
+    for (const [what, bad] of Object.entries(badValues)) {
+      const args = [{ ...good, masterKeys: { main: bad } }];
+      found.push(await objection(`${open.name} masterKeys.main: ${what}`, () => call(target, "open", args)));
+    }
+  }
+  expect(found.filter((problem) => problem !== undefined)).toEqual([]);
+});
+
+it("fields are not defined by what is no definition", async () => {
+  const index = { key: "i", kind: "exact", normaliser: "text", bits: 16, generation: 1, keyVersion: 1 };
+  const field = { key: "k", type: "string", form: "text" };
+  const record = { datasetId: "d", context: { row: "{id}" }, contextColumns: ["id"] };
+  const target = { defineFields };
+  const found: (string | undefined)[] = [];
+  const cases: Iterable<readonly [string, readonly unknown[]]>[] = [
+    badArguments({ name: "", args: [{ a: field }], accepts: [["empty object", "undefined"], options] }),
+    badArguments({ name: "", args: [{ a: field }, record], accepts: [["empty object", "object with an unknown property"], options] }),
+    [...badArguments({ name: "", args: [field] })].map(([place, args]) => [place, [{ a: args[0] }]] as const),
+    [...badArguments({ name: "", args: [index] })].map(
+      ([place, args]) => [place, [{ a: { ...field, indexes: { t: args[0] } } }, record]] as const,
+    ),
+  ];
+  for (const bad of cases) {
+    for (const [place, args] of bad) found.push(await objection(place, () => call(target, "defineFields", args)));
+  }
+  expect(found.filter((problem) => problem !== undefined)).toEqual([]);
+});
+
+it("an option that nobody knows is not left out without a word", async () => {
+  const { keystead } = await createTestKeystead();
+  await keystead.keys.create({ name: "k", purpose: "pii" });
+  const sealed = await keystead.encrypt("k", "x");
+  const mistakes: (() => unknown)[] = [
+    () => call(keystead, "encrypt", ["k", "x", { table: "person", row: "42" }]),
+    () => call(keystead, "encrypt", ["k", "x", { contxt: { table: "person" } }]),
+    () => call(keystead, "encrypt", ["k", "x", "person"]),
+    () => call(keystead, "decrypt", [sealed, { table: "person", row: "42" }]),
+  ];
+  for (const mistake of mistakes) {
+    expect(await failureOf(mistake)).toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringMatching(/context/) as unknown });
+  }
+  expect(await failureOf(() => call(keystead.keys, "create", [{ name: "l", purpose: "pii", usages: ["sign"] }]))).toMatchObject({
+    message: "input has an unknown property; known are name, purpose, usage, algorithm, tags, rotationDays, expiresAt, activateAt",
+  });
+  expect(await failureOf(() => call(keystead.keys, "create", [{ name: "l" }]))).toMatchObject({ message: "input.purpose must be text" });
+  expect(await failureOf(() => call(keystead, "decrypt", [null]))).toMatchObject({ code: "INVALID_ARGUMENT" });
+});
