@@ -42,10 +42,10 @@ export class DatasetGate implements DestroyGate {
     }));
     if (usage.sealsOutsideDatasets > 0) {
       blockers.push(
-        `up to ${String(usage.sealsOutsideDatasets)} values were sealed outside datasets, where no census finds them (register their table, or keep the version)`,
+        `up to ${String(usage.sealsOutsideDatasets)} values were sealed outside datasets, where no census finds them (so the version is kept; registering their table now does not change that, see docs/datasets.md)`,
       );
     }
-    for (const index of indexes) blockers.push(`blind index ${index} is made with it (build a generation with another version first)`);
+    for (const index of indexes) blockers.push(`blind index ${index} is made with it (the version is kept while the index uses it)`);
     if (moment === "execute") {
       const now = this.#engine.clock.now();
       const retention = settings.backupRetentionDays * day;

@@ -126,6 +126,13 @@ export class DatasetService {
       const createdAt = clock.now();
       const definition = await this.#withPlannedBits({ id, name, definition: typed, createdAt }, parsed.unplanned);
       return this.#engine.store.transaction(async (tables) => {
+        const [taken] = await tables.datasets.list({ name });
+        if (taken !== undefined) {
+          throw new KeysteadError(
+            "NAME_TAKEN",
+            `a dataset is named ${name} already; see \`keystead datasets list\`, or choose another name`,
+          );
+        }
         await tables.datasets.insert({ id, name, definition: JSON.stringify(definition), createdAt, removedAt: null });
         for (const index of definition.indexes) await tables.indexGenerations.insert(await firstGeneration(tables, id, index, createdAt));
         return { ...(await describe(tables, { id, name, definition, createdAt })), rows, advice };

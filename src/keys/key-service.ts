@@ -125,7 +125,8 @@ export class KeyService {
   }
 
   /**
-   * Cancels a scheduled destruction: the version is deactivated (or compromised) again and opens what it may.
+   * Cancels a scheduled destruction: the version is deactivated, also when it was active before, or compromised as it was, and
+   * opens what it may.
    * @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_KEY_VERSION`, `KEY_STATE` when none is pending
    */
   async cancelDestroy(nameOrAlias: string, version: number, options: StateChangeOptions = {}): Promise<void> {

@@ -156,7 +156,7 @@ export class Keyset {
     if (!permits(phase, "seal")) {
       throw new KeysteadError(
         "KEY_STATE",
-        `the current version ${label} of key ${this.name} is ${phase} and protects nothing new; rotate the key or resume the version`,
+        `the current version ${label} of key ${this.name} is ${phase} and protects nothing new; ${phase === "suspended" ? `run \`keystead keys resume ${this.name} ${String(current.version)}\`, or` : "run"} \`keystead keys rotate ${this.name}\``,
       );
     }
     if (expiresAt !== null && now >= expiresAt) {

@@ -49,10 +49,15 @@ export function permits(phase: VersionPhase, operation: VersionOperation): boole
   return phases[phase].permits.includes(operation);
 }
 
+/** Ways that a list of phases does not tell. */
+const waysOut: Readonly<Partial<Record<VersionPhase, string>>> = {
+  "destruction-pending": "run `keystead keys cancel-destroy` first",
+};
+
 /** @throws KeysteadError `KEY_STATE` naming the ways that are open. */
 export function assertTransition(label: string, from: VersionPhase, to: VersionPhase): void {
   const { goesTo } = phases[from];
   if (goesTo.includes(to)) return;
-  const ways = goesTo.length === 0 ? "it stays so for ever" : `it may go to: ${goesTo.join(", ")}`;
+  const ways = waysOut[from] ?? (goesTo.length === 0 ? "it stays so for ever" : `it may go to: ${goesTo.join(", ")}`);
   throw new KeysteadError("KEY_STATE", `version ${label} is ${from} and can't become ${to}; ${ways}`);
 }

@@ -1,3 +1,4 @@
+import { findAlgorithm } from "../crypto/algorithms.ts";
 import type { DatasetService } from "../datasets/dataset-service.ts";
 import { KeysteadError } from "../errors.ts";
 import type { AuditService } from "../keys/audit-service.ts";
@@ -6,6 +7,7 @@ import type { Engine } from "../keys/engine.ts";
 import type { KekService } from "../keys/kek-service.ts";
 import { instant } from "../keys/key-records.ts";
 import { readSettings } from "../keys/settings.ts";
+import type { StoreTables } from "../store/store.ts";
 import { examineDatasets } from "./dataset-findings.ts";
 import { type Diagnosis, failed, warning } from "./diagnosis.ts";
 import { examineKeys } from "./key-findings.ts";
@@ -63,7 +65,7 @@ export class Doctor {
 
   async #history(): Promise<Diagnosis[]> {
     const { witnessProblem } = this.#parts.audit;
-    const { restoredAt } = await this.#parts.engine.store.read(readSettings);
+    const { restoredAt, stopped } = await this.#parts.engine.store.read(readStopped);
     const findings: Diagnosis[] = [];
     if (witnessProblem !== undefined) {
       findings.push(
@@ -73,11 +75,12 @@ export class Doctor {
         ),
       );
     }
-    if (restoredAt > 0) {
+    for (const name of stopped) {
       findings.push(
         warning(
           "store history",
-          `the store was found put back from a copy on ${instant(restoredAt)}; rotate keys with 96-bit nonces that are older`,
+          `the store was found put back from a copy on ${instant(restoredAt)} and ${name} could repeat a nonce, so it seals nothing; ` +
+            `run \`keystead keys rotate ${name}\``,
         ),
       );
     }
@@ -97,4 +100,17 @@ export class Doctor {
       reported.push(failed("audit", "this process can't follow changes of the store; check that the store answers"));
     return reported;
   }
+}
+
+/** Keys whose current version was in a store that was put back and counts its nonces. */
+async function readStopped(tables: StoreTables): Promise<{ readonly restoredAt: number; readonly stopped: readonly string[] }> {
+  const { restoredAt } = await readSettings(tables);
+  const stopped: string[] = [];
+  for (const { id, name, algorithm, currentVersion } of await tables.keys.list()) {
+    const { messageLimit } = { messageLimit: undefined, ...findAlgorithm(algorithm) };
+    if (messageLimit === undefined || currentVersion === null) continue;
+    const current = await tables.versions.get({ keyId: id, version: currentVersion });
+    if (current !== undefined && current.createdAt <= restoredAt) stopped.push(name);
+  }
+  return { restoredAt, stopped: stopped.sort() };
 }

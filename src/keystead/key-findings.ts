@@ -37,7 +37,10 @@ function examineCurrent({ name, algorithm }: KeyInfo, versions: readonly UsedVer
   if (current === undefined) return [warning(check, `${name} has no current version and protects nothing; activate or rotate it`)];
   const findings: Diagnosis[] = [];
   const rotate = `run \`keystead keys rotate ${name}\``;
-  if (current.state !== "active") findings.push(warning(check, `the current version of ${name} is ${current.state}; rotate the key`));
+  if (current.state !== "active") {
+    const resume = current.state === "suspended" ? ` or \`keystead keys resume ${name} ${String(current.version)}\`` : "";
+    findings.push(failed(check, `the current version of ${name} is ${current.state} and protects nothing new; ${rotate}${resume}`));
+  }
   if (current.expiresAt !== undefined && Date.parse(current.expiresAt) <= now) {
     findings.push(failed(check, `the current version of ${name} expired on ${current.expiresAt}; ${rotate}`));
   }

@@ -1,9 +1,10 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { initKeystead } from "../../src/keystead.ts";
 import { startChild } from "../support/child.ts";
-import { codeOf, fileStore, openTestKeystead, temporaryFolder } from "../support/test-keystead.ts";
+import { fileStore, openTestKeystead, temporaryFolder } from "../support/test-keystead.ts";
 
 const program = new URL("rotating-process.ts", import.meta.url);
+const openingProgram = new URL("opening-process.ts", import.meta.url);
 
 describe("two processes on one store", () => {
   it("rotate the same key 20 times at once: versions 2…41 exist once each, everything opens, a third reader meets no version it can't load", async () => {
@@ -37,15 +38,16 @@ describe("two processes on one store", () => {
   });
 
   it("a suspended key stops working in the other process within a second", async () => {
-    const folder = temporaryFolder();
-    const options = fileStore(folder);
-    const first = await initKeystead(options);
-    const second = await openTestKeystead(options);
-    await first.keys.create({ name: "k", purpose: "pii" });
-    const handle = await second.open("k");
-    const sealed = handle.encrypt("x");
-    await first.keys.suspend("k", 1, { reason: "incident" });
-    await vi.waitFor(async () => expect(await codeOf(() => handle.decrypt(sealed))).toBe("KEY_STATE"), { timeout: 1000, interval: 10 });
-    await first.close();
+    const options = fileStore(temporaryFolder());
+    const keystead = await initKeystead(options);
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    const child = startChild(openingProgram, [options.store, "k", await keystead.encrypt("k", "x")]);
+    expect(await child.nextLine()).toBe("opened");
+    await keystead.keys.suspend("k", 1, { reason: "incident" });
+    const suspended = performance.now();
+    expect(await child.nextLine()).toBe("KEY_STATE");
+    expect(performance.now() - suspended).toBeLessThan(1000);
+    await child.finish();
+    await keystead.close();
   });
 });

@@ -93,7 +93,7 @@ function addDestroy(keys: Command): void {
 function addCancelDestroy(keys: Command): void {
   keys
     .command("cancel-destroy")
-    .description("Cancel a scheduled destruction; the version opens again what it may.")
+    .description("Cancel a scheduled destruction; the version opens again what it may, and stays deactivated or compromised.")
     .addArgument(keyArgument())
     .addArgument(versionArgument())
     .addOption(reasonOption())
@@ -105,7 +105,7 @@ function addCancelDestroy(keys: Command): void {
         const key = await keystead.keys.show(name);
         await output.result(
           key,
-          () => `version ${versionOf(key, version).label} of ${key.name} is ${versionOf(key, version).state} again\n`,
+          () => `version ${versionOf(key, version).label} of ${key.name} is not destroyed; it is ${versionOf(key, version).state}\n`,
         );
       }),
     );

@@ -77,7 +77,14 @@ export async function findVersionNumber(keys: KeyService, key: string, text: str
 /** One line about a key after a change. */
 function describeKey(key: KeyInfo): string {
   const current = key.versions.find((version) => version.current);
-  return `${key.name}  ${key.purpose}  ${key.algorithm}  ${current === undefined ? "no current version" : `current version ${current.label}`}\n`;
+  const newest = key.versions.at(-1);
+  return `${[
+    key.name,
+    key.purpose,
+    key.algorithm,
+    current === undefined ? "no current version" : `current version ${current.label}`,
+    ...(newest?.state === "pre-active" ? [`version ${newest.label} is pre-active until ${formatInstant(newest.activateAt)}`] : []),
+  ].join("  ")}\n`;
 }
 
 function addCreate(keys: Command): void {
@@ -279,6 +286,7 @@ const stateColumns: readonly TableColumn<VersionInfo>[] = [
 
 const versionColumns: readonly TableColumn<VersionInfo & { readonly usage: VersionUsage }>[] = [
   ...stateColumns,
+  { title: "active from", cell: ({ state, activateAt }) => (state === "pre-active" ? formatInstant(activateAt) : undefined) },
   { title: "expires", cell: ({ expiresAt }) => formatInstant(expiresAt) },
   { title: "destroyed from", cell: ({ destroyAt }) => formatInstant(destroyAt) },
   { title: "seals", cell: ({ usage }) => usage.sealsInDatasets + usage.sealsOutsideDatasets },

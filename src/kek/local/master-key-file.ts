@@ -65,7 +65,9 @@ async function readPrivateFile(path: string): Promise<string> {
     handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
     const missing = errorCode(cause) === "ENOENT";
-    const remedy = missing ? "does not exist; make it with `keystead init`, or give the right path" : "can't be read; see the cause";
+    const remedy = missing
+      ? "does not exist; give the right path or restore the file from its copy: only a store that is new gets a new one, by `keystead init`"
+      : "can't be read; see the cause";
     throw new KeysteadError("KEK_FAILED", `the master key file ${path} ${remedy}`, { cause });
   }
   const buffer = Buffer.alloc(maxFileLength + 1);

@@ -5,9 +5,12 @@ export const sqliteBusy = 5;
 
 type Mapping = readonly [code: ErrorCode, message: string];
 
-const busy: Mapping = ["STORE_BUSY", "another process holds the store's lock: try again, or wait longer for it (busyTimeout)"];
+const busy: Mapping = ["STORE_BUSY", "another process holds the store's lock: try again when it is done"];
 const full: Mapping = ["STORE_FULL", "there is no space left for the store: free some on its disk, then try again"];
-const readOnly: Mapping = ["STORE_READ_ONLY", "the store can't be written to: make its file and folder writable, or open it read-only"];
+const readOnly: Mapping = [
+  "STORE_READ_ONLY",
+  "the store can't be written to: make its file and folder writable for this user, or move it to a disk that is",
+];
 const taken: Mapping = ["NAME_TAKEN", "a row with the same unique columns exists already: choose others"];
 const damaged: Mapping = ["STORE_FAILED", "the store's file is damaged: restore it from a backup"];
 const refused: Mapping = ["INVALID_ARGUMENT", "a column was given what its table does not allow: correct the record"];
