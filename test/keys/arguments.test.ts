@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { KeysteadError } from "../../src/errors.ts";
 import { defineFields } from "../../src/fields/field-specification.ts";
 import { initKeystead, type Keystead, openKeystead } from "../../src/keystead.ts";
-import { createTestKeystead, fileStore, temporaryFolder, testMasterKeys } from "../support/test-keystead.ts";
+import { createTestKeystead, fileStore, temporaryFolder } from "../support/test-keystead.ts";
 
 const secret = "not-to-be-repeated";
 
@@ -291,8 +291,8 @@ it("no public method is missing in the table", async () => {
 });
 
 it("a store is not opened with options that it must not be given", async () => {
-  const { store } = fileStore(temporaryFolder());
-  const good = { store, masterKeys: testMasterKeys, databases: {}, auditDirectory: "x", migrate: false };
+  const folder = temporaryFolder();
+  const good = { ...fileStore(folder), databases: {}, auditDirectory: folder, migrate: false };
   const found: (string | undefined)[] = [];
   for (const open of [openKeystead, initKeystead]) {
     const target = { open };
