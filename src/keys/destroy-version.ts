@@ -78,7 +78,7 @@ export function destroyVersion(
 }
 
 /**
- * Cancels a scheduled destruction: the version is deactivated (or compromised) again and opens what it may.
+ * Cancels a scheduled destruction: the version is deactivated, or compromised if it was, and opens what that state permits.
  * @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_KEY_VERSION`, `KEY_STATE` when none is pending
  */
 export function cancelDestruction(
