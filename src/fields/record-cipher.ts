@@ -1,4 +1,5 @@
 import { types } from "node:util";
+import { assertArguments, rule } from "../arguments.ts";
 import type { Context } from "../crypto/context.ts";
 import { KeysteadError } from "../errors.ts";
 import { BlindIndex } from "./blind-index.ts";
@@ -25,6 +26,8 @@ interface OpenedField extends FieldDefinition {
 interface OpenedIndex extends RecordIndex {
   readonly index: BlindIndex;
 }
+
+const aRecord = rule("an object with a property for each field", (value) => typeof value === "object" && value !== null);
 
 /**
  * Encrypts and decrypts records by a field specification, and keeps their blind indexes.
@@ -71,6 +74,7 @@ export class RecordCipher<F extends FieldDefinitions> {
    * for a record with some fields of a compound index but not all; what the key throws.
    */
   encrypt(record: PlainRecord<F>): SealedRecord<F> {
+    assertArguments({ record }, { record: aRecord });
     const context = this.#context(record);
     const kept = Object.entries<unknown>(record).filter(([name]) => !this.#indexes.has(name));
     const sealed = this.#replaceFields(kept, (field, value) => encryptField(field, value, context()));
@@ -87,6 +91,7 @@ export class RecordCipher<F extends FieldDefinitions> {
    * for a context column that is null; what the key throws.
    */
   decrypt(stored: AnyRecord): PlainRecord<F> {
+    assertArguments({ stored }, { stored: aRecord });
     const context = this.#context(stored);
     const kept = Object.entries(stored).filter(([name]) => !this.#indexes.has(name));
     const opened = this.#replaceFields(kept, (field, value) => decryptField(field, value, context()));

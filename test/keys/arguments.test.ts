@@ -3,6 +3,8 @@ import { inspect } from "node:util";
 import { expect, it } from "vitest";
 import { KeysteadError } from "../../src/errors.ts";
 import { defineFields } from "../../src/fields/field-specification.ts";
+import { RecordCipher } from "../../src/fields/record-cipher.ts";
+import { createMasterKeyFile } from "../../src/kek/local/master-key-file.ts";
 import { initKeystead, type Keystead, openKeystead } from "../../src/keystead.ts";
 import { createTestKeystead, fileStore, temporaryFolder } from "../support/test-keystead.ts";
 
@@ -351,4 +353,17 @@ it("an option that nobody knows is not left out without a word", async () => {
   });
   expect(await failureOf(() => call(keystead.keys, "create", [{ name: "l" }]))).toMatchObject({ message: "input.purpose must be text" });
   expect(await failureOf(() => call(keystead, "decrypt", [null]))).toMatchObject({ code: "INVALID_ARGUMENT" });
+});
+
+it("records and new master key files are refused when they are none", async () => {
+  const { keystead } = await createTestKeystead();
+  await keystead.keys.create({ name: "k", purpose: "pii" });
+  const cipher = new RecordCipher(defineFields({ email: { key: "k", type: "string" } }), { k: await keystead.open("k") });
+  for (const bad of [undefined, null, 42, secret]) {
+    expect(await failureOf(() => call(cipher, "encrypt", [bad]))).toMatchObject({ code: "INVALID_ARGUMENT" });
+    expect(await failureOf(() => call(cipher, "decrypt", [bad]))).toMatchObject({ code: "INVALID_ARGUMENT" });
+    expect(await failureOf(() => Promise.resolve(Reflect.apply(createMasterKeyFile, undefined, [bad, bad])))).toMatchObject({
+      code: "INVALID_ARGUMENT",
+    });
+  }
 });

@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { type FileHandle, mkdir, open, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import process from "node:process";
+import { assertArguments, having, text } from "../../arguments.ts";
 import { decodeBase64url, encodeBase64url } from "../../crypto/base64url.ts";
 import type { RandomSource } from "../../crypto/random.ts";
 import { KeysteadError } from "../../errors.ts";
@@ -33,6 +34,7 @@ function errorCode(error: unknown): unknown {
  * @throws KeysteadError `CONFLICT` when the file exists, `INVALID_ARGUMENT` for a bad name, `KEK_FAILED` when it can't be written
  */
 export async function createMasterKeyFile(path: string, name: string, random: RandomSource): Promise<void> {
+  assertArguments({ path, name, random }, { path: text, name: text, random: having("a random source", "bytes") });
   assertMasterKeyName(name);
   const failed = (cause: unknown): KeysteadError =>
     new KeysteadError("KEK_FAILED", `the master key file ${path} can't be written; see the cause`, { cause });
