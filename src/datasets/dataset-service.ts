@@ -1,44 +1,24 @@
-import { randomUuid } from "../crypto/uuid.ts";
 import type { RegisteredIndexDefinition } from "../fields/field-specification.ts";
 import type { IndexPlan } from "../fields/index-planner.ts";
 import { audited } from "../keys/audited.ts";
 import type { Engine } from "../keys/engine.ts";
-import { findKey, instant } from "../keys/key-records.ts";
+import { findKey } from "../keys/key-records.ts";
 import { describeVersion } from "../keys/keyset.ts";
 import type { StoreTables } from "../store/store.ts";
 import { type Census, takeCensus } from "./census.ts";
 import type { Databases } from "./databases.ts";
-import { nameKeys, withNextContext } from "./dataset-changes.ts";
+import { withNextContext } from "./dataset-changes.ts";
+import { type AddedDataset, type DatasetInfo, describeDataset } from "./dataset-info.ts";
 import { type Dataset, findDataset, layoutOf, listDatasets, saveDefinition } from "./dataset-records.ts";
-import { type DatasetDefinition, type DatasetInput, parseDatasetInput, type ProtectedColumn } from "./definition.ts";
-import { findRows, type FindOptions, type FoundRow } from "./find-rows.ts";
-import { describeGeneration, firstGeneration, type IndexGenerationInfo, registeredIndexes } from "./index-generations.ts";
+import { DatasetRegistration } from "./dataset-registration.ts";
+import type { DatasetIndexInput, DatasetInput } from "./definition.ts";
+import { type FindOptions, type FindResult, findRows, type IndexSearch } from "./find-rows.ts";
+import { registeredIndexes } from "./index-generations.ts";
 import type { JobOptions, JobResult } from "./job-run.ts";
 import { JobRunner } from "./job-runner.ts";
 import { type PlannedIndex, planDatasetIndex } from "./plan-index.ts";
 import type { JobKind } from "./row-tasks.ts";
-
-/** A dataset as services report it. */
-export interface DatasetInfo {
-  readonly id: string;
-  readonly name: string;
-  readonly database: string;
-  readonly table: string;
-  readonly keyColumns: readonly string[];
-  readonly columns: readonly ProtectedColumn[];
-  readonly context: Readonly<Record<string, string>>;
-  /** While a `recontext` is under way: the template it moves to. */
-  readonly nextContext?: Readonly<Record<string, string>>;
-  readonly indexes: readonly IndexGenerationInfo[];
-  readonly createdAt: string;
-}
-
-/** What registering found out. */
-export interface AddedDataset extends DatasetInfo {
-  readonly rows: number;
-  /** What would make work on the table faster or safer. */
-  readonly advice: readonly string[];
-}
+import { refuseSharedColumns } from "./shared-columns.ts";
 
 /** How many values a key version still protects, in all datasets. */
 export interface KeyCensusEntry {
@@ -52,11 +32,13 @@ export class DatasetService {
   readonly #engine: Engine;
   readonly #databases: Databases;
   readonly #jobs: JobRunner;
+  readonly #registration: DatasetRegistration;
 
   constructor(engine: Engine, databases: Databases) {
     this.#engine = engine;
     this.#databases = databases;
     this.#jobs = new JobRunner(engine, databases);
+    this.#registration = new DatasetRegistration(engine, databases);
   }
 
   /**
@@ -65,31 +47,35 @@ export class DatasetService {
    * @throws KeysteadError `INVALID_ARGUMENT`, `NAME_TAKEN`, `UNKNOWN_KEY`, `KEY_USAGE`, `UNKNOWN_DATABASE`, `DATASET_UNSUITABLE`
    */
   add(name: string, input: DatasetInput): Promise<AddedDataset> {
-    return audited(this.#engine, { action: "datasets.add", dataset: name }, async () => {
-      const { clock, random } = this.#engine;
-      const parsed = parseDatasetInput(name, input);
-      const checked = await this.#engine.store.read((tables) => nameKeys(tables, parsed.definition));
-      const source = await this.#databases.open(checked.database, layoutOf(checked));
-      const { rows, advice } = await source.describe().finally(() => source.close());
-      const id = randomUuid(random);
-      const createdAt = clock.now();
-      const definition = await this.#withPlannedBits({ id, name, definition: checked, createdAt }, parsed.unplanned);
-      return this.#engine.store.transaction(async (tables) => {
-        await tables.datasets.insert({ id, name, definition: JSON.stringify(definition), createdAt, removedAt: null });
-        for (const index of definition.indexes) await tables.indexGenerations.insert(await firstGeneration(tables, id, index, createdAt));
-        return { ...(await describe(tables, { id, name, definition, createdAt })), rows, advice };
-      });
-    });
+    return audited(this.#engine, { action: "datasets.add", dataset: name }, () => this.#registration.add(name, input));
+  }
+
+  /**
+   * Adds a blind index to a registered dataset. Nothing in the table is changed: searches on the index are refused until
+   * {@link index} has filled it. An application that writes the dataset's rows has to write its tokens before that.
+   * @param index logical name of the index, as dataset names are
+   * @param input as in {@link add}; without `bits` the planner reads the column and decides
+   * @throws KeysteadError `UNKNOWN_DATASET`, `CONFLICT` while a job works on the dataset, and as {@link add}
+   */
+  addIndex(name: string, index: string, input: DatasetIndexInput): Promise<AddedDataset> {
+    return audited(
+      this.#engine,
+      { action: "datasets.add-index", dataset: name },
+      () => this.#registration.addIndex(name, index, input),
+      () => ({ detail: { index } }),
+    );
   }
 
   /** Every dataset, by name. */
   list(): Promise<DatasetInfo[]> {
-    return this.#engine.store.read(async (tables) => Promise.all((await listDatasets(tables)).map((dataset) => describe(tables, dataset))));
+    return this.#engine.store.read(async (tables) =>
+      Promise.all((await listDatasets(tables)).map((dataset) => describeDataset(tables, dataset))),
+    );
   }
 
   /** One dataset. @throws KeysteadError `UNKNOWN_DATASET` */
   show(name: string): Promise<DatasetInfo> {
-    return this.#engine.store.read(async (tables) => describe(tables, await findDataset(tables, name)));
+    return this.#engine.store.read(async (tables) => describeDataset(tables, await findDataset(tables, name)));
   }
 
   /**
@@ -131,14 +117,19 @@ export class DatasetService {
    */
   async recontext(name: string, template: Readonly<Record<string, string>> | undefined, options: JobOptions = {}): Promise<JobResult> {
     const adapt = (dataset: Dataset): Dataset => withNextContext(dataset, template);
+    const move = async (tables: StoreTables): Promise<Dataset> => {
+      const dataset = adapt(await findDataset(tables, name));
+      await refuseSharedColumns(tables, dataset);
+      return dataset;
+    };
     if (options.dryRun === true) return this.#run(name, "recontext", options, adapt);
     await audited(this.#engine, { action: "datasets.set-context", dataset: name }, async () => {
-      const { definition } = adapt(await this.#engine.store.read((tables) => findDataset(tables, name)));
+      const { definition } = await this.#engine.store.read(move);
       // A template that does not fit the table must not be stored: nothing would work on the dataset any more.
       const source = await this.#databases.open(definition.database, layoutOf(definition));
       await source.describe().finally(() => source.close());
       await this.#engine.store.transaction(async (tables) => {
-        const { id, definition: next } = adapt(await findDataset(tables, name));
+        const { id, definition: next } = await move(tables);
         await saveDefinition(tables, id, () => next);
       });
     });
@@ -174,11 +165,13 @@ export class DatasetService {
   }
 
   /**
-   * Finds rows by a blind index; every hit is opened and compared, so what is returned is right.
+   * Finds rows by a blind index; every hit is opened and compared, so what is returned is right. Whether it is all, and which
+   * rows could not be compared, is part of the answer.
    * @param search one value per column of the index
-   * @throws KeysteadError `UNKNOWN_DATASET`, `INVALID_ARGUMENT`, `JOB_INCOMPLETE` while rows may lack tokens
+   * @throws KeysteadError `UNKNOWN_DATASET`, `INVALID_ARGUMENT`, `JOB_INCOMPLETE` while rows may lack tokens, `CONFLICT` when that
+   *   changed during the search, `CANCELLED`, `DATABASE_FAILED`, and errors of the store and of KEKs
    */
-  find(name: string, index: string, search: readonly (string | number | bigint)[], options: FindOptions = {}): Promise<FoundRow[]> {
+  find(name: string, index: string, search: IndexSearch, options: FindOptions = {}): Promise<FindResult> {
     return audited(
       this.#engine,
       // Only an index that exists is named in the audit: another name may be anything.
@@ -187,7 +180,7 @@ export class DatasetService {
         const dataset = await this.#engine.store.read((tables) => findDataset(tables, name));
         return findRows(this.#engine, this.#databases, dataset, index, search, options);
       },
-      (rows) => ({ detail: { index, rows: rows.length } }),
+      ({ rows, complete, unopenedRows }) => ({ detail: { index, rows: rows.length, complete, unopenedRows } }),
     );
   }
 
@@ -212,15 +205,6 @@ export class DatasetService {
     });
   }
 
-  async #withPlannedBits(dataset: Dataset, unplanned: readonly string[]): Promise<DatasetDefinition> {
-    const indexes = [];
-    for (const index of dataset.definition.indexes) {
-      const plan = unplanned.includes(index.name) ? await planDatasetIndex(this.#engine, this.#databases, dataset, index) : undefined;
-      indexes.push(plan === undefined ? index : { ...index, bits: plan.recommended.bits });
-    }
-    return { ...dataset.definition, indexes };
-  }
-
   #run(name: string, kind: JobKind, options: JobOptions = {}, adapt?: (dataset: Dataset) => Dataset): Promise<JobResult> {
     return audited(
       this.#engine,
@@ -231,21 +215,4 @@ export class DatasetService {
       }),
     );
   }
-}
-
-async function describe(tables: StoreTables, { id, name, definition, createdAt }: Dataset): Promise<DatasetInfo> {
-  const generations = await tables.indexGenerations.list({ datasetId: id });
-  const { database, table, keyColumns, columns, context, nextContext } = definition;
-  return {
-    id,
-    name,
-    database,
-    table,
-    keyColumns,
-    columns,
-    context,
-    ...(nextContext !== null && { nextContext }),
-    indexes: generations.map(describeGeneration),
-    createdAt: instant(createdAt),
-  };
 }

@@ -4,12 +4,14 @@ import type { Dataset } from "./dataset-records.ts";
 import { type RowIndex, tokenCell } from "./row-indexes.ts";
 import type { DatasetKeys } from "./job-keys.ts";
 import type { RowProblem } from "./job-progress.ts";
+import { rowProblem } from "./row-problem.ts";
 import { type ContextRenderer, rowContexts } from "./row-context.ts";
 import { applyTask, type ColumnWork, type JobKind, KeyNeeded } from "./row-tasks.ts";
-import { cellToContextText, sameCell } from "./cells.ts";
+import { sameCell } from "./cells.ts";
 import type { Cell, RowReplacement, SourceDescription, SourceRow } from "./source.ts";
 
-const longestKeyText = 500;
+/** How often a row is tried for each of its columns: keys are opened, versions loaded and leases renewed on the way. */
+const triesPerColumn = 4;
 
 const noToken: Cell = { type: "null" };
 
@@ -66,10 +68,13 @@ export class DatasetWorker {
 
   /** Works on one row, opening whatever keys its values name. */
   async work(row: SourceRow): Promise<RowResult> {
-    for (;;) {
+    const mostTries = triesPerColumn * (1 + this.#columns.length);
+    for (let tries = 1; ; tries += 1) {
       try {
         return this.#workNow(row);
       } catch (error) {
+        // A version that no KEK here opens stays unloaded, however often it is tried.
+        if (tries === mostTries) throw error;
         if (error instanceof KeyNeeded) await this.#keys.openNamed(error.keyName);
         else if (isKeysteadError(error, "KEY_VERSION_NOT_LOADED") || isKeysteadError(error, "KEY_LEASE_EXPIRED"))
           await this.#engine.registry.refresh();
@@ -174,13 +179,6 @@ export class DatasetWorker {
       "INTERNAL",
     ];
     if (!(error instanceof KeysteadError) || retry.includes(error.code)) throw error;
-    const key = Object.fromEntries(this.#dataset.definition.keyColumns.map((name) => [name, keyText(row.cells[name])]));
-    return { row: key, column, code: error.code, message: error.message };
+    return rowProblem(this.#dataset.definition, row, column, error);
   }
-}
-
-/** Text by which a person finds the row; kept with the job, so not of any length. */
-function keyText(cell: Cell | undefined): string {
-  const text = (cell && cellToContextText(cell)) ?? `(${cell?.type ?? "missing"})`;
-  return text.length > longestKeyText ? `${text.slice(0, longestKeyText)}…` : text;
 }

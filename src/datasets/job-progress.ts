@@ -46,6 +46,11 @@ export function resumeProgress(json: string, total: number): JobProgress {
   return progress.cursor === null ? beginPass(progress, progress.pass) : progress;
 }
 
+/** Progress of a job whose pass is to be made again from the beginning of the table. */
+export function withoutCursor(json: string): string {
+  return JSON.stringify({ ...readProgress(json), cursor: null });
+}
+
 /** Another pass over the table. */
 export function beginPass(progress: JobProgress, pass: number): JobProgress {
   return { ...progress, pass, scanned: 0, changed: 0, problems: 0, firstProblems: [], cursor: null };

@@ -1,5 +1,6 @@
 import { type Census, outstanding } from "../datasets/census.ts";
-import type { DatasetInfo, DatasetService } from "../datasets/dataset-service.ts";
+import type { DatasetInfo } from "../datasets/dataset-info.ts";
+import type { DatasetService } from "../datasets/dataset-service.ts";
 import { KeysteadError } from "../errors.ts";
 import { type Diagnosis, failed, warning } from "./diagnosis.ts";
 

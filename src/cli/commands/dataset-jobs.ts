@@ -1,18 +1,22 @@
 import { type Command, Option } from "commander";
 import { errorCodes, KeysteadError } from "../../errors.ts";
-import type { DatasetService, JobOptions, JobProgress, JobResult, RowProblem } from "../../index.ts";
+import type { DatasetService, JobOptions, JobProgress, JobResult } from "../../index.ts";
 import { formatCensuses } from "../census-text.ts";
-import { parsePlannedIndex, plannedIndexSyntax } from "../dataset-definition.ts";
+import { indexSyntax, parseIndex, parsePlannedIndex, plannedIndexSyntax } from "../dataset-definition.ts";
+import { formatDataset } from "../dataset-text.ts";
 import { examples, parsePairs, repeatable, wholeNumber, type YesOptions, yesOption } from "../options.ts";
+import { formatProblems } from "../problem-table.ts";
 import { confirm } from "../prompts.ts";
 import { type Session, withKeystead } from "../session.ts";
 import { stoppable } from "../signals.ts";
-import { formatCount, formatTable, printable } from "../table.ts";
+import { formatCount } from "../table.ts";
 
 interface JobFlags extends YesOptions {
   readonly rate?: number;
   readonly dryRun?: boolean;
   readonly plan?: string;
+  readonly add?: string;
+  readonly indexKey?: string;
 }
 
 interface RecontextFlags extends JobFlags {
@@ -51,8 +55,14 @@ const jobs: Readonly<Record<JobName, Job>> = {
     examples: ["keystead datasets verify crm.person"],
   },
   index: {
-    description: "Make the blind-index tokens of every row anew, where they are missing or wrong.",
-    examples: ["keystead datasets index crm.person", "keystead datasets index crm.person --plan phone,kind=last4,normaliser=digits"],
+    description: "Make the blind-index tokens of every row anew, where they are missing or wrong. --add registers a further index first.",
+    examples: [
+      "keystead datasets index crm.person",
+      "keystead datasets index crm.person --plan phone,kind=last4,normaliser=digits",
+      "# another index: let the application write its tokens, then fill it for the rows that are there",
+      "keystead datasets index crm.person --add phone_last4=phone,kind=last4,normaliser=digits,key=pii-index",
+      "keystead datasets index crm.person",
+    ],
   },
 };
 
@@ -77,12 +87,29 @@ export function addDatasetJobs(datasets: Command): void {
 function addJob(datasets: Command, name: JobName, job: Job): void {
   const command = withJobOptions(datasets.command(name).description(job.description));
   if (job.question !== undefined) command.addOption(yesOption());
-  if (name === "index")
-    command.option("--plan <index>", `only advise how many bits to keep, from the values that are there: ${plannedIndexSyntax}`);
+  if (name === "index") addIndexOptions(command);
   command.addHelpText("after", examples(...job.examples)).action(async (dataset: string, flags: JobFlags, invoked: Command) => {
     if (flags.plan !== undefined) return plan(dataset, flags.plan, invoked);
+    if (flags.add !== undefined) return addIndex(dataset, parseIndex(flags.add, flags.indexKey), invoked);
     await runJob(name, dataset, flags, invoked, (service, options) => service[name](dataset, options), job.question?.(dataset));
   });
+}
+
+function addIndexOptions(command: Command): void {
+  const others = ["rate", "dryRun"];
+  command
+    .addOption(
+      new Option("--plan <index>", `only advise how many bits to keep, from the values that are there: ${plannedIndexSyntax}`).conflicts(
+        others,
+      ),
+    )
+    .addOption(
+      new Option("--add <spec>", `only register another index, which a run without it fills: ${indexSyntax}`).conflicts([
+        ...others,
+        "plan",
+      ]),
+    )
+    .option("--index-key <key>", "key of an index to add that names none");
 }
 
 function withJobOptions(command: Command): Command {
@@ -97,6 +124,15 @@ async function plan(dataset: string, text: string, command: Command): Promise<vo
   await withKeystead(command, async ({ keystead, output }) => {
     const advice = await keystead.datasets.planIndex(dataset, parsePlannedIndex(text));
     await output.result(advice, () => formatIndexPlan(advice));
+  });
+}
+
+async function addIndex(dataset: string, [name, input]: ReturnType<typeof parseIndex>, command: Command): Promise<void> {
+  await withKeystead(command, async ({ keystead, output }) => {
+    const added = await keystead.datasets.addIndex(dataset, name, input);
+    await output.result(added, () => formatDataset(added));
+    for (const advice of added.advice) output.note(`advice: ${advice}`);
+    output.note(`searches on it are refused until \`keystead datasets index ${dataset}\` has filled it`);
   });
 }
 
@@ -143,19 +179,6 @@ async function report(result: JobResult, dryRun: boolean, output: Session["outpu
 }
 
 function problemText({ problems, firstProblems }: JobProgress): string {
-  const more = problems - firstProblems.length;
-  const columns = [
-    { title: "row", cell: rowText },
-    { title: "column", cell: ({ column }: RowProblem) => column },
-    { title: "code", cell: ({ code }: RowProblem) => code },
-    { title: "problem", cell: ({ message }: RowProblem) => message },
-  ];
-  const table = formatTable(firstProblems, columns, process.stderr);
-  return `${formatCount(problems)} ${problems === 1 ? "value was" : "values were"} left alone:\n${table}${more > 0 ? `and ${formatCount(more)} more` : ""}`.trimEnd();
-}
-
-function rowText({ row }: RowProblem): string {
-  return Object.entries(row)
-    .map(([name, value]) => `${name}=${printable(value)}`)
-    .join(" ");
+  const what = `${formatCount(problems)} ${problems === 1 ? "value was" : "values were"} left alone`;
+  return `${what}:\n${formatProblems(firstProblems, problems)}`;
 }

@@ -76,7 +76,7 @@ const shapes: readonly Shape[] = [
   },
   {
     name: "columns without types",
-    sql: "CREATE TABLE person(id PRIMARY KEY, email, tenant, email_index)",
+    sql: "CREATE TABLE person(id PRIMARY KEY, email, tenant, email_index); CREATE INDEX by_token ON person(email_index)",
     keyOf: mixedKeyOf,
     values: everything,
     contexts: everything,
@@ -90,13 +90,13 @@ const shapes: readonly Shape[] = [
   },
   {
     name: "WITHOUT ROWID, NOCASE key",
-    sql: `CREATE TABLE person(id TEXT COLLATE NOCASE PRIMARY KEY, ${columns}) WITHOUT ROWID`,
+    sql: `CREATE TABLE person(id TEXT COLLATE NOCASE PRIMARY KEY, ${columns}) WITHOUT ROWID; CREATE INDEX by_token ON person(email_index)`,
     keyOf: textKeyOf,
     values: texts,
   },
   {
     name: "WITHOUT ROWID, composite key of two collations and directions",
-    sql: `CREATE TABLE person(realm TEXT, id BLOB, place TEXT COLLATE NOCASE, ${columns}, PRIMARY KEY (realm COLLATE NOCASE, id DESC, place COLLATE RTRIM)) WITHOUT ROWID`,
+    sql: `CREATE TABLE person(realm TEXT, id BLOB, place TEXT COLLATE NOCASE, ${columns}, PRIMARY KEY (realm COLLATE NOCASE, id DESC, place COLLATE RTRIM)) WITHOUT ROWID; CREATE INDEX by_token ON person(email_index)`,
     layout: { keyColumns: ["realm", "id", "place"] },
     keyOf: (number) => ({
       realm: text(["A", "b", "C"][number % 3] ?? ""),

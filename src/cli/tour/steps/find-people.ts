@@ -56,7 +56,7 @@ async function find(
   signal.throwIfAborted();
   const [key] = source.columns;
   const began = systemClock.monotonic();
-  const found = await keystead.datasets.find(dataset, name, [value], { limit: mostOpened });
+  const { rows, complete } = await keystead.datasets.find(dataset, name, [value], { limit: mostOpened, signal });
   const seconds = (systemClock.monotonic() - began) / 1000;
   return {
     search: index.search,
@@ -64,8 +64,8 @@ async function find(
     column: index.column.name,
     kind: index.kind,
     bits: plan.recommended.bits,
-    rows: found.length,
-    sameAsScan: found.length === expected.size && found.every(({ row }) => expected.has(row[key.name] ?? "")),
+    rows: rows.length,
+    sameAsScan: complete && rows.length === expected.size && rows.every(({ row }) => expected.has(row[key.name] ?? "")),
     seconds: Math.round(seconds * 10_000) / 10_000,
   };
 }
