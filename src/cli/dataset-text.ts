@@ -16,6 +16,7 @@ export function formatDataset(dataset: DatasetInfo | AddedDataset): string {
     "key columns": dataset.keyColumns.join(", "),
     context: pairs(dataset.context),
     "moving to": pairs(dataset.nextContext),
+    "left under": dataset.formerContexts.map(pairs).join("; "),
     created: formatInstant(dataset.createdAt),
     rows: "rows" in dataset ? dataset.rows : undefined,
   });

@@ -43,3 +43,10 @@ export function withNextContext(dataset: Dataset, template: unknown): Dataset {
   }
   return { ...dataset, definition: { ...definition, nextContext: next } };
 }
+
+/** The definition once its values are under the next template. @param left some, which did not open, are still under the one before */
+export function withContextMoved(definition: DatasetDefinition, left: boolean): DatasetDefinition {
+  const { context, nextContext, formerContexts } = definition;
+  if (nextContext === null) return definition;
+  return { ...definition, context: nextContext, nextContext: null, formerContexts: left ? [...formerContexts, context] : formerContexts };
+}

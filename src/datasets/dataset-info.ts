@@ -15,6 +15,8 @@ export interface DatasetInfo {
   readonly context: Readonly<Record<string, string>>;
   /** While a `recontext` is under way: the template it moves to. */
   readonly nextContext?: Readonly<Record<string, string>>;
+  /** Templates under which a `recontext` left values that did not open, oldest first. */
+  readonly formerContexts: readonly Readonly<Record<string, string>>[];
   readonly indexes: readonly IndexGenerationInfo[];
   readonly createdAt: string;
 }
@@ -29,7 +31,7 @@ export interface AddedDataset extends DatasetInfo {
 /** Describes a dataset with the generations of its indexes. */
 export async function describeDataset(tables: StoreTables, { id, name, definition, createdAt }: Dataset): Promise<DatasetInfo> {
   const generations = await tables.indexGenerations.list({ datasetId: id });
-  const { database, table, keyColumns, columns, context, nextContext } = definition;
+  const { database, table, keyColumns, columns, context, nextContext, formerContexts } = definition;
   return {
     id,
     name,
@@ -39,6 +41,7 @@ export async function describeDataset(tables: StoreTables, { id, name, definitio
     columns,
     context,
     ...(nextContext !== null && { nextContext }),
+    formerContexts,
     indexes: generations.map(describeGeneration),
     createdAt: instant(createdAt),
   };

@@ -14,7 +14,8 @@ import { DatasetRegistration } from "./dataset-registration.ts";
 import type { DatasetIndexInput, DatasetInput } from "./definition.ts";
 import { type FindOptions, type FindResult, findRows, type IndexSearch } from "./find-rows.ts";
 import { registeredIndexes } from "./index-generations.ts";
-import type { JobOptions, JobResult } from "./job-run.ts";
+import type { JobOptions, RecontextOptions } from "./job-options.ts";
+import type { JobResult } from "./job-run.ts";
 import { JobRunner } from "./job-runner.ts";
 import { type PlannedIndex, planDatasetIndex } from "./plan-index.ts";
 import type { JobKind } from "./row-tasks.ts";
@@ -111,11 +112,17 @@ export class DatasetService {
   }
 
   /**
-   * Moves every value to another context template. Until it is done, jobs and searches accept both.
+   * Moves every value to another context template. Until it is done, jobs and searches accept both. A value that can't be moved is
+   * reported and left alone; it keeps the result `incomplete` and both templates accepted, unless it opens under neither and
+   * `leaveUnopened` is given.
    * @param template the new template; absent: go on with the one that is under way
    * @throws KeysteadError as {@link protect}; `CONFLICT` while the values move to another template, `INVALID_ARGUMENT`
    */
-  async recontext(name: string, template: Readonly<Record<string, string>> | undefined, options: JobOptions = {}): Promise<JobResult> {
+  async recontext(
+    name: string,
+    template: Readonly<Record<string, string>> | undefined,
+    options: RecontextOptions = {},
+  ): Promise<JobResult> {
     const adapt = (dataset: Dataset): Dataset => withNextContext(dataset, template);
     const move = async (tables: StoreTables): Promise<Dataset> => {
       const dataset = adapt(await findDataset(tables, name));
@@ -205,7 +212,7 @@ export class DatasetService {
     });
   }
 
-  #run(name: string, kind: JobKind, options: JobOptions = {}, adapt?: (dataset: Dataset) => Dataset): Promise<JobResult> {
+  #run(name: string, kind: JobKind, options: RecontextOptions = {}, adapt?: (dataset: Dataset) => Dataset): Promise<JobResult> {
     return audited(
       this.#engine,
       { action: `datasets.${kind}`, dataset: name },

@@ -15,12 +15,19 @@ const triesPerColumn = 4;
 
 const noToken: Cell = { type: "null" };
 
+/** What was left alone in a row. */
+interface RowProblems {
+  readonly values: readonly RowProblem[];
+  /** Index tokens that are not made, beside values with which nothing is wrong. */
+  readonly tokens: readonly RowProblem[];
+}
+
 /** What a job makes of one row. */
 export interface RowResult {
   readonly replacement: RowReplacement | undefined;
   /** Values that the replacement changes. */
   readonly values: number;
-  readonly problems: readonly RowProblem[];
+  readonly problems: RowProblems;
 }
 
 /** Opens, seals and indexes the rows of one dataset for one kind of job. Holds keys; knows no database. */
@@ -85,10 +92,10 @@ export class DatasetWorker {
   }
 
   /** The problems of a row that the database refused: one for each column that was to be replaced. */
-  refused(row: SourceRow, { set }: RowReplacement, error: KeysteadError): RowProblem[] {
-    return [...this.#columns, ...this.#indexes]
-      .filter(({ column }) => Object.hasOwn(set, column))
-      .map(({ name }) => this.#problem(row, name, error));
+  refused(row: SourceRow, { set }: RowReplacement, error: KeysteadError): RowProblems {
+    const problemsOf = (parts: readonly { readonly name: string; readonly column: string }[]): RowProblem[] =>
+      parts.filter(({ column }) => Object.hasOwn(set, column)).map(({ name }) => this.#problem(row, name, error));
+    return { values: problemsOf(this.#columns), tokens: problemsOf(this.#indexes) };
   }
 
   get #seals(): boolean {
@@ -96,7 +103,7 @@ export class DatasetWorker {
   }
 
   #workNow(row: SourceRow): RowResult {
-    const problems: RowProblem[] = [];
+    const problems: { readonly values: RowProblem[]; readonly tokens: RowProblem[] } = { values: [], tokens: [] };
     const set: Record<string, Cell> = {};
     const expected: Record<string, Cell> = {};
     const plaintexts = new Map<string, Uint8Array | undefined>();
@@ -117,16 +124,16 @@ export class DatasetWorker {
         expected[work.column] = cell;
         values += 1;
       } catch (error) {
-        problems.push(this.#problem(row, work.name, error));
+        problems.values.push(this.#problem(row, work.name, error));
       }
     }
     const tokens =
       this.#kind === "unprotect"
-        ? problems.length === 0
+        ? problems.values.length === 0
           ? () => noToken
           : () => undefined
         : (index: RowIndex) => this.#token(index, plaintexts);
-    const indexed = this.#indexRow(row, tokens, { set, expected }, problems);
+    const indexed = this.#indexRow(row, tokens, { set, expected }, problems.tokens);
     if (values + indexed === 0) return { replacement: undefined, values: 0, problems };
     for (const column of this.#contexts.columns) {
       const cell = row.cells[column];

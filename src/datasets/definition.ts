@@ -82,6 +82,8 @@ const storedDefinitionSchema = z.strictObject({
   context: template,
   /** The template that a running `recontext` moves to. */
   nextContext: template.nullable(),
+  /** Templates that a `recontext` left values under which did not open, oldest first. Nothing is opened under them. */
+  formerContexts: z.array(template).readonly().default([]),
   indexes: z.array(storedIndexSchema.readonly()).readonly(),
 });
 
@@ -128,6 +130,7 @@ export function parseDatasetInput(name: string, input: unknown): ParsedDatasetIn
     columns: Object.entries(columns).map(([logical, { column = logical, key, kind }]) => ({ name: logical, column, key, kind })),
     context: context ?? defaultContext(name, keyColumns),
     nextContext: null,
+    formerContexts: [],
     indexes: Object.entries(indexes).map(([indexName, index]) => ({ name: indexName, ...index, bits: index.bits ?? minIndexBits })),
   };
   compileContext(definition.context);

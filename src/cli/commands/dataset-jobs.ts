@@ -21,6 +21,7 @@ interface JobFlags extends YesOptions {
 
 interface RecontextFlags extends JobFlags {
   readonly context: readonly string[];
+  readonly leaveUnopened?: boolean;
 }
 
 type JobName = "protect" | "reencrypt" | "unprotect" | "verify" | "index";
@@ -73,15 +74,22 @@ export function addDatasetJobs(datasets: Command): void {
   for (const name of jobNames) addJob(datasets, name, jobs[name]);
   withJobOptions(datasets.command("recontext").description("Bind every value to another context. Until it is done, both are accepted."))
     .addOption(repeatable("--context <name=template>", "the new template, like tenant={tenant_id}; none: go on with the one under way"))
+    .option("--leave-unopened", "end it although some values open under neither context: they stay as they are")
     .addHelpText(
       "after",
-      examples("keystead datasets recontext crm.person --context dataset=crm.person --context tenant={tenant_id} --context row={id}"),
-    )
-    .action((dataset: string, flags: RecontextFlags, command: Command) =>
-      runJob("recontext", dataset, flags, command, (service, options) =>
-        service.recontext(dataset, flags.context.length === 0 ? undefined : parsePairs(flags.context, "context pair"), options),
+      examples(
+        "keystead datasets recontext crm.person --context dataset=crm.person --context tenant={tenant_id} --context row={id}",
+        "# values that can't be opened keep it under way: repair them and go on",
+        "keystead datasets recontext crm.person",
       ),
-    );
+    )
+    .action((dataset: string, flags: RecontextFlags, command: Command) => {
+      const template = flags.context.length === 0 ? undefined : parsePairs(flags.context, "context pair");
+      const leave = flags.leaveUnopened === true && { leaveUnopened: true };
+      return runJob("recontext", dataset, flags, command, (service, options) =>
+        service.recontext(dataset, template, { ...options, ...leave }),
+      );
+    });
 }
 
 function addJob(datasets: Command, name: JobName, job: Job): void {
@@ -171,11 +179,17 @@ async function report(result: JobResult, dryRun: boolean, output: Session["outpu
     output.note(problemText(progress));
     process.exitCode = kind === "verify" ? errorCodes.VERIFICATION_FAILED.exit : errorCodes.JOB_INCOMPLETE.exit;
   }
+  if (state === "incomplete") output.note(incompleteText(dataset, progress));
   if (state === "paused")
     throw new KeysteadError(
       "CANCELLED",
       `paused at row ${formatCount(progress.scanned)} of ${formatCount(progress.total)}; go on with \`keystead datasets ${kind} ${dataset}\``,
     );
+}
+
+function incompleteText(dataset: string, { problems, tokenProblems, unopened }: JobProgress): string {
+  const goOn = `both contexts are accepted until these values are moved: repair them, then go on with \`keystead datasets recontext ${dataset}\``;
+  return problems - tokenProblems > unopened ? goOn : `${goOn}, or leave them as they are with --leave-unopened`;
 }
 
 function problemText({ problems, firstProblems }: JobProgress): string {
