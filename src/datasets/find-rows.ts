@@ -97,7 +97,8 @@ async function selectIndex(engine: Engine, dataset: Dataset, name: string, colum
   if (!index.complete) {
     throw new KeysteadError(
       "JOB_INCOMPLETE",
-      `index ${name} does not cover every row yet; run \`keystead datasets index ${dataset.name}\``,
+      `index ${name} does not cover every row yet; run \`keystead datasets index ${dataset.name}\`, and before it ` +
+        `\`keystead datasets protect ${dataset.name}\` while its columns hold plaintext`,
     );
   }
   if (index.columns.length !== columns) {

@@ -29,12 +29,19 @@ interface JobRule {
 const nothing = async (): Promise<void> => Promise.resolve();
 const base: JobRule = { remaining: () => 0, endsIdle: false, begin: nothing, leavesWork: () => false, finish: nothing };
 
+/** Plaintext has no tokens, whichever job left it: a search would miss it. */
+const completeIndexes: JobRule["finish"] = async (tables, { id, definition }, { census }) => {
+  const indexed = new Set(definition.indexes.flatMap(({ columns }) => columns));
+  const { plaintext } = outstanding(census.columns.filter(({ column }) => indexed.has(column)));
+  if (plaintext === 0) await completeGenerations(tables, id);
+};
+
 /** What is particular to each kind of job; how it treats a value is in row-tasks.ts. */
 export const jobRules: Readonly<Record<JobKind, JobRule>> = {
   protect: {
     ...base,
     remaining: ({ columns }) => outstanding(columns).plaintext,
-    finish: (tables, { id }) => completeGenerations(tables, id),
+    finish: completeIndexes,
   },
   reencrypt: { ...base, remaining: ({ columns }) => outstanding(columns).old },
   recontext: {
@@ -54,14 +61,6 @@ export const jobRules: Readonly<Record<JobKind, JobRule>> = {
     // From its first row on, searches would miss what has no token any more.
     begin: (tables, { id }) => reopenGenerations(tables, id),
   },
-  index: {
-    ...base,
-    finish: async (tables, { id, definition }, { census }) => {
-      // Plaintext has no tokens: a search would miss it.
-      const indexed = new Set(definition.indexes.flatMap(({ columns }) => columns));
-      const { plaintext } = outstanding(census.columns.filter(({ column }) => indexed.has(column)));
-      if (plaintext === 0) await completeGenerations(tables, id);
-    },
-  },
+  index: { ...base, finish: completeIndexes },
   verify: base,
 };

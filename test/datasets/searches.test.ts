@@ -156,6 +156,16 @@ describe("searching a protected table", () => {
     expect(await foundIds(crm, "sound", "Robert")).toEqual(["2", "4"]);
   });
 
+  it("is refused while protect had to leave plaintext in a column of an index", async () => {
+    const crm = await createIndexed();
+    crm.database.exec("UPDATE person SET name = CAST(x'ff' AS TEXT) WHERE id = 2");
+    expect(problemsOf(await crm.keystead.datasets.protect("crm.person"))).toEqual(["2 name INVALID_ARGUMENT"]);
+    expect(await codeOf(crm.keystead.datasets.find("crm.person", "sound", ["Robert"]))).toBe("JOB_INCOMPLETE");
+    crm.database.exec("UPDATE person SET name = 'Robert' WHERE id = 2");
+    await crm.keystead.datasets.protect("crm.person");
+    expect(await foundIds(crm, "sound", "Robert")).toEqual(["2", "4"]);
+  });
+
   it("refuses what can't be a search", async () => {
     const { keystead } = await createIndexed();
     await keystead.datasets.protect("crm.person");
