@@ -5,6 +5,7 @@ import { canaries } from "../setup/canary.ts";
 import { TestClock } from "../support/test-clock.ts";
 import { codeOf, fileStore, openTestKeystead } from "../support/test-keystead.ts";
 import { type Crm, createCrm, personDataset, queryNumber, readColumn } from "./support/crm.ts";
+import { pauseAt } from "./support/persons.ts";
 
 const schema =
   "CREATE TABLE person (id INTEGER PRIMARY KEY, tenant, name, email TEXT, income INTEGER, name_sx TEXT, email_bi TEXT, notes TEXT)";
@@ -20,17 +21,6 @@ async function createPersons(more: Partial<DatasetInput> = {}): Promise<Crm> {
   );
   await crm.keystead.datasets.add("crm.person", personDataset({ name: "pii", email: "pii" }, { indexes: { sound }, ...more }));
   return crm;
-}
-
-/** Pauses a job when it has read so many rows. */
-function pauseAt(count: number): { signal: AbortSignal; onProgress: (progress: { scanned: number }) => void } {
-  const controller = new AbortController();
-  return {
-    signal: controller.signal,
-    onProgress: ({ scanned }) => {
-      if (scanned >= count) controller.abort();
-    },
-  };
 }
 
 describe("an index that is added later", () => {
@@ -83,7 +73,7 @@ describe("an index that is added later", () => {
     const { keystead, database } = await createPersons();
     const { datasets } = keystead;
     if (job === "index") await datasets.protect("crm.person");
-    expect(await datasets[job]("crm.person", pauseAt(500))).toMatchObject({ state: "paused" });
+    expect(await datasets[job]("crm.person", pauseAt(500).options)).toMatchObject({ state: "paused" });
     await datasets.addIndex("crm.person", "mail", { ...email, bits: 32 });
     const result = await datasets[job]("crm.person");
     expect(result).toMatchObject({ state: "done", progress: { scanned: rows, problems: 0 } });
