@@ -88,6 +88,7 @@ describe("recontext", () => {
       expect(problemsOf(result)).toEqual(["1 name DECRYPTION_FAILED"]);
     }
     expect(await keystead.datasets.show("crm.person")).toMatchObject({ nextContext: { row: "{id}" }, formerContexts: [] });
+    expect(JSON.stringify(await keystead.doctor.examine())).toContain("crm.person is on its way to another context and accepts both");
     expect(readExactly(database, "person")[0]?.[1]).toEqual(before);
     expect(problemsOf(await keystead.datasets.verify("crm.person"))).toEqual(["1 name DECRYPTION_FAILED"]);
     database.exec("UPDATE person SET name = NULL WHERE id = 1");
