@@ -1,35 +1,13 @@
-import { z } from "zod";
 import { randomUuid } from "../crypto/uuid.ts";
 import type { Engine } from "../keys/engine.ts";
 import { instant } from "../keys/key-records.ts";
 import { describeVersion } from "../keys/keyset.ts";
 import type { StoreTables } from "../store/store.ts";
+import { keepCensus, versionName } from "./census-history.ts";
+import type { ColumnCensus, VersionCount } from "./column-census.ts";
 import type { Databases } from "./databases.ts";
 import { type Dataset, layoutOf } from "./dataset-records.ts";
 import type { GenerationCount, HeaderCount } from "./source.ts";
-
-const versionCountSchema = z.object({
-  key: z.string(),
-  /** Label, `3-k7f2qd`. */
-  version: z.string(),
-  count: z.int(),
-  /** `current`: nothing to do. `old`: re-encryption moves it. `unknown`: this store doesn't have the version or the key. */
-  standing: z.enum(["current", "old", "unknown"]),
-});
-
-const columnCensusSchema = z.object({
-  /** Logical name. */
-  column: z.string(),
-  nulls: z.int(),
-  plaintext: z.int(),
-  versions: z.array(versionCountSchema).readonly(),
-});
-
-/** How many values of a column one key version protects. */
-export type VersionCount = Readonly<z.infer<typeof versionCountSchema>>;
-
-/** What a census found in one protected column. */
-export type ColumnCensus = Readonly<z.infer<typeof columnCensusSchema>>;
 
 /** How many rows carry a token of each generation; `none` counts rows without one, `malformed` what is no token. */
 export interface IndexCensus {
@@ -51,6 +29,8 @@ interface KnownVersions {
   /** Labels that this store has, by key name. */
   readonly labels: ReadonlyMap<string, ReadonlySet<string>>;
   readonly current: ReadonlyMap<string, string>;
+  /** Names of those that are not destroyed. */
+  readonly usable: ReadonlySet<string>;
 }
 
 /**
@@ -83,21 +63,12 @@ export async function takeCensus(engine: Engine, databases: Databases, dataset: 
       ),
     };
     const counts = JSON.stringify(census.columns);
-    await engine.store.transaction((tables) =>
-      tables.censuses.insert({ id: randomUuid(engine.random), datasetId: dataset.id, takenAt, counts }),
-    );
+    const row = { id: randomUuid(engine.random), datasetId: dataset.id, takenAt, counts };
+    await engine.store.transaction((tables) => keepCensus(tables, row, known.usable));
     return census;
   } finally {
     await source.close();
   }
-}
-
-/** Values of a census that name a version of a key. */
-export function countOf(columns: readonly ColumnCensus[], key: string, label: string): number {
-  return columns
-    .flatMap((column) => column.versions)
-    .filter((version) => version.key === key && version.version === label)
-    .reduce((sum, version) => sum + version.count, 0);
 }
 
 /** What is left to do in a census, by kind. */
@@ -118,24 +89,21 @@ export function outstanding(columns: readonly ColumnCensus[]): {
   };
 }
 
-/** The column counts of a stored census; its MAC was checked on load. */
-export function storedColumns(counts: string): readonly ColumnCensus[] {
-  return z.array(columnCensusSchema).parse(JSON.parse(counts));
-}
-
 async function readKnownVersions(tables: StoreTables): Promise<KnownVersions> {
   const keys = await tables.keys.list();
   const labels = new Map<string, Set<string>>(keys.map((key) => [key.name, new Set()]));
   const current = new Map<string, string>();
+  const usable = new Set<string>();
   const byId = new Map(keys.map((key) => [key.id, key]));
   for (const row of await tables.versions.list()) {
     const key = byId.get(row.keyId);
     if (key === undefined) continue;
-    const { label } = describeVersion(row);
+    const { label, phase } = describeVersion(row);
     labels.get(key.name)?.add(label);
+    if (phase !== "destroyed") usable.add(versionName(key.name, label));
     if (key.currentVersion === row.version) current.set(key.name, label);
   }
-  return { labels, current };
+  return { labels, current, usable };
 }
 
 function columnCensus(column: string, columnKey: string, headers: readonly HeaderCount[], known: KnownVersions): ColumnCensus {

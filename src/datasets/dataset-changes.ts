@@ -59,3 +59,12 @@ function isUnderWay({ nextContext, nextContextTypes }: DatasetDefinition, { cont
     isDeepStrictEqual(nextContext, context) && Object.entries(contextTypes).every(([column, type]) => nextContextTypes[column] === type)
   );
 }
+
+/** The definition once its values are under the next template. @param left some, which did not open, are still under the one before */
+export function withContextMoved(definition: DatasetDefinition, left: boolean): DatasetDefinition {
+  const { context, nextContext, nextContextTypes, formerContexts } = definition;
+  if (nextContext === null) return definition;
+  const former = left ? [...formerContexts, context] : formerContexts;
+  const moved = { context: nextContext, contextTypes: nextContextTypes, nextContext: null, nextContextTypes: {} };
+  return { ...definition, ...moved, formerContexts: former };
+}

@@ -5,7 +5,9 @@ import { day, instant } from "../keys/key-records.ts";
 import { readUsage } from "../keys/ledger.ts";
 import { readSettings } from "../keys/settings.ts";
 import type { StoreTables } from "../store/store.ts";
-import { countOf, storedColumns, takeCensus } from "./census.ts";
+import { takeCensus } from "./census.ts";
+import { readZeroSince, versionName } from "./census-history.ts";
+import { countOf } from "./column-census.ts";
 import type { Databases } from "./databases.ts";
 import { type Dataset, listDatasets } from "./dataset-records.ts";
 
@@ -37,7 +39,7 @@ export class DatasetGate implements DestroyGate {
       usage: await readUsage(tables, target.keyId, target.version),
       indexes: await liveGenerations(tables, target),
       settings: await readSettings(tables),
-      zeroSince: await readZeroSince(tables, target, this.#engine.clock.now()),
+      zeroSince: await readZeroSince(tables, versionName(target.keyName, target.label), this.#engine.clock.now()),
       scheduledAt: (await tables.versions.get(target))?.stateAt ?? 0,
     }));
     if (usage.sealsOutsideDatasets > 0) {
@@ -103,22 +105,4 @@ async function liveGenerations(tables: StoreTables, target: DestructionTarget): 
   return generations
     .filter((row) => row.state !== "retired")
     .map((row) => `${datasets.get(row.datasetId) ?? row.datasetId}/${row.indexName} generation ${String(row.generation)}`);
-}
-
-/**
- * Since when every dataset's censuses have counted zero, without a break; null when there is no dataset. While one counts
- * more, and when the clock was put back since one did, that is now.
- */
-async function readZeroSince(tables: StoreTables, target: DestructionTarget, now: number): Promise<number | null> {
-  const censuses = (await tables.censuses.list()).map(({ datasetId, takenAt, counts }) => ({
-    datasetId,
-    takenAt,
-    count: countOf(storedColumns(counts), target.keyName, target.label),
-  }));
-  const since = [...new Set(censuses.map(({ datasetId }) => datasetId))].map((datasetId) => {
-    const ofDataset = censuses.filter((census) => census.datasetId === datasetId);
-    const lastCounted = Math.max(...ofDataset.filter(({ count }) => count > 0).map(({ takenAt }) => takenAt));
-    return Math.min(now, ...ofDataset.filter(({ takenAt, count }) => takenAt >= lastCounted && count === 0).map(({ takenAt }) => takenAt));
-  });
-  return since.length === 0 ? null : Math.max(...since);
 }

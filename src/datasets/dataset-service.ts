@@ -13,66 +13,30 @@ import {
   type Shape,
   text,
 } from "../arguments.ts";
-import { randomUuid } from "../crypto/uuid.ts";
 import type { RecordDefinition } from "../fields/field-specification.ts";
 import type { IndexPlan } from "../fields/index-planner.ts";
 import { KeysteadError } from "../errors.ts";
 import { audited } from "../keys/audited.ts";
 import type { Engine } from "../keys/engine.ts";
-import { findKey, instant } from "../keys/key-records.ts";
+import { findKey } from "../keys/key-records.ts";
 import { describeVersion } from "../keys/keyset.ts";
-import type { StoreTables } from "../store/store.ts";
 import { type Census, takeCensus } from "./census.ts";
-import { contextColumns, type ContextTypes, resolveContextTypes } from "./context-types.ts";
+import { contextColumns, type ContextTypes } from "./context-types.ts";
 import type { Databases } from "./databases.ts";
-import { nameKeys, withNextContext } from "./dataset-changes.ts";
+import { withNextContext } from "./dataset-changes.ts";
+import { type AddedDataset, type DatasetInfo, describeDataset } from "./dataset-info.ts";
 import { type Dataset, findDataset, layoutOf, listDatasets, saveDefinition } from "./dataset-records.ts";
-import {
-  type ContextMove,
-  type DatasetDefinition,
-  type DatasetInput,
-  parseContextMove,
-  parseDatasetInput,
-  type ProtectedColumn,
-} from "./definition.ts";
-import { findRows, type FindOptions, type FoundRow } from "./find-rows.ts";
-import { describeGeneration, firstGeneration, type IndexGenerationInfo, registeredIndexes } from "./index-generations.ts";
-import type { JobOptions, JobResult } from "./job-run.ts";
+import { type ContextMove, type DatasetDefinition, type DatasetIndexInput, type DatasetInput, parseContextMove } from "./definition.ts";
+import { DatasetRegistration } from "./dataset-registration.ts";
+import { type FindOptions, type FindResult, findRows, type IndexSearch } from "./find-rows.ts";
+import { registeredIndexes } from "./index-generations.ts";
+import type { JobOptions, RecontextOptions } from "./job-options.ts";
+import type { JobResult } from "./job-run.ts";
 import { JobRunner } from "./job-runner.ts";
 import { type PlannedIndex, planDatasetIndex } from "./plan-index.ts";
 import type { JobKind } from "./row-tasks.ts";
+import { refuseSharedColumns } from "./shared-columns.ts";
 import type { SourceDescription } from "./source.ts";
-
-/** A dataset as services report it. */
-export interface DatasetInfo {
-  readonly id: string;
-  readonly name: string;
-  readonly database: string;
-  readonly table: string;
-  readonly keyColumns: readonly string[];
-  readonly columns: readonly ProtectedColumn[];
-  readonly context: Readonly<Record<string, string>>;
-  /** How the values of the context's columns are written, by physical column. */
-  readonly contextTypes: ContextTypes;
-  /** While a `recontext` is under way: the template it moves to, with the types of its columns. */
-  readonly nextContext?: Readonly<Record<string, string>>;
-  readonly nextContextTypes?: ContextTypes;
-  readonly indexes: readonly IndexGenerationInfo[];
-  readonly createdAt: string;
-}
-
-/** What registering found out. */
-export interface AddedDataset extends DatasetInfo {
-  readonly rows: number;
-  /** What would make work on the table faster or safer. */
-  readonly advice: readonly string[];
-}
-
-/** How values are to move to another context. */
-export interface RecontextOptions extends JobOptions {
-  /** Types of columns that the new template names; those that are absent stay as they are, or are taken from the table. */
-  readonly contextTypes?: ContextTypes;
-}
 
 /** How many values a key version still protects, in all datasets. */
 export interface KeyCensusEntry {
@@ -84,16 +48,18 @@ export interface KeyCensusEntry {
 const name = text;
 const signal = optional(having("an AbortSignal", "addEventListener", "throwIfAborted"));
 const jobShape: Shape<JobOptions> = { onProgress: optional(callback), signal, rowsPerSecond: optional(number), dryRun: optional(flag) };
-const recontextShape: Shape<RecontextOptions> = { ...jobShape, contextTypes: optional(recordOf(text)) };
+const recontextShape: Shape<RecontextOptions> = { ...jobShape, contextTypes: optional(recordOf(text)), leaveUnopened: optional(flag) };
 const searched = rule("text or a number", (value) => ["string", "number", "bigint"].includes(typeof value));
 const rules = {
   name: { name },
   add: { name, input: recordOf(anything) },
+  addIndex: { name, index: text, input: recordOf(anything) },
   run: { name, options: optional(object(jobShape)) },
+  runRecontext: { name, options: optional(object(recontextShape)) },
   recontext: { name, template: optional(recordOf(text)), options: optional(object(recontextShape)) },
   takeCensus: { name, signal },
   census: { nameOrAlias: text },
-  find: { name, index: text, search: listOf(searched), options: object<FindOptions>({ limit: optional(number) }) },
+  find: { name, index: text, search: listOf(searched), options: object<FindOptions>({ limit: optional(number), signal }) },
   planIndex: { name, index: object<PlannedIndex>({ columns: listOf(text), kind: text, normalisers: listOf(text) }) },
 } as const;
 
@@ -102,11 +68,13 @@ export class DatasetService {
   readonly #engine: Engine;
   readonly #databases: Databases;
   readonly #jobs: JobRunner;
+  readonly #registration: DatasetRegistration;
 
   constructor(engine: Engine, databases: Databases) {
     this.#engine = engine;
     this.#databases = databases;
     this.#jobs = new JobRunner(engine, databases);
+    this.#registration = new DatasetRegistration(engine, databases);
   }
 
   /**
@@ -116,39 +84,37 @@ export class DatasetService {
    */
   async add(name: string, input: DatasetInput): Promise<AddedDataset> {
     assertArguments({ name, input }, rules.add);
-    return audited(this.#engine, { action: "datasets.add", dataset: name }, async () => {
-      const { clock, random } = this.#engine;
-      const parsed = parseDatasetInput(name, input);
-      const checked = await this.#engine.store.read((tables) => nameKeys(tables, parsed.definition));
-      const { rows, advice, types } = await this.#describe(checked);
-      const typed = { ...checked, contextTypes: resolveContextTypes(checked.context, checked.contextTypes, types) };
-      const id = randomUuid(random);
-      const createdAt = clock.now();
-      const definition = await this.#withPlannedBits({ id, name, definition: typed, createdAt }, parsed.unplanned);
-      return this.#engine.store.transaction(async (tables) => {
-        const [taken] = await tables.datasets.list({ name });
-        if (taken !== undefined) {
-          throw new KeysteadError(
-            "NAME_TAKEN",
-            `a dataset is named ${name} already; see \`keystead datasets list\`, or choose another name`,
-          );
-        }
-        await tables.datasets.insert({ id, name, definition: JSON.stringify(definition), createdAt, removedAt: null });
-        for (const index of definition.indexes) await tables.indexGenerations.insert(await firstGeneration(tables, id, index, createdAt));
-        return { ...(await describe(tables, { id, name, definition, createdAt })), rows, advice };
-      });
-    });
+    return audited(this.#engine, { action: "datasets.add", dataset: name }, () => this.#registration.add(name, input));
+  }
+
+  /**
+   * Adds a blind index to a registered dataset. Nothing in the table is changed: searches on the index are refused until
+   * {@link index} has filled it. An application that writes the dataset's rows has to write its tokens before that.
+   * @param index logical name of the index, as dataset names are
+   * @param input as in {@link add}; without `bits` the planner reads the column and decides
+   * @throws KeysteadError `UNKNOWN_DATASET`, `CONFLICT` while a job works on the dataset, and as {@link add}
+   */
+  async addIndex(name: string, index: string, input: DatasetIndexInput): Promise<AddedDataset> {
+    assertArguments({ name, index, input }, rules.addIndex);
+    return audited(
+      this.#engine,
+      { action: "datasets.add-index", dataset: name },
+      () => this.#registration.addIndex(name, index, input),
+      () => ({ detail: { index } }),
+    );
   }
 
   /** Every dataset, by name. */
   list(): Promise<DatasetInfo[]> {
-    return this.#engine.store.read(async (tables) => Promise.all((await listDatasets(tables)).map((dataset) => describe(tables, dataset))));
+    return this.#engine.store.read(async (tables) =>
+      Promise.all((await listDatasets(tables)).map((dataset) => describeDataset(tables, dataset))),
+    );
   }
 
   /** One dataset. @throws KeysteadError `UNKNOWN_DATASET` */
   async show(name: string): Promise<DatasetInfo> {
     assertArguments({ name }, rules.name);
-    return this.#engine.store.read(async (tables) => describe(tables, await findDataset(tables, name)));
+    return this.#engine.store.read(async (tables) => describeDataset(tables, await findDataset(tables, name)));
   }
 
   /**
@@ -184,7 +150,9 @@ export class DatasetService {
   }
 
   /**
-   * Moves every value to another context template. Until it is done, jobs and searches accept both.
+   * Moves every value to another context template. Until it is done, jobs and searches accept both. A value that can't be moved is
+   * reported and left alone; it keeps the result `incomplete` and both templates accepted, unless it opens under neither and
+   * `leaveUnopened` is given.
    * @param template the new template; absent: go on with the one that is under way
    * @throws KeysteadError as {@link protect}; `CONFLICT` while the values move to another template, `INVALID_ARGUMENT`
    */
@@ -202,8 +170,9 @@ export class DatasetService {
       // A template that does not fit the table must not be stored: nothing would work on the dataset any more.
       const declared = await this.#declaredTypes(await this.#engine.store.read((tables) => findDataset(tables, name)), move);
       await this.#engine.store.transaction(async (tables) => {
-        const { id, definition } = withNextContext(await findDataset(tables, name), move, declared);
-        await saveDefinition(tables, id, () => definition);
+        const moving = withNextContext(await findDataset(tables, name), move, declared);
+        await refuseSharedColumns(tables, moving);
+        await saveDefinition(tables, moving.id, () => moving.definition);
       });
     });
     return this.#run(name, "recontext", job);
@@ -240,11 +209,13 @@ export class DatasetService {
   }
 
   /**
-   * Finds rows by a blind index; every hit is opened and compared, so what is returned is right.
+   * Finds rows by a blind index; every hit is opened and compared, so what is returned is right. Whether it is all, and which
+   * rows could not be compared, is part of the answer.
    * @param search one value per column of the index
-   * @throws KeysteadError `UNKNOWN_DATASET`, `INVALID_ARGUMENT`, `JOB_INCOMPLETE` while rows may lack tokens
+   * @throws KeysteadError `UNKNOWN_DATASET`, `INVALID_ARGUMENT`, `JOB_INCOMPLETE` while rows may lack tokens, `CONFLICT` when that
+   *   changed during the search, `CANCELLED`, `DATABASE_FAILED`, and errors of the store and of KEKs
    */
-  async find(name: string, index: string, search: readonly (string | number | bigint)[], options: FindOptions = {}): Promise<FoundRow[]> {
+  async find(name: string, index: string, search: IndexSearch, options: FindOptions = {}): Promise<FindResult> {
     assertArguments({ name, index, search, options }, rules.find);
     return audited(
       this.#engine,
@@ -254,7 +225,7 @@ export class DatasetService {
         const dataset = await this.#engine.store.read((tables) => findDataset(tables, name));
         return findRows(this.#engine, this.#databases, dataset, index, search, options);
       },
-      (rows) => ({ detail: { index, rows: rows.length } }),
+      ({ rows, complete, unopenedRows }) => ({ detail: { index, rows: rows.length, complete, unopenedRows } }),
     );
   }
 
@@ -297,17 +268,13 @@ export class DatasetService {
     return source.describe().finally(() => source.close());
   }
 
-  async #withPlannedBits(dataset: Dataset, unplanned: readonly string[]): Promise<DatasetDefinition> {
-    const indexes = [];
-    for (const index of dataset.definition.indexes) {
-      const plan = unplanned.includes(index.name) ? await planDatasetIndex(this.#engine, this.#databases, dataset, index) : undefined;
-      indexes.push(plan === undefined ? index : { ...index, bits: plan.recommended.bits });
-    }
-    return { ...dataset.definition, indexes };
-  }
-
-  async #run(name: string, kind: JobKind, options: JobOptions = {}, adapt?: (dataset: Dataset) => Promise<Dataset>): Promise<JobResult> {
-    assertArguments({ name, options }, rules.run);
+  async #run(
+    name: string,
+    kind: JobKind,
+    options: RecontextOptions = {},
+    adapt?: (dataset: Dataset) => Promise<Dataset>,
+  ): Promise<JobResult> {
+    assertArguments({ name, options }, kind === "recontext" ? rules.runRecontext : rules.run);
     return audited(
       this.#engine,
       { action: `datasets.${kind}`, dataset: name },
@@ -323,22 +290,4 @@ function contextMove(template: unknown, contextTypes: ContextTypes | undefined):
   if (template !== undefined) return parseContextMove(template, contextTypes ?? {});
   if (contextTypes === undefined) return undefined;
   throw new KeysteadError("INVALID_ARGUMENT", "contextTypes belong to a new template; give that, too");
-}
-
-async function describe(tables: StoreTables, { id, name, definition, createdAt }: Dataset): Promise<DatasetInfo> {
-  const generations = await tables.indexGenerations.list({ datasetId: id });
-  const { database, table, keyColumns, columns, context, contextTypes, nextContext, nextContextTypes } = definition;
-  return {
-    id,
-    name,
-    database,
-    table,
-    keyColumns,
-    columns,
-    context,
-    contextTypes,
-    ...(nextContext !== null && { nextContext, nextContextTypes }),
-    indexes: generations.map(describeGeneration),
-    createdAt: instant(createdAt),
-  };
 }

@@ -4,21 +4,30 @@ import type { Dataset } from "./dataset-records.ts";
 import { type RowIndex, tokenCell } from "./row-indexes.ts";
 import type { DatasetKeys } from "./job-keys.ts";
 import type { RowProblem } from "./job-progress.ts";
+import { rowProblem } from "./row-problem.ts";
 import { type ContextRenderer, rowContexts } from "./row-context.ts";
 import { applyTask, type ColumnWork, type JobKind, KeyNeeded } from "./row-tasks.ts";
-import { cellToKeyText, sameCell } from "./cells.ts";
+import { sameCell } from "./cells.ts";
 import type { Cell, RowReplacement, SourceDescription, SourceRow } from "./source.ts";
 
-const longestKeyText = 500;
+/** How often a row is tried for each of its columns: keys are opened, versions loaded and leases renewed on the way. */
+const triesPerColumn = 4;
 
 const noToken: Cell = { type: "null" };
+
+/** What was left alone in a row. */
+interface RowProblems {
+  readonly values: readonly RowProblem[];
+  /** Index tokens that are not made, beside values with which nothing is wrong. */
+  readonly tokens: readonly RowProblem[];
+}
 
 /** What a job makes of one row. */
 export interface RowResult {
   readonly replacement: RowReplacement | undefined;
   /** Values that the replacement changes. */
   readonly values: number;
-  readonly problems: readonly RowProblem[];
+  readonly problems: RowProblems;
 }
 
 /** Opens, seals and indexes the rows of one dataset for one kind of job. Holds keys; knows no database. */
@@ -67,10 +76,13 @@ export class DatasetWorker {
 
   /** Works on one row, opening whatever keys its values name. */
   async work(row: SourceRow): Promise<RowResult> {
-    for (;;) {
+    const mostTries = triesPerColumn * (1 + this.#columns.length);
+    for (let tries = 1; ; tries += 1) {
       try {
         return this.#workNow(row);
       } catch (error) {
+        // A version that no KEK here opens stays unloaded, however often it is tried.
+        if (tries === mostTries) throw error;
         if (error instanceof KeyNeeded) await this.#keys.openNamed(error.keyName);
         else if (isKeysteadError(error, "KEY_VERSION_NOT_LOADED") || isKeysteadError(error, "KEY_LEASE_EXPIRED"))
           await this.#engine.registry.refresh();
@@ -81,10 +93,10 @@ export class DatasetWorker {
   }
 
   /** The problems of a row that the database refused: one for each column that was to be replaced. */
-  refused(row: SourceRow, { set }: RowReplacement, error: KeysteadError): RowProblem[] {
-    return [...this.#columns, ...this.#indexes]
-      .filter(({ column }) => Object.hasOwn(set, column))
-      .map(({ name }) => this.#problem(row, name, error));
+  refused(row: SourceRow, { set }: RowReplacement, error: KeysteadError): RowProblems {
+    const problemsOf = (parts: readonly { readonly name: string; readonly column: string }[]): RowProblem[] =>
+      parts.filter(({ column }) => Object.hasOwn(set, column)).map(({ name }) => this.#problem(row, name, error));
+    return { values: problemsOf(this.#columns), tokens: problemsOf(this.#indexes) };
   }
 
   get #seals(): boolean {
@@ -92,7 +104,7 @@ export class DatasetWorker {
   }
 
   #workNow(row: SourceRow): RowResult {
-    const problems: RowProblem[] = [];
+    const problems: { readonly values: RowProblem[]; readonly tokens: RowProblem[] } = { values: [], tokens: [] };
     const set: Record<string, Cell> = {};
     const expected: Record<string, Cell> = {};
     const plaintexts = new Map<string, Uint8Array | undefined>();
@@ -113,16 +125,16 @@ export class DatasetWorker {
         expected[work.column] = cell;
         values += 1;
       } catch (error) {
-        problems.push(this.#problem(row, work.name, error));
+        problems.values.push(this.#problem(row, work.name, error));
       }
     }
     const tokens =
       this.#kind === "unprotect"
-        ? problems.length === 0
+        ? problems.values.length === 0
           ? () => noToken
           : () => undefined
         : (index: RowIndex) => this.#token(index, plaintexts);
-    const indexed = this.#indexRow(row, tokens, { set, expected }, problems);
+    const indexed = this.#indexRow(row, tokens, { set, expected }, problems.tokens);
     if (values + indexed === 0) return { replacement: undefined, values: 0, problems };
     for (const column of this.#contexts.columns) {
       const cell = row.cells[column];
@@ -175,13 +187,6 @@ export class DatasetWorker {
       "INTERNAL",
     ];
     if (!(error instanceof KeysteadError) || retry.includes(error.code)) throw error;
-    const key = Object.fromEntries(this.#dataset.definition.keyColumns.map((name) => [name, keyText(row.cells[name])]));
-    return { row: key, column, code: error.code, message: error.message };
+    return rowProblem(this.#dataset.definition, row, column, error);
   }
-}
-
-/** Text by which a person finds the row; kept with the job, so not of any length. */
-function keyText(cell: Cell | undefined): string {
-  const text = (cell && cellToKeyText(cell)) ?? `(${cell?.type ?? "missing"})`;
-  return text.length > longestKeyText ? `${text.slice(0, longestKeyText)}…` : text;
 }

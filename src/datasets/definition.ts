@@ -66,6 +66,9 @@ const definitionSchema = z.strictObject({
 /** Where stored ciphertext lives, as a caller describes it. */
 export type DatasetInput = z.input<typeof definitionSchema>;
 
+/** A blind index, as a caller describes it. */
+export type DatasetIndexInput = z.input<typeof indexSchema>;
+
 const strings = z.array(z.string()).readonly();
 const template = z.record(z.string(), z.string()).readonly();
 /** Registering leaves no column without a type; definitions from before there were types have none. */
@@ -91,6 +94,8 @@ const storedDefinitionSchema = z.strictObject({
   /** The template that a running `recontext` moves to. */
   nextContext: template.nullable(),
   nextContextTypes: storedTypes,
+  /** Templates that a `recontext` left values under which did not open, oldest first. Nothing is opened under them. */
+  formerContexts: z.array(template).readonly().default([]),
   indexes: z.array(storedIndexSchema.readonly()).readonly(),
 });
 
@@ -140,6 +145,7 @@ export function parseDatasetInput(name: string, input: unknown): ParsedDatasetIn
     contextTypes,
     nextContext: null,
     nextContextTypes: {},
+    formerContexts: [],
     indexes: Object.entries(indexes).map(([indexName, index]) => ({ name: indexName, ...index, bits: index.bits ?? minIndexBits })),
   };
   compileContext(definition.context);
@@ -147,6 +153,24 @@ export function parseDatasetInput(name: string, input: unknown): ParsedDatasetIn
   assertConsistent(definition);
   const unplanned = Object.entries(indexes).flatMap(([indexName, index]) => (index.bits === undefined ? [indexName] : []));
   return { definition, unplanned };
+}
+
+/**
+ * The definition with one more index, checked.
+ * @throws KeysteadError `INVALID_ARGUMENT` naming the part, `NAME_TAKEN`
+ */
+export function withIndex(definition: DatasetDefinition, name: string, input: unknown): ParsedDatasetInput {
+  refuseHiddenNames(input);
+  const parsed = indexSchema.safeParse(input);
+  if (!logicalName.safeParse(name).success)
+    throw invalid("an index's name is 1 to 128 letters, digits, '_', '.', '-', beginning with a letter");
+  if (!parsed.success) throw invalid(issueText(`index ${name}`, parsed.error));
+  if (definition.indexes.some((index) => index.name === name))
+    throw new KeysteadError("NAME_TAKEN", `the dataset has an index ${name} already; choose another name`);
+  const index = { name, ...parsed.data, bits: parsed.data.bits ?? minIndexBits };
+  const extended = { ...definition, indexes: [...definition.indexes, index] };
+  assertConsistent(extended);
+  return { definition: extended, unplanned: parsed.data.bits === undefined ? [name] : [] };
 }
 
 /** Another context for the values of a dataset, as a caller gives it. */

@@ -1,58 +1,86 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { FieldValue } from "../crypto/typed-value.ts";
-import { isKeysteadError, KeysteadError } from "../errors.ts";
+import { type ErrorCode, isKeysteadError, KeysteadError } from "../errors.ts";
 import type { Engine } from "../keys/engine.ts";
-import { cellToKeyText, plaintextToValue, readCell } from "./cells.ts";
+import { cellToKeyText } from "./cells.ts";
 import type { Databases } from "./databases.ts";
 import { type Dataset, layoutOf } from "./dataset-records.ts";
-import { openIndexes } from "./index-generations.ts";
+import { indexRevision, openIndexes } from "./index-generations.ts";
 import { DatasetKeys } from "./job-keys.ts";
-import { rowContexts } from "./row-context.ts";
+import { keptProblems, type RowProblem } from "./job-progress.ts";
 import { indexedValues, type RowIndex } from "./row-indexes.ts";
-import { KeyNeeded } from "./row-tasks.ts";
-import { open } from "./sealed-content.ts";
-import type { SourceRow } from "./source.ts";
+import { type OpenedValue, RowOpener } from "./row-opener.ts";
+import { rowProblem } from "./row-problem.ts";
+import type { DatasetSource, SourceRow } from "./source.ts";
 
 const defaultLimit = 1000;
 const largestLimit = 100_000;
+const pageRows = 1000;
 
-/** How much a search may return. */
+/** One value per column of an index. */
+export type IndexSearch = readonly (string | number | bigint)[];
+
+/** How a search is made. */
 export interface FindOptions {
-  /** Rows that are opened at most, 1–100,000; 1,000 when absent. */
+  /** Rows that are returned at most, 1–100,000; 1,000 when absent. */
   readonly limit?: number;
+  /** Stops the search, which then throws `CANCELLED`. */
+  readonly signal?: AbortSignal;
 }
 
-/** A row that a search found and opened. */
+/** A row that a search found: the columns of the index were opened and hold what was searched for. */
 export interface FoundRow {
   /** Key columns, as text. */
   readonly row: Readonly<Record<string, string>>;
-  /** Protected columns, opened, by logical name; a value that does not open is left out, NULL is null. */
+  /** Protected columns, by logical name; NULL is null. */
   readonly values: Readonly<Record<string, FieldValue | null>>;
+  /** The protected columns that are not among the values, because they don't open, each with its error code. */
+  readonly unopened: Readonly<Record<string, ErrorCode>>;
 }
 
-/** Searches a blind index: one query over all live generations, then every hit is opened and compared. */
+/**
+ * What a search found.
+ *
+ * @example
+ * const { rows, complete, unopenedRows, firstUnopened } = await keystead.datasets.find("crm.person", "email", ["anna@example.org"]);
+ * if (!complete) console.warn(`${unopenedRows} rows may match, too`, firstUnopened);
+ */
+export interface FindResult {
+  /** In key order. */
+  readonly rows: readonly FoundRow[];
+  /** True when these are all: there are none beyond the limit, and every row with a token that fits was opened and compared. */
+  readonly complete: boolean;
+  /** True when there are rows beyond the limit. */
+  readonly more: boolean;
+  /** Rows, up to where the limit was reached, with a token that fits, of which nobody knows whether they match: a value that is to be compared does not open. */
+  readonly unopenedRows: number;
+  /** The first 100 of them, each with the column that does not open and why. */
+  readonly firstUnopened: readonly RowProblem[];
+}
+
+/** Searches a blind index: all rows with a token of a live generation are read, opened and compared. */
 export async function findRows(
   engine: Engine,
   databases: Databases,
   dataset: Dataset,
   indexName: string,
-  search: readonly (string | number | bigint)[],
-  { limit = defaultLimit }: FindOptions,
-): Promise<FoundRow[]> {
+  search: IndexSearch,
+  { limit = defaultLimit, signal }: FindOptions,
+): Promise<FindResult> {
   if (!Number.isSafeInteger(limit) || limit < 1 || limit > largestLimit) {
     throw new KeysteadError("INVALID_ARGUMENT", `a search returns 1 to ${String(largestLimit)} rows; give a limit in these bounds`);
   }
   const keys = new DatasetKeys(engine, dataset.id, "open");
   const source = await databases.open(dataset.definition.database, layoutOf(dataset.definition));
   try {
+    const revision = await engine.store.read((tables) => indexRevision(tables, dataset.id, indexName));
     const index = await selectIndex(engine, dataset, indexName, search.length, keys);
-    const rows = await source.findByTokens(index.column, [...index.blind.queryTokens(search)], limit);
-    const found: FoundRow[] = [];
-    for (const row of rows) {
-      const plaintexts = await openRow(dataset, row, keys, engine);
-      if (!index.blind.matches(indexedValues(index, plaintexts), search)) continue;
-      found.push({ row: keyTexts(dataset, row), values: rowValues(dataset, row, plaintexts) });
+    const found = new Search(dataset, index, search, new RowOpener(engine, dataset, keys));
+    const result = await found.run(source, limit, signal);
+    if ((await engine.store.read((tables) => indexRevision(tables, dataset.id, indexName))) !== revision) {
+      throw new KeysteadError("CONFLICT", `index ${index.name} changed during the search; search again`);
     }
-    return found;
+    return result;
   } finally {
     await keys.close();
     await source.close();
@@ -69,7 +97,8 @@ async function selectIndex(engine: Engine, dataset: Dataset, name: string, colum
   if (!index.complete) {
     throw new KeysteadError(
       "JOB_INCOMPLETE",
-      `index ${name} does not cover every row yet; run \`keystead datasets index ${dataset.name}\``,
+      `index ${name} does not cover every row yet; run \`keystead datasets index ${dataset.name}\`, and before it ` +
+        `\`keystead datasets protect ${dataset.name}\` while its columns hold plaintext`,
     );
   }
   if (index.columns.length !== columns) {
@@ -78,62 +107,88 @@ async function selectIndex(engine: Engine, dataset: Dataset, name: string, colum
   return index;
 }
 
-/** The plaintext of every protected value of a row that opens, by logical column; undefined for NULL. */
-export async function openRow(
-  dataset: Dataset,
-  row: SourceRow,
-  keys: DatasetKeys,
-  engine: Engine,
-): Promise<Map<string, Uint8Array | undefined>> {
-  const contextsOf = rowContexts(dataset.definition).row(row.cells);
-  const plaintexts = new Map<string, Uint8Array | undefined>();
-  for (const { name, column, kind } of dataset.definition.columns) {
-    const cell = row.cells[column];
-    const content = cell === undefined ? { kind: "null" as const } : readCell(cell);
-    if (content.kind === "null") plaintexts.set(name, undefined);
-    if (content.kind !== "ciphertext") continue;
-    const opened = await retrying(keys, engine, () => open(content.sealed, { kind, opener: keys.named }, contextsOf(name)));
-    if (opened !== undefined) plaintexts.set(name, opened);
-  }
-  return plaintexts;
-}
+/** One search, page by page: of the rows that it reads it keeps those that it returns. */
+class Search {
+  readonly #dataset: Dataset;
+  readonly #index: RowIndex;
+  readonly #search: IndexSearch;
+  readonly #opener: RowOpener;
+  readonly #rows: FoundRow[] = [];
+  readonly #firstUnopened: RowProblem[] = [];
+  #unopenedRows = 0;
 
-/** Opens with keys loaded on demand; undefined for what doesn't open. */
-async function retrying(keys: DatasetKeys, engine: Engine, work: () => Buffer): Promise<Buffer | undefined> {
-  for (;;) {
+  constructor(dataset: Dataset, index: RowIndex, search: IndexSearch, opener: RowOpener) {
+    this.#dataset = dataset;
+    this.#index = index;
+    this.#search = search;
+    this.#opener = opener;
+  }
+
+  async run(source: DatasetSource, limit: number, signal: AbortSignal | undefined): Promise<FindResult> {
+    const tokens = this.#index.blind.queryTokens(this.#search);
+    let cursor: string | undefined;
+    do {
+      if (signal?.aborted === true) throw new KeysteadError("CANCELLED", "the search was stopped");
+      const page = await source.findByTokens(this.#index.column, tokens, cursor, pageRows);
+      for (const row of page.rows) {
+        const compared = await this.#compare(row);
+        if (compared === undefined) continue;
+        if (this.#rows.length === limit) return this.#result(true);
+        this.#rows.push(await this.#read(row, compared));
+      }
+      cursor = page.next;
+      // Signals and refreshes of keys come between pages.
+      await nextTurn();
+    } while (cursor !== undefined);
+    return this.#result(false);
+  }
+
+  #result(more: boolean): FindResult {
+    const unopenedRows = this.#unopenedRows;
+    return { rows: this.#rows, complete: !more && unopenedRows === 0, more, unopenedRows, firstUnopened: this.#firstUnopened };
+  }
+
+  /** The opened columns of the index in a row that matches. A row that can't be compared is noted. */
+  async #compare(row: SourceRow): Promise<ReadonlyMap<string, OpenedValue> | undefined> {
+    const compared = new Map<string, OpenedValue>();
+    for (const column of this.#opener.columns(this.#index.columns)) {
+      const opened = await this.#opener.open(row, column);
+      if (opened instanceof KeysteadError) {
+        this.#unopenedRows += 1;
+        if (this.#firstUnopened.length < keptProblems)
+          this.#firstUnopened.push(rowProblem(this.#dataset.definition, row, column.name, opened));
+        return undefined;
+      }
+      compared.set(column.name, opened);
+    }
+    const plaintexts = new Map([...compared].map(([name, { plaintext }]) => [name, plaintext]));
+    return this.#matches(plaintexts) ? compared : undefined;
+  }
+
+  #matches(plaintexts: ReadonlyMap<string, Uint8Array | undefined>): boolean {
     try {
-      return work();
+      return this.#index.blind.matches(indexedValues(this.#index, plaintexts), this.#search);
     } catch (error) {
-      if (error instanceof KeyNeeded) await keys.openNamed(error.keyName);
-      else if (isKeysteadError(error, "KEY_VERSION_NOT_LOADED") || isKeysteadError(error, "KEY_LEASE_EXPIRED"))
-        await engine.registry.refresh();
-      else if (error instanceof KeysteadError) return undefined;
-      else throw error;
+      // A value that no index holds is not what was searched for: its token is left from another one.
+      if (isKeysteadError(error, "INVALID_ARGUMENT")) return false;
+      throw error;
     }
   }
-}
 
-function keyTexts(dataset: Dataset, row: SourceRow): Record<string, string> {
-  return Object.fromEntries(
-    dataset.definition.keyColumns.map((column) => {
-      const cell = row.cells[column];
-      return [column, (cell === undefined ? undefined : cellToKeyText(cell)) ?? ""];
-    }),
-  );
-}
-
-function rowValues(
-  dataset: Dataset,
-  row: SourceRow,
-  plaintexts: ReadonlyMap<string, Uint8Array | undefined>,
-): Record<string, FieldValue | null> {
-  const values: Record<string, FieldValue | null> = {};
-  for (const { name, column, kind } of dataset.definition.columns) {
-    if (!plaintexts.has(name)) continue;
-    const plaintext = plaintexts.get(name);
-    const form = row.cells[column]?.type === "blob" ? "binary" : "text";
-    const value = plaintext === undefined ? null : plaintextToValue(plaintext, kind, form);
-    if (value !== undefined) values[name] = value;
+  async #read(row: SourceRow, compared: ReadonlyMap<string, OpenedValue>): Promise<FoundRow> {
+    const { keyColumns, columns } = this.#dataset.definition;
+    const values: Record<string, FieldValue | null> = {};
+    const unopened: Record<string, ErrorCode> = {};
+    for (const column of columns) {
+      const opened = compared.get(column.name) ?? (await this.#opener.open(row, column));
+      if (opened instanceof KeysteadError) unopened[column.name] = opened.code;
+      else values[column.name] = opened.value;
+    }
+    return { row: Object.fromEntries(keyColumns.map((name) => [name, keyText(row, name)])), values, unopened };
   }
-  return values;
+}
+
+function keyText({ cells }: SourceRow, column: string): string {
+  const cell = cells[column];
+  return (cell === undefined ? undefined : cellToKeyText(cell)) ?? "";
 }

@@ -74,6 +74,13 @@ export async function openIndexes(engine: Engine, dataset: Dataset, keys: Datase
   return opened;
 }
 
+/** What differs once a generation of an index has come, or has changed its state, be it back and forth. */
+export async function indexRevision(tables: StoreTables, datasetId: string, indexName: string): Promise<string> {
+  const rows = await tables.indexGenerations.list({ datasetId });
+  const ofIndex = rows.filter((row) => row.indexName === indexName);
+  return ofIndex.map(({ generation, rowVersion }) => `${String(generation)}/${String(rowVersion)}`).join();
+}
+
 /** Marks generations as complete: from then on searches are answered. */
 export async function completeGenerations(tables: StoreTables, datasetId: string): Promise<void> {
   for (const row of await tables.indexGenerations.list({ datasetId, state: "building" }))

@@ -25,6 +25,10 @@ const progressSchema = z.object({
   changed: z.int(),
   /** Problems of this pass. */
   problems: z.int(),
+  /** Of these, rows whose token alone is not made: a value that no index holds. */
+  tokenProblems: z.int(),
+  /** Of these, values that don't open, whatever their context: damaged ones, and those of versions that are gone or unknown. */
+  unopened: z.int(),
   /** The first of them. */
   firstProblems: z.array(problemSchema.readonly()).readonly(),
   /** Where the pass stands; opaque. */
@@ -46,9 +50,14 @@ export function resumeProgress(json: string, total: number): JobProgress {
   return progress.cursor === null ? beginPass(progress, progress.pass) : progress;
 }
 
+/** Progress of a job whose pass is to be made again from the beginning of the table. */
+export function withoutCursor(json: string): string {
+  return JSON.stringify({ ...readProgress(json), cursor: null });
+}
+
 /** Another pass over the table. */
 export function beginPass(progress: JobProgress, pass: number): JobProgress {
-  return { ...progress, pass, scanned: 0, changed: 0, problems: 0, firstProblems: [], cursor: null };
+  return { ...progress, pass, scanned: 0, changed: 0, problems: 0, tokenProblems: 0, unopened: 0, firstProblems: [], cursor: null };
 }
 
 function readProgress(json: string): JobProgress {
@@ -57,6 +66,19 @@ function readProgress(json: string): JobProgress {
   } catch {
     return initialProgress;
   }
+}
+
+const codesOfUnopened: ReadonlySet<ErrorCode> = new Set([
+  "DECRYPTION_FAILED",
+  "KEY_STATE",
+  "KEY_USAGE",
+  "UNKNOWN_KEY",
+  "UNKNOWN_FINGERPRINT",
+]);
+
+/** True for a value that does not open, and not for one that can't be moved or stored. */
+export function isUnopened({ code }: RowProblem): boolean {
+  return codesOfUnopened.has(code);
 }
 
 /** Problems that are kept with their row. */
@@ -71,6 +93,8 @@ export const initialProgress: JobProgress = {
   values: 0,
   changed: 0,
   problems: 0,
+  tokenProblems: 0,
+  unopened: 0,
   firstProblems: [],
   cursor: null,
 };

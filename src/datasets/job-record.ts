@@ -5,7 +5,7 @@ import type { StoreTables } from "../store/store.ts";
 import type { StoredRecord } from "../store/tables.ts";
 import { type Dataset, findDataset } from "./dataset-records.ts";
 import { isLeased, leaseMilliseconds, leaseOwner } from "./job-lease.ts";
-import { initialProgress, type JobProgress } from "./job-progress.ts";
+import { initialProgress, type JobProgress, withoutCursor } from "./job-progress.ts";
 import type { JobKind } from "./row-tasks.ts";
 
 /** Where a job stands. The next run of its kind goes on with a paused one. */
@@ -75,6 +75,31 @@ export class JobRecord {
   }
 }
 
+/**
+ * The unfinished jobs of a dataset that nobody works on.
+ * @throws KeysteadError `CONFLICT` while somebody works on one
+ */
+export async function assertIdle(tables: StoreTables, { id, name }: Dataset, now: number): Promise<StoredRecord<"jobs">[]> {
+  const jobs = await tables.jobs.list({ datasetId: id });
+  const unfinished = jobs.filter((job) => job.state === "running" || job.state === "paused");
+  const leased = unfinished.find((job) => isLeased(job, now));
+  if (leased === undefined) return unfinished;
+  throw new KeysteadError(
+    "CONFLICT",
+    `a ${leased.kind} job works on dataset ${name}; wait for it, or for ${String(leaseMilliseconds / 1000)} s if its host is gone`,
+  );
+}
+
+/**
+ * Before a definition changes what jobs do to rows: those that are to go on will read the whole table again, and a process
+ * that stood still and still holds one can't save it any more.
+ * @throws KeysteadError `CONFLICT` while somebody works on one
+ */
+export async function restartUnfinishedJobs(tables: StoreTables, dataset: Dataset, now: number): Promise<void> {
+  for (const job of await assertIdle(tables, dataset, now))
+    await tables.jobs.update({ ...job, ...noLease, state: "paused", progress: withoutCursor(job.progress), updatedAt: now });
+}
+
 const noLease = { leaseOwner: null, leaseUntil: null } as const;
 
 async function claimRow(
@@ -85,15 +110,7 @@ async function claimRow(
   dryRun: boolean,
 ): Promise<StoredRecord<"jobs">> {
   const now = clock.now();
-  const jobs = await tables.jobs.list({ datasetId: dataset.id });
-  const unfinished = jobs.filter((job) => job.state === "running" || job.state === "paused");
-  const leased = unfinished.find((job) => isLeased(job, now));
-  if (leased !== undefined) {
-    throw new KeysteadError(
-      "CONFLICT",
-      `a ${leased.kind} job works on dataset ${dataset.name}; wait for it, or for ${String(leaseMilliseconds / 1000)} s if its host is gone`,
-    );
-  }
+  const unfinished = await assertIdle(tables, dataset, now);
   const lease = { leaseOwner: leaseOwner(), leaseUntil: now + leaseMilliseconds, updatedAt: now };
   const previous = dryRun ? undefined : unfinished.find((job) => job.kind === kind);
   if (previous !== undefined) return tables.jobs.update({ ...previous, ...lease, state: "running" });

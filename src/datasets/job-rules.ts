@@ -1,8 +1,10 @@
 import type { StoreTables } from "../store/store.ts";
 import { type Census, outstanding } from "./census.ts";
+import { withContextMoved } from "./dataset-changes.ts";
 import type { Dataset } from "./dataset-records.ts";
 import { saveDefinition } from "./dataset-records.ts";
 import { completeGenerations, reopenGenerations } from "./index-generations.ts";
+import type { RecontextOptions } from "./job-options.ts";
 import type { JobProgress } from "./job-progress.ts";
 import type { JobKind } from "./row-tasks.ts";
 
@@ -14,7 +16,9 @@ interface JobRule {
   readonly endsIdle: boolean;
   /** Runs before the first row is read; not for a dry run. */
   readonly begin: (tables: StoreTables, dataset: Dataset) => Promise<void>;
-  /** Runs in the transaction that ends the job; not for a dry run. */
+  /** True when what was left alone keeps the job from taking effect. */
+  readonly leavesWork: (progress: JobProgress, options: RecontextOptions) => boolean;
+  /** Runs in the transaction that ends the job, unless it leaves work; not for a dry run. */
   readonly finish: (
     tables: StoreTables,
     dataset: Dataset,
@@ -23,27 +27,32 @@ interface JobRule {
 }
 
 const nothing = async (): Promise<void> => Promise.resolve();
-const base: JobRule = { remaining: () => 0, endsIdle: false, begin: nothing, finish: nothing };
+const base: JobRule = { remaining: () => 0, endsIdle: false, begin: nothing, leavesWork: () => false, finish: nothing };
+
+/** Plaintext has no tokens, whichever job left it: a search would miss it. */
+const completeIndexes: JobRule["finish"] = async (tables, { id, definition }, { census }) => {
+  const indexed = new Set(definition.indexes.flatMap(({ columns }) => columns));
+  const { plaintext } = outstanding(census.columns.filter(({ column }) => indexed.has(column)));
+  if (plaintext === 0) await completeGenerations(tables, id);
+};
 
 /** What is particular to each kind of job; how it treats a value is in row-tasks.ts. */
 export const jobRules: Readonly<Record<JobKind, JobRule>> = {
   protect: {
     ...base,
     remaining: ({ columns }) => outstanding(columns).plaintext,
-    finish: (tables, { id }) => completeGenerations(tables, id),
+    finish: completeIndexes,
   },
   reencrypt: { ...base, remaining: ({ columns }) => outstanding(columns).old },
   recontext: {
     ...base,
     // What the application seals under the old context while the job passes would not open once that is forgotten.
     endsIdle: true,
+    // What opens under the old context alone would open no more once that is forgotten; what opens under neither loses nothing.
+    leavesWork: ({ problems, tokenProblems, unopened }, { leaveUnopened }) =>
+      problems - tokenProblems > (leaveUnopened === true ? unopened : 0),
     finish: async (tables, { id }, { progress }) => {
-      if (progress.problems > 0) return;
-      await saveDefinition(tables, id, (definition) => {
-        const { nextContext, nextContextTypes } = definition;
-        if (nextContext === null) return definition;
-        return { ...definition, context: nextContext, contextTypes: nextContextTypes, nextContext: null, nextContextTypes: {} };
-      });
+      await saveDefinition(tables, id, (definition) => withContextMoved(definition, progress.unopened > 0));
     },
   },
   unprotect: {
@@ -52,14 +61,6 @@ export const jobRules: Readonly<Record<JobKind, JobRule>> = {
     // From its first row on, searches would miss what has no token any more.
     begin: (tables, { id }) => reopenGenerations(tables, id),
   },
-  index: {
-    ...base,
-    finish: async (tables, { id, definition }, { census }) => {
-      // Plaintext has no tokens: a search would miss it.
-      const indexed = new Set(definition.indexes.flatMap(({ columns }) => columns));
-      const { plaintext } = outstanding(census.columns.filter(({ column }) => indexed.has(column)));
-      if (plaintext === 0) await completeGenerations(tables, id);
-    },
-  },
+  index: { ...base, finish: completeIndexes },
   verify: base,
 };

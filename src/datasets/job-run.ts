@@ -6,7 +6,8 @@ import type { Databases } from "./databases.ts";
 import type { Dataset } from "./dataset-records.ts";
 import type { DatasetWorker } from "./dataset-worker.ts";
 import { leaseMilliseconds } from "./job-lease.ts";
-import { beginPass, type JobProgress, keptProblems, resumeProgress, type RowProblem } from "./job-progress.ts";
+import type { RecontextOptions } from "./job-options.ts";
+import { beginPass, isUnopened, type JobProgress, keptProblems, resumeProgress, type RowProblem } from "./job-progress.ts";
 import type { JobRecord } from "./job-record.ts";
 import { jobRules } from "./job-rules.ts";
 import type { JobKind } from "./row-tasks.ts";
@@ -16,24 +17,16 @@ const pageRows = 500;
 const saveMilliseconds = 1000;
 const mostPasses = 20;
 
-/** How a job is to run. */
-export interface JobOptions {
-  /** Called after every page. */
-  readonly onProgress?: (progress: JobProgress) => void;
-  /** Pauses the job after the page at hand; running it again goes on from there. */
-  readonly signal?: AbortSignal;
-  /** At most so many rows a second, 1–1,000,000. */
-  readonly rowsPerSecond?: number;
-  /** Does everything but store it. */
-  readonly dryRun?: boolean;
-}
-
 /** How a job ended. `census` is taken after it; absent for a dry run or a paused job. */
 export interface JobResult {
   readonly id: string;
   readonly dataset: string;
   readonly kind: JobKind;
-  readonly state: "done" | "paused";
+  /**
+   * `done`: whatever could be done is; `progress.problems` counts what was left alone. `incomplete`: what was left alone keeps a
+   * `recontext` under way; both contexts are accepted until it is run again and nothing is left.
+   */
+  readonly state: "done" | "incomplete" | "paused";
   readonly progress: JobProgress;
   readonly census?: Census;
 }
@@ -58,12 +51,12 @@ export interface JobParts {
  */
 export class JobRun {
   readonly #parts: JobParts;
-  readonly #options: JobOptions;
+  readonly #options: RecontextOptions;
   #progress: JobProgress;
   #savedAt: number;
 
   /** Goes on from the progress of the record. */
-  constructor(parts: JobParts, options: JobOptions) {
+  constructor(parts: JobParts, options: RecontextOptions) {
     this.#parts = parts;
     this.#options = options;
     this.#progress = resumeProgress(parts.record.progress, parts.rows);
@@ -85,7 +78,7 @@ export class JobRun {
       const census = await this.#census();
       if (census === undefined) return this.#end("paused");
       const idle = cursor === null && this.#progress.replaced === replaced;
-      if (this.#isDone(census, idle)) return this.#end("done", census);
+      if (this.#isDone(census, idle)) return this.#end(this.#leavesWork ? "incomplete" : "done", census);
       const { pass } = this.#progress;
       this.#progress = beginPass(this.#progress, pass + 1);
       if (passes >= mostPasses) {
@@ -111,7 +104,7 @@ export class JobRun {
   async #end(state: JobResult["state"], census?: Census): Promise<JobResult> {
     const { dataset, kind, record } = this.#parts;
     const progress = this.#progress;
-    await this.#save(state, census);
+    await this.#save(state === "incomplete" ? "done" : state, census);
     const result = { id: record.id, dataset: dataset.name, kind, state, progress };
     return census === undefined ? result : { ...result, census };
   }
@@ -155,9 +148,11 @@ export class JobRun {
     await worker.prepare();
     const changes: { readonly row: SourceRow; readonly replacement: RowReplacement; readonly values: number }[] = [];
     const problems: RowProblem[] = [];
+    const tokenProblems: RowProblem[] = [];
     for (const row of rows) {
       const { replacement, values, problems: found } = await worker.work(row);
-      problems.push(...found);
+      problems.push(...found.values);
+      tokenProblems.push(...found.tokens);
       if (replacement !== undefined) changes.push({ row, replacement, values });
     }
     const replacements = changes.map(({ replacement }) => replacement);
@@ -167,7 +162,9 @@ export class JobRun {
       const outcome = outcomes[position];
       if (outcome === undefined) throw new KeysteadError("INTERNAL", "a database answered for fewer rows than it was given");
       if (typeof outcome === "object") {
-        problems.push(...worker.refused(row, replacement, outcome.error));
+        const refused = worker.refused(row, replacement, outcome.error);
+        problems.push(...refused.values);
+        tokenProblems.push(...refused.tokens);
         continue;
       }
       counts[outcome] += 1;
@@ -180,8 +177,10 @@ export class JobRun {
       replaced: progress.replaced + counts.replaced,
       values: progress.values + counts.values,
       changed: progress.changed + counts.changed,
-      problems: progress.problems + problems.length,
-      firstProblems: [...progress.firstProblems, ...problems].slice(0, keptProblems),
+      problems: progress.problems + problems.length + tokenProblems.length,
+      tokenProblems: progress.tokenProblems + tokenProblems.length,
+      unopened: progress.unopened + problems.filter(isUnopened).length,
+      firstProblems: [...progress.firstProblems, ...problems, ...tokenProblems].slice(0, keptProblems),
       cursor: next,
     };
   }
@@ -210,7 +209,7 @@ export class JobRun {
     const progress = this.#progress;
     this.#savedAt = engine.clock.monotonic();
     await record.save(state, progress, async (tables) => {
-      if (census !== undefined) await jobRules[kind].finish(tables, dataset, { census, progress });
+      if (census !== undefined && !this.#leavesWork) await jobRules[kind].finish(tables, dataset, { census, progress });
     });
   }
 
@@ -222,6 +221,10 @@ export class JobRun {
     await this.#parts.engine.clock.wait(ahead, signal).catch((error: unknown) => {
       if (!this.#isAborted) throw error;
     });
+  }
+
+  get #leavesWork(): boolean {
+    return jobRules[this.#parts.kind].leavesWork(this.#progress, this.#options);
   }
 
   get #isAborted(): boolean {

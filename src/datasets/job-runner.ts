@@ -6,7 +6,8 @@ import { DatasetWorker } from "./dataset-worker.ts";
 import { openIndexes } from "./index-generations.ts";
 import { DatasetKeys } from "./job-keys.ts";
 import { JobRecord } from "./job-record.ts";
-import { type JobOptions, type JobResult, JobRun } from "./job-run.ts";
+import type { JobOptions, RecontextOptions } from "./job-options.ts";
+import { type JobResult, JobRun } from "./job-run.ts";
 import type { JobKind } from "./row-tasks.ts";
 
 const mostRowsPerSecond = 1_000_000;
@@ -27,17 +28,22 @@ export class JobRunner {
    * @throws KeysteadError `UNKNOWN_DATASET`, `CONFLICT` while another process works on it, `JOB_INCOMPLETE` when the application
    *   keeps undoing it
    */
-  async run(name: string, kind: JobKind, options: JobOptions, adapt?: (dataset: Dataset) => Promise<Dataset>): Promise<JobResult> {
+  async run(
+    name: string,
+    kind: JobKind,
+    options: RecontextOptions,
+    adapt = (dataset: Dataset): Promise<Dataset> => Promise.resolve(dataset),
+  ): Promise<JobResult> {
     checkOptions(options);
     const record = await JobRecord.claim(this.#engine, name, kind, options.dryRun === true);
     try {
-      return await this.#runClaimed(record, kind, options, (await adapt?.(record.dataset)) ?? record.dataset);
+      return await this.#runClaimed(record, kind, options, await adapt(record.dataset));
     } finally {
       await record.release();
     }
   }
 
-  async #runClaimed(record: JobRecord, kind: JobKind, options: JobOptions, dataset: Dataset): Promise<JobResult> {
+  async #runClaimed(record: JobRecord, kind: JobKind, options: RecontextOptions, dataset: Dataset): Promise<JobResult> {
     const engine = this.#engine;
     const databases = this.#databases;
     const source = await databases.open(dataset.definition.database, layoutOf(dataset.definition));

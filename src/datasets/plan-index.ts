@@ -7,9 +7,9 @@ import { cellToPlaintext, readCell } from "./cells.ts";
 import type { Databases } from "./databases.ts";
 import { type Dataset, layoutOf } from "./dataset-records.ts";
 import type { DatasetIndex } from "./definition.ts";
-import { openRow } from "./find-rows.ts";
 import { DatasetKeys } from "./job-keys.ts";
 import { indexedValues } from "./row-indexes.ts";
+import { RowOpener } from "./row-opener.ts";
 import type { SourceRow } from "./source.ts";
 
 const pageRows = 1000;
@@ -27,13 +27,14 @@ export async function planDatasetIndex(engine: Engine, databases: Databases, dat
   const kinds = index.columns.map((name) => dataset.definition.columns.find((column) => column.name === name)?.kind ?? "typed");
   const frequencies = new ValueFrequencies();
   const keys = new DatasetKeys(engine, dataset.id, "open");
+  const opener = new RowOpener(engine, dataset, keys);
   const source = await databases.open(dataset.definition.database, layoutOf(dataset.definition));
   try {
     let cursor: string | undefined;
     do {
       const page = await source.readPage(cursor, pageRows);
       for (const row of page.rows) {
-        const plaintexts = await readRow(dataset, row, keys, engine);
+        const plaintexts = await readRow(opener, row, index.columns);
         frequencies.add(valuesOrNothing(() => recipe.values(indexedValues({ columns: index.columns, kinds }, plaintexts))));
       }
       cursor = page.next;
@@ -46,12 +47,16 @@ export async function planDatasetIndex(engine: Engine, databases: Databases, dat
 }
 
 /** Opens what is protected and takes plaintext as it is. */
-async function readRow(dataset: Dataset, row: SourceRow, keys: DatasetKeys, engine: Engine): Promise<Map<string, Uint8Array | undefined>> {
-  const plaintexts = await openRow(dataset, row, keys, engine);
-  for (const { name, column, kind } of dataset.definition.columns) {
-    const cell = row.cells[column];
-    if (cell === undefined || readCell(cell).kind !== "plaintext") continue;
-    plaintexts.set(name, cellToPlaintext(cell, kind, cell.type === "blob" ? "binary" : "text"));
+async function readRow(opener: RowOpener, row: SourceRow, names: readonly string[]): Promise<Map<string, Uint8Array | undefined>> {
+  const plaintexts = new Map<string, Uint8Array | undefined>();
+  for (const column of opener.columns(names)) {
+    const cell = row.cells[column.column];
+    if (cell !== undefined && readCell(cell).kind === "plaintext") {
+      plaintexts.set(column.name, cellToPlaintext(cell, column.kind, cell.type === "blob" ? "binary" : "text"));
+      continue;
+    }
+    const opened = await opener.open(row, column);
+    if (!(opened instanceof KeysteadError)) plaintexts.set(column.name, opened.plaintext);
   }
   return plaintexts;
 }

@@ -115,8 +115,11 @@ export interface DatasetSource {
   readPage(cursor: Cursor | undefined, limit: number): Promise<SourcePage>;
   /** All in one short transaction; one outcome per replacement, in order. */
   replace(rows: readonly RowReplacement[]): Promise<ReplaceOutcome[]>;
-  /** Rows whose index column equals one of the tokens. */
-  findByTokens(column: string, tokens: readonly string[], limit: number): Promise<SourceRow[]>;
+  /**
+   * Rows whose index column equals one of the tokens, in pages as those of {@link readPage}.
+   * @throws KeysteadError `INVALID_ARGUMENT` for a cursor of another table and for a column that holds no tokens.
+   */
+  findByTokens(column: string, tokens: readonly string[], cursor: Cursor | undefined, limit: number): Promise<SourcePage>;
   /**
    * The cells of these columns of the layout, row by row in key order and read in pages, of at most `limit` rows: input of the
    * index planner, which counts how often each value occurs.

@@ -1,5 +1,6 @@
 import { type Census, outstanding } from "../datasets/census.ts";
-import type { DatasetInfo, DatasetService } from "../datasets/dataset-service.ts";
+import type { DatasetInfo } from "../datasets/dataset-info.ts";
+import type { DatasetService } from "../datasets/dataset-service.ts";
 import { KeysteadError } from "../errors.ts";
 import { type Diagnosis, failed, warning } from "./diagnosis.ts";
 
@@ -8,12 +9,16 @@ const check = "datasets";
 /** Versions that a finding names at most. */
 const namedVersions = 5;
 
-/** What is wrong with datasets: values without protection, of old versions, of nobody here; indexes that are not complete. */
+/** What is wrong with datasets: values without protection, of old versions, of nobody here; indexes that are not complete, contexts under way. */
 export async function examineDatasets(datasets: DatasetService): Promise<Diagnosis[]> {
   const findings: Diagnosis[] = [];
   for (const dataset of await datasets.list()) {
     try {
-      findings.push(...examineCensus(dataset, await datasets.takeCensus(dataset.name)), ...examineIndexes(dataset));
+      findings.push(
+        ...examineCensus(dataset, await datasets.takeCensus(dataset.name)),
+        ...examineIndexes(dataset),
+        ...examineContext(dataset),
+      );
     } catch (error) {
       const problem = error instanceof KeysteadError ? error.message : "unknown cause";
       findings.push(failed(check, `${dataset.name} can't be counted: ${problem}`));
@@ -41,6 +46,11 @@ function examineCensus({ name }: DatasetInfo, { columns }: Census): Diagnosis[] 
   if (old > 0)
     findings.push(warning(check, `${name} holds ${String(old)} values of old versions; run \`keystead datasets reencrypt ${name}\``));
   return findings;
+}
+
+function examineContext({ name, nextContext }: DatasetInfo): Diagnosis[] {
+  if (nextContext === undefined) return [];
+  return [warning(check, `${name} is on its way to another context and accepts both; go on with \`keystead datasets recontext ${name}\``)];
 }
 
 function examineIndexes({ name, indexes }: DatasetInfo): Diagnosis[] {

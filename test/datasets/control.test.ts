@@ -1,43 +1,10 @@
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
-import type { JobOptions, JobProgress } from "../../src/index.ts";
 import { initKeystead } from "../../src/keystead.ts";
 import { TestClock } from "../support/test-clock.ts";
 import { codeOf, fileStore, openTestKeystead } from "../support/test-keystead.ts";
-import {
-  type Crm,
-  createCrm,
-  dataVersion,
-  logUpdates,
-  openDatabase,
-  personDataset,
-  problemsOf,
-  queryNumber,
-  readColumn,
-  readExactly,
-  takeUpdates,
-} from "./support/crm.ts";
-
-async function createPersons(rows: number, options: Parameters<typeof createCrm>[1] = {}): Promise<Crm> {
-  const crm = await createCrm("CREATE TABLE person (id INTEGER PRIMARY KEY, name, income)", options);
-  const insert = crm.database.prepare("INSERT INTO person VALUES (?, ?, ?)");
-  crm.database.exec("BEGIN");
-  for (let id = 1; id <= rows; id += 1) insert.run(id, `name ${String(id)}`, id);
-  crm.database.exec("COMMIT");
-  await crm.keystead.datasets.add("crm.person", personDataset({ name: "pii", income: "fin" }));
-  return crm;
-}
-
-/** Options that pause a job once it has read so many rows, and what it said after each page. */
-function pauseAt(rows: number): { options: JobOptions; pages: JobProgress[] } {
-  const controller = new AbortController();
-  const pages: JobProgress[] = [];
-  const onProgress = (progress: JobProgress): void => {
-    pages.push(progress);
-    if (progress.scanned >= rows) controller.abort();
-  };
-  return { options: { signal: controller.signal, onProgress }, pages };
-}
+import { createCrm, dataVersion, logUpdates, openDatabase, personDataset, queryNumber, readColumn, takeUpdates } from "./support/crm.ts";
+import { createPersons, pauseAt } from "./support/persons.ts";
 
 describe("pausing", () => {
   it("ends after the page at hand; the next run goes on from there", async () => {
@@ -341,94 +308,5 @@ describe("a job that fails", () => {
     expect(await made.datasets.protect("crm.person")).toMatchObject({ id: "j", state: "done" });
     expect(queryNumber(database, "SELECT count(*) FROM person WHERE name LIKE 'ks1:%'")).toBe(10);
     await made.close();
-  });
-});
-
-describe("recontext", () => {
-  it("refuses a template that does not fit the table, and stores nothing of it", async () => {
-    const { keystead } = await createPersons(3);
-    await keystead.datasets.protect("crm.person");
-    for (const [template, code] of [
-      [{ row: "{nothing}" }, "DATASET_UNSUITABLE"],
-      [{ row: "{name}" }, "DATASET_UNSUITABLE"],
-      [{ row: "{id" }, "INVALID_ARGUMENT"],
-      [{ row: "{id}{id}" }, "INVALID_ARGUMENT"],
-      [{ column: "x" }, "INVALID_ARGUMENT"],
-      [{ row: 5 }, "INVALID_ARGUMENT"],
-      [{ "": "x" }, "INVALID_ARGUMENT"],
-      [{ row: "\ud800" }, "INVALID_ARGUMENT"],
-      [undefined, "INVALID_ARGUMENT"],
-    ] as const) {
-      expect(await codeOf(keystead.datasets.recontext("crm.person", template as Record<string, string>)), JSON.stringify(template)).toBe(
-        code,
-      );
-    }
-    expect((await keystead.datasets.show("crm.person")).nextContext).toBeUndefined();
-    expect((await keystead.datasets.verify("crm.person")).progress.problems).toBe(0);
-  });
-
-  it("can be paused; until it is done both templates open, and no third is begun", async () => {
-    const { keystead, database } = await createPersons(1200);
-    await keystead.datasets.protect("crm.person");
-    const next = { a: "1", row: "{id}" };
-    expect(await keystead.datasets.recontext("crm.person", next, pauseAt(500).options)).toMatchObject({ state: "paused" });
-    expect(await keystead.datasets.show("crm.person")).toMatchObject({ context: { dataset: "crm.person" }, nextContext: next });
-    expect((await keystead.datasets.verify("crm.person")).progress.problems).toBe(0);
-    await keystead.keys.rotate("pii");
-    expect((await keystead.datasets.reencrypt("crm.person")).progress.problems).toBe(0);
-    expect(await codeOf(keystead.datasets.recontext("crm.person", { row: "x{id}" }))).toBe("CONFLICT");
-    expect(await keystead.datasets.recontext("crm.person", { row: "{id}", a: "1" }, pauseAt(600).options)).toMatchObject({
-      state: "paused",
-    });
-    expect(await keystead.datasets.recontext("crm.person", undefined)).toMatchObject({ state: "done", progress: { problems: 0 } });
-    const shown = await keystead.datasets.show("crm.person");
-    expect({ context: shown.context, nextContext: shown.nextContext }).toEqual({ context: next, nextContext: undefined });
-    const sealed = String(readColumn(database, "income").get("3"));
-    expect(await keystead.decryptValue(sealed, { context: { ...next, row: "3", column: "income" } })).toBe(3);
-  });
-
-  it("also moves what the application sealed under the old context behind its back", async () => {
-    const { keystead, database } = await createPersons(600);
-    await keystead.datasets.protect("crm.person");
-    const key = await keystead.open("pii", { dataset: "crm.person" });
-    const late = key.encryptValue("late", { dataset: "crm.person", "row.id": "1", column: "name" });
-    const { state, progress } = await keystead.datasets.recontext(
-      "crm.person",
-      { row: "{id}" },
-      {
-        onProgress: ({ pass, scanned }) =>
-          pass === 1 && scanned === 600 && database.prepare("UPDATE person SET name = ? WHERE id = 1").run(late),
-      },
-    );
-    expect({ state, problems: progress.problems }).toEqual({ state: "done", problems: 0 });
-    expect(key.decryptValue(String(readColumn(database, "name").get("1")), { row: "1", column: "name" })).toBe("late");
-    await key.close();
-  });
-
-  it("looks at the whole table again after a pause", async () => {
-    const { keystead, database } = await createPersons(600);
-    database.exec("UPDATE person SET name = NULL, income = NULL WHERE id > 500");
-    await keystead.datasets.protect("crm.person");
-    const key = await keystead.open("pii", { dataset: "crm.person" });
-    const late = key.encryptValue("late", { dataset: "crm.person", "row.id": "1", column: "name" });
-    await keystead.datasets.recontext("crm.person", { row: "{id}" }, pauseAt(500).options);
-    database.prepare("UPDATE person SET name = ? WHERE id = 1").run(late);
-    expect(await keystead.datasets.recontext("crm.person", undefined)).toMatchObject({ state: "done", progress: { problems: 0 } });
-    expect(key.decryptValue(String(readColumn(database, "name").get("1")), { row: "1", column: "name" })).toBe("late");
-    await key.close();
-  });
-
-  it("stays under way while a row can't be moved", async () => {
-    const { keystead, database } = await createPersons(3);
-    await keystead.datasets.protect("crm.person");
-    database.exec("UPDATE person SET name = (SELECT name FROM person WHERE id = 2) WHERE id = 1");
-    const before = readExactly(database, "person")[0]?.[1];
-    const result = await keystead.datasets.recontext("crm.person", { row: "{id}" });
-    expect(problemsOf(result)).toEqual(["1 name DECRYPTION_FAILED"]);
-    expect((await keystead.datasets.show("crm.person")).nextContext).toEqual({ row: "{id}" });
-    expect(readExactly(database, "person")[0]?.[1]).toEqual(before);
-    database.exec("UPDATE person SET name = NULL WHERE id = 1");
-    expect(problemsOf(await keystead.datasets.recontext("crm.person", undefined))).toEqual([]);
-    expect((await keystead.datasets.show("crm.person")).nextContext).toBeUndefined();
   });
 });

@@ -122,7 +122,10 @@ describe("a row that the application changes between reading and replacing", () 
     expect(readColumn(database, "name_sx").get(String(target))).toBe("1.token");
     expect(readColumn(database, "name_sx").get("1")).toBe(brought);
     await keystead.datasets.protect("crm.person");
-    expect(await keystead.datasets.find("crm.person", "sound", ["Rupert"])).toMatchObject([{ row: { id: String(target) } }]);
+    expect(await keystead.datasets.find("crm.person", "sound", ["Rupert"])).toMatchObject({
+      rows: [{ row: { id: String(target) } }],
+      complete: true,
+    });
   });
 
   it("gets the token of its new value, not of the one that was read", async () => {
@@ -134,7 +137,10 @@ describe("a row that the application changes between reading and replacing", () 
     const sealed = key.encryptValue("Robert", { tenant: "acme", row: String(target), column: "name" });
     const update = database.prepare("UPDATE person SET name = ? WHERE id = ?");
     expect(await raceWith(crm, clock, "index", () => update.run(sealed, target))).toBe(2);
-    expect(await keystead.datasets.find("crm.person", "sound", ["Rupert"])).toMatchObject([{ row: { id: String(target) } }]);
+    expect(await keystead.datasets.find("crm.person", "sound", ["Rupert"])).toMatchObject({
+      rows: [{ row: { id: String(target) } }],
+      complete: true,
+    });
     await key.close();
   });
 

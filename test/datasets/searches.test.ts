@@ -48,8 +48,9 @@ async function createIndexed(): Promise<Crm> {
 }
 
 async function foundIds({ keystead }: Crm, index: string, ...search: (string | number | bigint)[]): Promise<string[]> {
-  const found = await keystead.datasets.find("crm.person", index, search);
-  return found.map(({ row }) => row["id"] ?? "").sort();
+  const { rows, complete } = await keystead.datasets.find("crm.person", index, search);
+  expect(complete).toBe(true);
+  return rows.map(({ row }) => row["id"] ?? "").sort();
 }
 
 describe("searching a protected table", () => {
@@ -73,16 +74,24 @@ describe("searching a protected table", () => {
     for (const column of tokens) expect(readColumn(crm.database, column).get("3")).toBeNull();
   });
 
-  it("gives values with their types, and leaves out what does not open", async () => {
+  it("gives values with their types, and names those that don't open", async () => {
     const crm = await createIndexed();
     await crm.keystead.datasets.protect("crm.person");
     crm.database.exec("UPDATE person SET scan = (SELECT scan FROM person WHERE id = 4) WHERE id = 2");
     const found = await crm.keystead.datasets.find("crm.person", "number", [17]);
-    expect(found).toEqual([
-      { row: { id: "1" }, values: { name: canaries.name.text, email: canaries.email.text, number: 17n, scan: Buffer.from([0xff, 1]) } },
-      { row: { id: "2" }, values: { name: "Robert", email: "bob@example.org", number: 17n } },
-    ]);
-    expect((await crm.keystead.datasets.find("crm.person", "number", [2n ** 62n]))[0]?.values["scan"]).toEqual(Buffer.from("text"));
+    const first = { name: canaries.name.text, email: canaries.email.text, number: 17n, scan: Buffer.from([0xff, 1]) };
+    expect(found).toEqual({
+      rows: [
+        { row: { id: "1" }, values: first, unopened: {} },
+        { row: { id: "2" }, values: { name: "Robert", email: "bob@example.org", number: 17n }, unopened: { scan: "DECRYPTION_FAILED" } },
+      ],
+      complete: true,
+      more: false,
+      unopenedRows: 0,
+      firstUnopened: [],
+    });
+    const [other] = (await crm.keystead.datasets.find("crm.person", "number", [2n ** 62n])).rows;
+    expect(other?.values["scan"]).toEqual(Buffer.from("text"));
   });
 
   it("is refused while rows may lack tokens: before protect, during it, after unprotect", async () => {
@@ -147,6 +156,16 @@ describe("searching a protected table", () => {
     expect(await foundIds(crm, "sound", "Robert")).toEqual(["2", "4"]);
   });
 
+  it("is refused while protect had to leave plaintext in a column of an index", async () => {
+    const crm = await createIndexed();
+    crm.database.exec("UPDATE person SET name = CAST(x'ff' AS TEXT) WHERE id = 2");
+    expect(problemsOf(await crm.keystead.datasets.protect("crm.person"))).toEqual(["2 name INVALID_ARGUMENT"]);
+    expect(await codeOf(crm.keystead.datasets.find("crm.person", "sound", ["Robert"]))).toBe("JOB_INCOMPLETE");
+    crm.database.exec("UPDATE person SET name = 'Robert' WHERE id = 2");
+    await crm.keystead.datasets.protect("crm.person");
+    expect(await foundIds(crm, "sound", "Robert")).toEqual(["2", "4"]);
+  });
+
   it("refuses what can't be a search", async () => {
     const { keystead } = await createIndexed();
     await keystead.datasets.protect("crm.person");
@@ -161,7 +180,7 @@ describe("searching a protected table", () => {
     for (const limit of [0, -1, 0.5, 100_001, Number.NaN]) {
       expect(await codeOf(datasets.find("crm.person", "sound", ["x"], { limit }))).toBe("INVALID_ARGUMENT");
     }
-    expect(await datasets.find("crm.person", "number", [17], { limit: 100_000 })).toHaveLength(2);
+    expect((await datasets.find("crm.person", "number", [17], { limit: 100_000 })).rows).toHaveLength(2);
   });
 
   it("counts tokens in the census", async () => {

@@ -12,23 +12,31 @@ const states: readonly { state: string; bring: (keystead: Keystead) => Promise<u
   { state: "compromised", bring: ({ keys }) => keys.compromise("pii", 1, { reason: "leaked" }) },
 ];
 
-describe.each(states)("data of a version that is $state", ({ bring }) => {
-  it("is moved by jobs, is not opened by searches until then", async () => {
+describe.each(states)("data of a version that is $state", ({ state, bring }) => {
+  it("is moved by jobs, is not opened by searches until then, which say so", async () => {
     const { keystead, database } = await createCrm("CREATE TABLE person (id INTEGER PRIMARY KEY, name, name_sx TEXT)");
     database.prepare("INSERT INTO person VALUES (1, ?, NULL), (2, 'Robert', NULL)").run(canaries.name.text);
     const original = readExactly(database, "person");
     await keystead.datasets.add("crm.person", personDataset({ name: "pii" }, { indexes: { sound } }));
     await keystead.datasets.protect("crm.person");
-    expect(await keystead.datasets.find("crm.person", "sound", ["Rupert"])).toHaveLength(1);
+    expect((await keystead.datasets.find("crm.person", "sound", ["Rupert"])).rows).toHaveLength(1);
     await keystead.keys.rotate("pii");
     await bring(keystead);
-    expect(await keystead.datasets.find("crm.person", "sound", ["Rupert"])).toEqual([]);
+    const row = { row: { id: "2" }, column: "name", code: "KEY_STATE", message: expect.stringContaining(state) as unknown };
+    expect(await keystead.datasets.find("crm.person", "sound", ["Rupert"])).toEqual({
+      rows: [],
+      complete: false,
+      more: false,
+      unopenedRows: 1,
+      firstUnopened: [row],
+    });
     expect(await codeOf(keystead.decryptValue(String(database.prepare("SELECT name FROM person").get()?.["name"])))).toBe("KEY_STATE");
     for (const job of ["verify", "protect", "index"] as const) expect(problemsOf(await keystead.datasets[job]("crm.person"))).toEqual([]);
     expect((await keystead.datasets.reencrypt("crm.person")).progress).toMatchObject({ replaced: 2, problems: 0 });
-    expect(await keystead.datasets.find("crm.person", "sound", ["Rupert"])).toMatchObject([
-      { row: { id: "2" }, values: { name: "Robert" } },
-    ]);
+    expect(await keystead.datasets.find("crm.person", "sound", ["Rupert"])).toMatchObject({
+      rows: [{ row: { id: "2" }, values: { name: "Robert" } }],
+      complete: true,
+    });
     await keystead.datasets.unprotect("crm.person");
     expect(readExactly(database, "person")).toEqual(original);
   });
@@ -57,10 +65,14 @@ describe("data of a version that waits for destruction", () => {
     await keystead.keys.destroy("pii", 1);
     database.exec("UPDATE person SET name = (SELECT name FROM backup)");
     clock.advance(1000);
-    expect(await keystead.datasets.find("crm.person", "sound", ["Robert"])).toEqual([]);
+    expect(await keystead.datasets.find("crm.person", "sound", ["Robert"])).toMatchObject({
+      rows: [],
+      complete: false,
+      firstUnopened: [{ row: { id: "1" }, code: "KEY_STATE" }],
+    });
     expect((await keystead.keys.usage("pii", 1)).refusals).toBe(1);
     expect((await keystead.datasets.reencrypt("crm.person")).progress).toMatchObject({ replaced: 1, problems: 0 });
-    expect(await keystead.datasets.find("crm.person", "sound", ["Robert"])).toHaveLength(1);
+    expect((await keystead.datasets.find("crm.person", "sound", ["Robert"])).rows).toHaveLength(1);
     expect((await keystead.keys.usage("pii", 1)).refusals).toBe(1);
   });
 

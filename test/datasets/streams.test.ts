@@ -150,14 +150,14 @@ describe("streams in a BLOB column", () => {
     expect((await keystead.datasets.protect("crm.person")).progress.problems).toBe(0);
     expect(queryNumber(database, "SELECT count(DISTINCT scan_index) FROM person WHERE id < 3")).toBe(1);
     const search = [Buffer.from(bytes).toString("base64url")];
-    const found = await keystead.datasets.find("crm.person", "sum", search);
+    const { rows: found } = await keystead.datasets.find("crm.person", "sum", search);
     expect(found.map(({ row, values }) => [row["id"], values["scan"]])).toEqual([
       ["1", new Uint8Array(bytes)],
       ["2", new Uint8Array(bytes)],
     ]);
     await keystead.keys.rotate("pii");
     await keystead.datasets.reencrypt("crm.person");
-    expect((await keystead.datasets.find("crm.person", "sum", search)).length).toBe(2);
+    expect((await keystead.datasets.find("crm.person", "sum", search)).rows.length).toBe(2);
     database.exec("UPDATE person SET scan_index = NULL");
     expect((await keystead.datasets.index("crm.person")).progress).toMatchObject({ replaced: 3, problems: 0 });
     expect((await keystead.datasets.planIndex("crm.person", { columns: ["scan"], kind: "exact", normalisers: ["none"] })).rows).toBe(3);

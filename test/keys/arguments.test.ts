@@ -142,6 +142,7 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
       args: ["new", { database: "crm", table: "t", keyColumns: ["id"], columns: {}, context: {}, indexes: {} }],
       accepts: [texts],
     },
+    { name: "addIndex", args: ["d", "i", { columns: ["a"], column: "t", key: "k" }], accepts: [texts, texts] },
     { name: "list", args: [] },
     { name: "show", args: ["d"], accepts: [texts] },
     ...["protect", "reencrypt", "verify", "index", "unprotect"].map((name) => ({
@@ -151,7 +152,7 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
     })),
     {
       name: "recontext",
-      args: ["d", { row: "{id}" }, { onProgress: () => undefined, rowsPerSecond: 1, dryRun: true, contextTypes: {} }],
+      args: ["d", { row: "{id}" }, { onProgress: () => undefined, rowsPerSecond: 1, dryRun: true, contextTypes: {}, leaveUnopened: true }],
       accepts: [texts, ["undefined", "empty object", "object with an unknown property"], options],
     },
     { name: "takeCensus", args: ["d", new AbortController().signal], accepts: [texts, ["undefined"]] },

@@ -107,6 +107,17 @@ describe("searching", () => {
     await expect(findPeople(tour, plan, 0)).rejects.toThrow(/surname_sound did not find the rows/);
     expect((await findPeople(tour, plan, 1)).result.at(-1)?.rows).toBe(0);
   });
+
+  it("says which searches are refused because a value could not be protected", async () => {
+    const { tour, plan, tamper } = await protectedTour();
+    await tour.keystead.datasets.unprotect(plan.dataset);
+    tamper("UPDATE person SET surname = CAST(x'ff' AS TEXT) WHERE id = 1");
+    const { problems } = (await tour.keystead.datasets.protect(plan.dataset)).progress;
+    const { result, details } = await findPeople(tour, plan, problems);
+    expect(result.every(({ column }) => column !== "surname")).toBe(true);
+    expect(details?.join()).toMatch(/in surname: refused, because plaintext is left in the column/);
+    await expect(findPeople(tour, plan, 0)).rejects.toMatchObject({ code: "JOB_INCOMPLETE" });
+  });
 });
 
 describe("destroying", () => {

@@ -1,23 +1,35 @@
 import { type Command, Option } from "commander";
 import { errorCodes, KeysteadError } from "../../errors.ts";
-import type { DatasetService, JobOptions, JobProgress, JobResult, RowProblem } from "../../index.ts";
+import type { DatasetService, JobOptions, JobProgress, JobResult } from "../../index.ts";
 import { formatCensuses } from "../census-text.ts";
-import { contextTypeSyntax, parseContextTypes, parsePlannedIndex, plannedIndexSyntax } from "../dataset-definition.ts";
+import {
+  contextTypeSyntax,
+  indexSyntax,
+  parseContextTypes,
+  parseIndex,
+  parsePlannedIndex,
+  plannedIndexSyntax,
+} from "../dataset-definition.ts";
+import { formatDataset } from "../dataset-text.ts";
 import { examples, parsePairs, repeatable, wholeNumber, type YesOptions, yesOption } from "../options.ts";
+import { formatProblems } from "../problem-table.ts";
 import { confirm } from "../prompts.ts";
 import { type Session, withKeystead } from "../session.ts";
 import { stoppable } from "../signals.ts";
-import { formatCount, formatTable, printable } from "../table.ts";
+import { formatCount } from "../table.ts";
 
 interface JobFlags extends YesOptions {
   readonly rate?: number;
   readonly dryRun?: boolean;
   readonly plan?: string;
+  readonly add?: string;
+  readonly indexKey?: string;
 }
 
 interface RecontextFlags extends JobFlags {
   readonly context: readonly string[];
   readonly contextType: readonly string[];
+  readonly leaveUnopened?: boolean;
 }
 
 type JobName = "protect" | "reencrypt" | "unprotect" | "verify" | "index";
@@ -52,8 +64,14 @@ const jobs: Readonly<Record<JobName, Job>> = {
     examples: ["keystead datasets verify crm.person"],
   },
   index: {
-    description: "Make the blind-index tokens of every row anew, where they are missing or wrong.",
-    examples: ["keystead datasets index crm.person", "keystead datasets index crm.person --plan phone,kind=last4,normaliser=digits"],
+    description: "Make the blind-index tokens of every row anew, where they are missing or wrong. --add registers a further index first.",
+    examples: [
+      "keystead datasets index crm.person",
+      "keystead datasets index crm.person --plan phone,kind=last4,normaliser=digits",
+      "# another index: let the application write its tokens, then fill it for the rows that are there",
+      "keystead datasets index crm.person --add phone_last4=phone,kind=last4,normaliser=digits,key=pii-index",
+      "keystead datasets index crm.person",
+    ],
   },
 };
 
@@ -65,29 +83,51 @@ export function addDatasetJobs(datasets: Command): void {
   withJobOptions(datasets.command("recontext").description("Bind every value to another context. Until it is done, both are accepted."))
     .addOption(repeatable("--context <name=template>", "the new template, like tenant={tenant_id}; none: go on with the one under way"))
     .addOption(repeatable("--context-type <column=type>", `type of a column of the new template: ${contextTypeSyntax}`))
+    .option("--leave-unopened", "end it although some values open under neither context: they stay as they are")
     .addHelpText(
       "after",
-      examples("keystead datasets recontext crm.person --context dataset=crm.person --context tenant={tenant_id} --context row={id}"),
-    )
-    .action((dataset: string, flags: RecontextFlags, command: Command) =>
-      runJob("recontext", dataset, flags, command, (service, options) =>
-        service.recontext(dataset, flags.context.length === 0 ? undefined : parsePairs(flags.context, "context pair"), {
-          ...options,
-          ...(flags.contextType.length > 0 && { contextTypes: parseContextTypes(flags.contextType) }),
-        }),
+      examples(
+        "keystead datasets recontext crm.person --context dataset=crm.person --context tenant={tenant_id} --context row={id}",
+        "# values that can't be opened keep it under way: repair them and go on",
+        "keystead datasets recontext crm.person",
       ),
-    );
+    )
+    .action((dataset: string, flags: RecontextFlags, command: Command) => {
+      const template = flags.context.length === 0 ? undefined : parsePairs(flags.context, "context pair");
+      const leave = flags.leaveUnopened === true && { leaveUnopened: true };
+      const types = flags.contextType.length > 0 && { contextTypes: parseContextTypes(flags.contextType) };
+      return runJob("recontext", dataset, flags, command, (service, options) =>
+        service.recontext(dataset, template, { ...options, ...leave, ...types }),
+      );
+    });
 }
 
 function addJob(datasets: Command, name: JobName, job: Job): void {
   const command = withJobOptions(datasets.command(name).description(job.description));
   if (job.question !== undefined) command.addOption(yesOption());
-  if (name === "index")
-    command.option("--plan <index>", `only advise how many bits to keep, from the values that are there: ${plannedIndexSyntax}`);
+  if (name === "index") addIndexOptions(command);
   command.addHelpText("after", examples(...job.examples)).action(async (dataset: string, flags: JobFlags, invoked: Command) => {
     if (flags.plan !== undefined) return plan(dataset, flags.plan, invoked);
+    if (flags.add !== undefined) return addIndex(dataset, parseIndex(flags.add, flags.indexKey), invoked);
     await runJob(name, dataset, flags, invoked, (service, options) => service[name](dataset, options), job.question?.(dataset));
   });
+}
+
+function addIndexOptions(command: Command): void {
+  const others = ["rate", "dryRun"];
+  command
+    .addOption(
+      new Option("--plan <index>", `only advise how many bits to keep, from the values that are there: ${plannedIndexSyntax}`).conflicts(
+        others,
+      ),
+    )
+    .addOption(
+      new Option("--add <spec>", `only register another index, which a run without it fills: ${indexSyntax}`).conflicts([
+        ...others,
+        "plan",
+      ]),
+    )
+    .option("--index-key <key>", "key of an index to add that names none");
 }
 
 function withJobOptions(command: Command): Command {
@@ -102,6 +142,15 @@ async function plan(dataset: string, text: string, command: Command): Promise<vo
   await withKeystead(command, async ({ keystead, output }) => {
     const advice = await keystead.datasets.planIndex(dataset, parsePlannedIndex(text));
     await output.result(advice, () => formatIndexPlan(advice));
+  });
+}
+
+async function addIndex(dataset: string, [name, input]: ReturnType<typeof parseIndex>, command: Command): Promise<void> {
+  await withKeystead(command, async ({ keystead, output }) => {
+    const added = await keystead.datasets.addIndex(dataset, name, input);
+    await output.result(added, () => formatDataset(added));
+    for (const advice of added.advice) output.note(`advice: ${advice}`);
+    output.note(`searches on it are refused until \`keystead datasets index ${dataset}\` has filled it`);
   });
 }
 
@@ -140,6 +189,7 @@ async function report(result: JobResult, dryRun: boolean, output: Session["outpu
     output.note(problemText(progress));
     process.exitCode = kind === "verify" ? errorCodes.VERIFICATION_FAILED.exit : errorCodes.JOB_INCOMPLETE.exit;
   }
+  if (state === "incomplete") output.note(incompleteText(dataset, progress));
   if (state === "paused")
     throw new KeysteadError(
       "CANCELLED",
@@ -147,20 +197,12 @@ async function report(result: JobResult, dryRun: boolean, output: Session["outpu
     );
 }
 
-function problemText({ problems, firstProblems }: JobProgress): string {
-  const more = problems - firstProblems.length;
-  const columns = [
-    { title: "row", cell: rowText },
-    { title: "column", cell: ({ column }: RowProblem) => column },
-    { title: "code", cell: ({ code }: RowProblem) => code },
-    { title: "problem", cell: ({ message }: RowProblem) => message },
-  ];
-  const table = formatTable(firstProblems, columns, process.stderr);
-  return `${formatCount(problems)} ${problems === 1 ? "value was" : "values were"} left alone:\n${table}${more > 0 ? `and ${formatCount(more)} more` : ""}`.trimEnd();
+function incompleteText(dataset: string, { problems, tokenProblems, unopened }: JobProgress): string {
+  const goOn = `both contexts are accepted until these values are moved: repair them, then go on with \`keystead datasets recontext ${dataset}\``;
+  return problems - tokenProblems > unopened ? goOn : `${goOn}, or leave them as they are with --leave-unopened`;
 }
 
-function rowText({ row }: RowProblem): string {
-  return Object.entries(row)
-    .map(([name, value]) => `${name}=${printable(value)}`)
-    .join(" ");
+function problemText({ problems, firstProblems }: JobProgress): string {
+  const what = `${formatCount(problems)} ${problems === 1 ? "value was" : "values were"} left alone`;
+  return `${what}:\n${formatProblems(firstProblems, problems)}`;
 }

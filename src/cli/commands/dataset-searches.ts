@@ -1,12 +1,13 @@
 import { type Command, Option } from "commander";
-import { KeysteadError } from "../../errors.ts";
-import type { FoundRow } from "../../index.ts";
+import { errorCodes, KeysteadError } from "../../errors.ts";
+import type { FindResult, FoundRow } from "../../index.ts";
 import { formatCensuses } from "../census-text.ts";
 import { openSource, readLines } from "../data-streams.ts";
 import { examples, wholeNumber } from "../options.ts";
+import { formatProblems } from "../problem-table.ts";
 import { withKeystead } from "../session.ts";
 import { stoppable } from "../signals.ts";
-import { formatTable } from "../table.ts";
+import { formatCount, formatTable } from "../table.ts";
 import { displayedValue, jsonValue } from "../value-output.ts";
 
 /** Adds `datasets census` and `datasets find`. */
@@ -49,11 +50,11 @@ function addCensus(datasets: Command): void {
 function addFind(datasets: Command): void {
   datasets
     .command("find")
-    .description("Find rows by a blind index; every hit is opened and compared.")
+    .description("Find rows by a blind index; every hit is opened and compared. Exit code 6 unless that is all of them, with every value.")
     .argument("<dataset>", "name of a dataset")
     .argument("<index>", "name of an index")
     .argument("<values...>", "one value for each column of the index; - reads them from stdin, one a line")
-    .option("--limit <rows>", "rows that are opened at most (default: 1000)", wholeNumber(1))
+    .option("--limit <rows>", "rows that are shown at most (default: 1000)", wholeNumber(1))
     .addHelpText(
       "after",
       examples(
@@ -65,13 +66,18 @@ function addFind(datasets: Command): void {
     .action((dataset: string, index: string, values: readonly string[], { limit }: { readonly limit?: number }, command: Command) =>
       withKeystead(command, async ({ keystead, output }) => {
         const search = values.length === 1 && values[0] === "-" ? await readSearch() : values;
-        const rows = await keystead.datasets.find(dataset, index, search, limit === undefined ? {} : { limit });
-        const json = rows.map(({ row, values: found }) => ({
+        const found = await stoppable((signal) =>
+          keystead.datasets.find(dataset, index, search, { signal, ...(limit !== undefined && { limit }) }),
+        );
+        const rows = found.rows.map(({ row, values: opened, unopened }) => ({
           row,
-          values: Object.fromEntries(Object.entries(found).map(([name, value]) => [name, jsonValue(value)])),
+          values: Object.fromEntries(Object.entries(opened).map(([name, value]) => [name, jsonValue(value)])),
+          unopened,
         }));
-        await output.result(json, () => formatRows(rows));
-        output.note(`${rows.length} ${rows.length === 1 ? "row" : "rows"} found`);
+        await output.result({ ...found, rows }, () => formatRows(found.rows));
+        for (const note of findNotes(found)) output.note(note);
+        const isWhole = found.complete && found.rows.every(({ unopened }) => Object.keys(unopened).length === 0);
+        if (!isWhole) process.exitCode = errorCodes.JOB_INCOMPLETE.exit;
       }),
     );
 }
@@ -82,12 +88,31 @@ async function readSearch(): Promise<string[]> {
   return lines;
 }
 
+/** What a person should know about the rows that are shown. */
+function findNotes({ rows, more, unopenedRows, firstUnopened }: FindResult): string[] {
+  const notes = [`${formatCount(rows.length)} ${rows.length === 1 ? "row" : "rows"} found`];
+  const unopenedValues = rows.reduce((sum, { unopened }) => sum + Object.keys(unopened).length, 0);
+  if (unopenedValues > 0)
+    notes.push(`${formatCount(unopenedValues)} ${unopenedValues === 1 ? "value does" : "values do"} not open; the code says why`);
+  if (unopenedRows > 0) {
+    const what = unopenedRows === 1 ? "1 row may match, too, but does" : `${formatCount(unopenedRows)} rows may match, too, but do`;
+    notes.push(`${what} not open:\n${formatProblems(firstUnopened, unopenedRows)}`);
+  }
+  if (more) notes.push("there are more: give a larger --limit");
+  return notes;
+}
+
 function formatRows(rows: readonly FoundRow[]): string {
   const keys = [...new Set(rows.flatMap(({ row }) => Object.keys(row)))];
-  const names = [...new Set(rows.flatMap(({ values }) => Object.keys(values)))];
+  const names = [...new Set(rows.flatMap(({ values, unopened }) => Object.keys({ ...values, ...unopened })))];
   if (rows.length === 0) return "";
   return formatTable(rows, [
     ...keys.map((name) => ({ title: name, cell: ({ row }: FoundRow) => row[name] })),
-    ...names.map((name) => ({ title: name, cell: ({ values }: FoundRow) => displayedValue(values[name]) })),
+    ...names.map((name) => ({ title: name, cell: (found: FoundRow) => shownValue(found, name) })),
   ]);
+}
+
+function shownValue({ values, unopened }: FoundRow, name: string): string {
+  const code = Object.hasOwn(unopened, name) ? unopened[name] : undefined;
+  return code === undefined ? displayedValue(values[name]) : `(${code})`;
 }

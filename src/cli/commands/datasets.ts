@@ -2,13 +2,13 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { KeysteadError } from "../../errors.ts";
-import type { AddedDataset, DatasetInfo, DatasetInput } from "../../index.ts";
+import type { DatasetInfo, DatasetInput } from "../../index.ts";
 import { columnSyntax, contextTypeSyntax, indexSyntax, parseColumn, parseContextTypes, parseIndex } from "../dataset-definition.ts";
+import { formatDataset } from "../dataset-text.ts";
 import type { DataFolder } from "../data-folder.ts";
-import { formatInstant } from "../instants.ts";
 import { examples, parsePairs, repeatable } from "../options.ts";
 import { useFolder, withKeystead } from "../session.ts";
-import { formatFacts, formatTable, type TableColumn } from "../table.ts";
+import { formatTable, type TableColumn } from "../table.ts";
 import { addDatasetJobs } from "./dataset-jobs.ts";
 import { addDatasetSearches } from "./dataset-searches.ts";
 
@@ -90,7 +90,7 @@ async function addDataset(name: string, flags: AddFlags, command: Command): Prom
   try {
     await useFolder(folder, command, async ({ keystead, output }) => {
       const added = await keystead.datasets.add(name, input);
-      await output.result(added, () => `${formatDataset(added)}rows        ${added.rows}\n`);
+      await output.result(added, () => formatDataset(added));
       for (const advice of added.advice) output.note(`advice: ${advice}`);
       output.note(`protect what is in it with \`keystead datasets protect ${name}\``);
     });
@@ -193,40 +193,6 @@ function unique<T>(entries: readonly (readonly [string, T])[], what: string): Re
   const twice = names.find((name, at) => names.indexOf(name) !== at);
   if (twice !== undefined) throw new KeysteadError("INVALID_ARGUMENT", `${what} ${twice} is given twice`);
   return Object.fromEntries(entries);
-}
-
-function formatDataset(dataset: DatasetInfo | AddedDataset): string {
-  const pairs = (template: Readonly<Record<string, string>> | undefined): string | undefined =>
-    template &&
-    Object.entries(template)
-      .map(([name, text]) => `${name}=${text}`)
-      .join(", ");
-  const facts = formatFacts({
-    dataset: dataset.name,
-    database: dataset.database,
-    table: dataset.table,
-    "key columns": dataset.keyColumns.join(", "),
-    context: pairs(dataset.context),
-    "context types": pairs(dataset.contextTypes),
-    "moving to": pairs(dataset.nextContext),
-    "moving to types": pairs(dataset.nextContextTypes),
-    created: formatInstant(dataset.createdAt),
-  });
-  const protectedColumns = formatTable(dataset.columns, [
-    { title: "column", cell: ({ name, column }) => (name === column ? name : `${name} (${column})`) },
-    { title: "key", cell: ({ key }) => key },
-    { title: "kind", cell: ({ kind }) => kind },
-  ]);
-  const indexes = formatTable(dataset.indexes, [
-    { title: "index", cell: ({ index }) => index },
-    { title: "generation", cell: ({ generation }) => generation },
-    { title: "state", cell: ({ state }) => state },
-    { title: "kind", cell: ({ kind }) => kind },
-    { title: "normaliser", cell: ({ normaliser }) => normaliser },
-    { title: "bits", cell: ({ bits }) => bits },
-    { title: "drift", cell: ({ drift }) => drift.join("; ") },
-  ]);
-  return `${facts}\n${protectedColumns}${dataset.indexes.length === 0 ? "" : `\n${indexes}`}`;
 }
 
 const columns: readonly TableColumn<DatasetInfo>[] = [

@@ -10,10 +10,15 @@ export function adviseOn(layout: SourceLayout, table: TableFacts): string[] {
 
 /** Finding rows by token reads the whole table unless the column is indexed. */
 function missingIndexes(layout: SourceLayout, table: TableFacts): string[] {
-  const indexed = new Set(table.indexes.filter(({ partial }) => !partial).map(({ terms }) => terms[0]?.name));
+  const indexed = indexedColumns(table);
   return layout.indexColumns
     .filter((name) => !indexed.has(name))
     .map((name) => `CREATE INDEX ${quoteIdentifier(`${table.name}_${name}`)} ON ${quoteIdentifier(table.name)} (${quoteIdentifier(name)})`);
+}
+
+/** Columns by which an index finds rows. */
+export function indexedColumns(table: TableFacts): ReadonlySet<string | undefined> {
+  return new Set(table.indexes.filter(({ partial }) => !partial).map(({ terms }) => terms[0]?.name));
 }
 
 function triggerNotes(table: TableFacts): string[] {

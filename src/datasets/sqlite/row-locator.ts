@@ -60,7 +60,12 @@ export class RowLocator {
 
   /** SQL for ORDER BY. */
   get order(): string {
-    return this.#terms.map(({ ordered, descending }) => (descending ? `${ordered} DESC` : ordered)).join(", ");
+    return this.#orderBy("");
+  }
+
+  /** SQL for ORDER BY that no index answers. */
+  get sortedOrder(): string {
+    return this.#orderBy("+");
   }
 
   /**
@@ -95,6 +100,10 @@ export class RowLocator {
       if (isTerm) parameters.push(bindCell(cell));
       if (!isTerm || !this.#exact) pushIdentity(parameters, cell);
     }
+  }
+
+  #orderBy(prefix: "" | "+"): string {
+    return this.#terms.map(({ ordered, descending }) => `${prefix}${ordered}${descending ? " DESC" : ""}`).join(", ");
   }
 
   #rangeAfter(cells: readonly Cell[]): RowRange {

@@ -15,16 +15,19 @@ export interface RowBatch {
 /** A page ends early when its cells take this many bytes, so that a table of large values fits into memory, too. */
 const maxPageBytes = 2 ** 25;
 
-interface ReadLimit {
-  readonly rows: number;
-  /** Reading ends after the row that reaches it. */
-  readonly bytes: number;
+/** Which rows of a range are read. */
+export interface RowFilter extends RowRange {
+  /** True when an index finds them: then they are sorted, however many SQLite expects, instead of looked for along the key. */
+  readonly isSelective: boolean;
 }
+
+const everyRow: RowFilter = { where: "TRUE", parameters: [], isSelective: false };
 
 /** Reads rows of a table as cells. */
 export class RowReader {
   readonly #from: string;
   readonly #order: string;
+  readonly #sortedOrder: string;
   /** SQL of what is read, each once: the locator's values come first. */
   readonly #expressions: readonly string[];
   readonly #locatorLength: number;
@@ -37,6 +40,7 @@ export class RowReader {
     const names = layoutColumns(layout);
     this.#from = quoteTable(layout.table);
     this.#order = locator.order;
+    this.#sortedOrder = locator.sortedOrder;
     this.#locatorLength = locator.values.length;
     this.#expressions = [...new Set([...locator.values, ...names.map(quoteIdentifier)])];
     this.#columns = names.map((name) => [name, this.#expressions.indexOf(quoteIdentifier(name))]);
@@ -44,21 +48,18 @@ export class RowReader {
     this.#exactList = this.#expressions.map(exactColumns).join(", ");
   }
 
-  /** At most `limit` rows of a range, in key order; fewer when they are very large, but one at least. */
-  readRange(connection: SqliteConnection, range: RowRange, limit: number): RowBatch {
-    return this.#read(connection, `WHERE ${range.where} ORDER BY ${this.#order}`, range.parameters, { rows: limit, bytes: maxPageBytes });
-  }
-
-  /** At most `limit` rows that fit a condition, in any order and of any size. */
-  readWhere(connection: SqliteConnection, where: string, parameters: readonly SQLInputValue[], limit: number): RowBatch {
-    return this.#read(connection, `WHERE ${where}`, parameters, { rows: limit, bytes: Number.POSITIVE_INFINITY });
+  /** At most `limit` rows of a range that fit, in key order; fewer when they are very large, but one at least. */
+  readRange(connection: SqliteConnection, range: RowRange, limit: number, filter: RowFilter = everyRow): RowBatch {
+    const order = filter.isSelective ? this.#sortedOrder : this.#order;
+    const clauses = `WHERE ${filter.where} AND ${range.where} ORDER BY ${order}`;
+    return this.#read(connection, clauses, [...filter.parameters, ...range.parameters], limit);
   }
 
   /**
    * Reading text as strings is several times faster than reading its bytes and type, and as exact, as long as it is UTF-8: an
    * embedded NUL survives, and what is not UTF-8 shows as a replacement character. Then everything is read again as bytes.
    */
-  #read(connection: SqliteConnection, clauses: string, parameters: readonly SQLInputValue[], limit: ReadLimit): RowBatch {
+  #read(connection: SqliteConnection, clauses: string, parameters: readonly SQLInputValue[], limit: number): RowBatch {
     const direct = this.#readWith(connection, this.#directList, directCells, clauses, parameters, limit);
     return direct ?? this.#readWith(connection, this.#exactList, exactCells, clauses, parameters, limit) ?? { rows: [], more: false };
   }
@@ -69,12 +70,12 @@ export class RowReader {
     toCells: (row: ResultRow) => readonly Cell[] | undefined,
     clauses: string,
     parameters: readonly SQLInputValue[],
-    limit: ReadLimit,
+    limit: number,
   ): RowBatch | undefined {
     const rows: SourceRow[] = [];
     let bytes = 0;
-    for (const row of connection.each(`SELECT ${list} FROM ${this.#from} ${clauses} LIMIT ?`, ...parameters, limit.rows + 1)) {
-      if (rows.length === limit.rows || bytes >= limit.bytes) return { rows, more: true };
+    for (const row of connection.each(`SELECT ${list} FROM ${this.#from} ${clauses} LIMIT ?`, ...parameters, limit + 1)) {
+      if (rows.length === limit || bytes >= maxPageBytes) return { rows, more: true };
       const cells = toCells(row);
       if (cells === undefined) return undefined;
       for (const cell of cells) bytes += cellSize(cell);

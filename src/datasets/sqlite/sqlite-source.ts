@@ -13,7 +13,7 @@ import type {
   SourcePage,
   SourceRow,
 } from "../source.ts";
-import { adviseOn } from "./advice.ts";
+import { adviseOn, indexedColumns } from "./advice.ts";
 import { checkLayout, layoutColumns } from "./check-layout.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
 import { canonicalTypeOf } from "./declared-type.ts";
@@ -21,7 +21,7 @@ import { GenerationCounter } from "./generation-counter.ts";
 import { HeaderCounter, maxHeaderGroups } from "./header-counter.ts";
 import { listNames, quoteIdentifier, quoteTable } from "./identifier.ts";
 import { RowLocator } from "./row-locator.ts";
-import { RowReader } from "./row-reader.ts";
+import { type RowFilter, RowReader } from "./row-reader.ts";
 import { RowReplacer } from "./row-replacer.ts";
 import type { SqliteConnection } from "./sqlite-connection.ts";
 import { readSchema, schemaVersion, type TableFacts } from "./table-facts.ts";
@@ -93,7 +93,7 @@ export class SqliteSource implements DatasetSource {
     return this.#withTable((connection, { replacer }) => replacer.replace(connection, rows));
   }
 
-  async findByTokens(column: string, tokens: readonly string[], limit: number): Promise<SourceRow[]> {
+  async findByTokens(column: string, tokens: readonly string[], cursor: Cursor | undefined, limit: number): Promise<SourcePage> {
     requireLimit(limit, maxPageRows);
     if (!this.#layout.indexColumns.includes(column)) {
       throw new KeysteadError("INVALID_ARGUMENT", `column "${column}" is no index column of the layout: name one that is`);
@@ -102,7 +102,10 @@ export class SqliteSource implements DatasetSource {
     const name = quoteIdentifier(column);
     const where = `${name} IN (SELECT value FROM json_each(?)) AND ${name} COLLATE BINARY IN (SELECT value FROM json_each(?))`;
     const list = JSON.stringify(tokens);
-    return this.#withTable((connection, { reader }) => [...reader.readWhere(connection, where, [list, list], limit).rows]);
+    return this.#withTable((connection, table) => {
+      const isIndexed = indexedColumns(table.facts).has(column);
+      return readPage(connection, table, cursor, limit, { where, parameters: [list, list], isSelective: isIndexed });
+    });
   }
 
   async *readValues(columns: readonly string[], limit: number): AsyncGenerator<readonly Cell[], void, undefined> {
@@ -169,12 +172,18 @@ function openTable(connection: SqliteConnection, layout: SourceLayout, known: Op
 }
 
 /** Reads the ranges after the cursor until the page is full. */
-function readPage(connection: SqliteConnection, { locator, reader }: OpenTable, cursor: Cursor | undefined, limit: number): SourcePage {
+function readPage(
+  connection: SqliteConnection,
+  { locator, reader }: OpenTable,
+  cursor: Cursor | undefined,
+  limit: number,
+  filter?: RowFilter,
+): SourcePage {
   const after = cursor === undefined ? undefined : decodeCursor(cursor, locator.orderLength);
   const rows: SourceRow[] = [];
   for (const range of locator.rangesAfter(after)) {
     // When the page is full already, this only finds out whether there is more.
-    const batch = reader.readRange(connection, range, limit - rows.length);
+    const batch = reader.readRange(connection, range, limit - rows.length, filter);
     rows.push(...batch.rows);
     const last = rows.at(-1);
     if (batch.more && last !== undefined) return { rows, next: encodeCursor(last.locator.slice(0, locator.orderLength)) };

@@ -95,18 +95,18 @@ export function testCounting(suite: DatasetSourceSuite): void {
   it("finds rows by exactly these tokens", () =>
     withSource(suite, withTokens(["1.AAAA", "1.aaaa", "1.AAAA", "2.BBBB", null, "1.AAAA "]), async (source) => {
       const find = async (tokens: readonly string[], limit = 100): Promise<string[]> =>
-        (await source.findByTokens(indexColumn, tokens, limit)).map(({ cells }) => cellText(cells[indexColumn])).sort();
+        (await source.findByTokens(indexColumn, tokens, undefined, limit)).rows.map(({ cells }) => cellText(cells[indexColumn])).sort();
       const [a, b] = ["1.AAAA", "2.BBBB"].map((token) => cellText(textCell(token)));
       assert.deepEqual(await find(["1.AAAA"]), [a, a]);
       assert.deepEqual(await find(["2.BBBB", "1.AAAA", "2.BBBB", "3.CCCC", "' OR 1=1 --"]), [a, a, b]);
       assert.deepEqual(await find([]), []);
       assert.equal((await find(["1.AAAA"], 1)).length, 1);
-      await failsWith("INVALID_ARGUMENT", () => source.findByTokens(valueColumn, ["1.AAAA"], 1), /layout/);
+      await failsWith("INVALID_ARGUMENT", () => source.findByTokens(valueColumn, ["1.AAAA"], undefined, 1), /layout/);
     }));
 
   it("gives rows that were found a locator that replaces them", () =>
     withSource(suite, withTokens(["1.AAAA", "1.BBBB"]), async (source, table) => {
-      const [row] = await source.findByTokens(indexColumn, ["1.BBBB"], 10);
+      const [row] = (await source.findByTokens(indexColumn, ["1.BBBB"], undefined, 10)).rows;
       assert.ok(row !== undefined);
       const set = { [indexColumn]: textCell("2.CCCC") };
       assert.deepEqual(await source.replace([{ locator: row.locator, expected: row.cells, set }]), ["replaced"]);

@@ -1,6 +1,17 @@
 import assert from "node:assert/strict";
 import type { Cursor, SourceRow } from "../../datasets/source.ts";
-import { assertSameRows, cellText, indexColumnOf, keyOfRow, readAll, rowText, sampleRow, sampleRows, valueColumnOf } from "./samples.ts";
+import {
+  assertSameRows,
+  cellText,
+  indexColumnOf,
+  keyOfRow,
+  readAll,
+  rowText,
+  sampleRow,
+  sampleRows,
+  textCell,
+  valueColumnOf,
+} from "./samples.ts";
 import { type DatasetSourceSuite, failsWith, withSource } from "./suite.ts";
 
 const rowCount = 60;
@@ -62,10 +73,35 @@ export function testPaging(suite: DatasetSourceSuite): void {
       assert.deepEqual(visits.sort(), stayed.sort());
     }));
 
+  for (const limit of [1, 7, rowCount]) {
+    it(`gives the rows of some tokens once and in key order, ${String(limit)} at a time`, () =>
+      withSource(suite, [], async (source, table) => {
+        const tokens = ["1.AAAA", "1.BBBB", "2.CCCC"];
+        await table.insert(rows.map((row, number) => ({ ...row, [indexColumnOf(suite)]: textCell(tokens[number % 3] ?? "") })));
+        const sought = tokens.slice(1);
+        const wanted = (await readAll(source, rowCount)).filter(({ cells }) =>
+          sought.some((token) => cellText(cells[indexColumnOf(suite)]) === cellText(textCell(token))),
+        );
+        const found: SourceRow[] = [];
+        let cursor: Cursor | undefined;
+        do {
+          const page = await source.findByTokens(indexColumnOf(suite), sought, cursor, limit);
+          assert.ok(page.rows.length <= limit);
+          found.push(...page.rows);
+          cursor = page.next;
+        } while (cursor !== undefined);
+        assert.deepEqual(
+          found.map(({ cells }) => rowText(cells)),
+          wanted.map(({ cells }) => rowText(cells)),
+        );
+      }));
+  }
+
   it("refuses a cursor that it didn't make, and a page of no rows", () =>
     withSource(suite, sampleRows(suite, 1), async (source) => {
       await failsWith("INVALID_ARGUMENT", () => source.readPage("nonsense", 1), /cursor/);
       await failsWith("INVALID_ARGUMENT", () => source.readPage("[]", 1), /cursor/);
+      await failsWith("INVALID_ARGUMENT", () => source.findByTokens(indexColumnOf(suite), ["1.AAAA"], "nonsense", 1), /cursor/);
       await failsWith("INVALID_ARGUMENT", () => source.readPage(undefined, 0), /limit/);
     }));
 

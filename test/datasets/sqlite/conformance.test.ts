@@ -91,7 +91,7 @@ const shapes: readonly Shape[] = [
   {
     name: "columns without types",
     types: { id: undefined, tenant: undefined },
-    sql: "CREATE TABLE person(id PRIMARY KEY, email, tenant, email_index)",
+    sql: "CREATE TABLE person(id PRIMARY KEY, email, tenant, email_index); CREATE INDEX by_token ON person(email_index)",
     keyOf: mixedKeyOf,
     values: everything,
     contexts: everything,
@@ -107,14 +107,14 @@ const shapes: readonly Shape[] = [
   {
     name: "WITHOUT ROWID, NOCASE key",
     types: { id: "text" },
-    sql: `CREATE TABLE person(id TEXT COLLATE NOCASE PRIMARY KEY, ${columns}) WITHOUT ROWID`,
+    sql: `CREATE TABLE person(id TEXT COLLATE NOCASE PRIMARY KEY, ${columns}) WITHOUT ROWID; CREATE INDEX by_token ON person(email_index)`,
     keyOf: textKeyOf,
     values: texts,
   },
   {
     name: "WITHOUT ROWID, composite key of two collations and directions",
     types: { realm: "text", id: "bytes", place: "text" },
-    sql: `CREATE TABLE person(realm TEXT, id BLOB, place TEXT COLLATE NOCASE, ${columns}, PRIMARY KEY (realm COLLATE NOCASE, id DESC, place COLLATE RTRIM)) WITHOUT ROWID`,
+    sql: `CREATE TABLE person(realm TEXT, id BLOB, place TEXT COLLATE NOCASE, ${columns}, PRIMARY KEY (realm COLLATE NOCASE, id DESC, place COLLATE RTRIM)) WITHOUT ROWID; CREATE INDEX by_token ON person(email_index)`,
     layout: { keyColumns: ["realm", "id", "place"] },
     keyOf: (number) => ({
       realm: text(["A", "b", "C"][number % 3] ?? ""),

@@ -1,0 +1,40 @@
+import type { AddedDataset, DatasetInfo } from "../index.ts";
+import { formatInstant } from "./instants.ts";
+import { formatFacts, formatTable } from "./table.ts";
+
+/** A dataset for people: what it is, its columns, its indexes. */
+export function formatDataset(dataset: DatasetInfo | AddedDataset): string {
+  const pairs = (template: Readonly<Record<string, string>> | undefined): string | undefined =>
+    template &&
+    Object.entries(template)
+      .map(([name, text]) => `${name}=${text}`)
+      .join(", ");
+  const facts = formatFacts({
+    dataset: dataset.name,
+    database: dataset.database,
+    table: dataset.table,
+    "key columns": dataset.keyColumns.join(", "),
+    context: pairs(dataset.context),
+    "context types": pairs(dataset.contextTypes),
+    "moving to": pairs(dataset.nextContext),
+    "moving to types": pairs(dataset.nextContextTypes),
+    "left under": dataset.formerContexts.map(pairs).join("; "),
+    created: formatInstant(dataset.createdAt),
+    rows: "rows" in dataset ? dataset.rows : undefined,
+  });
+  const protectedColumns = formatTable(dataset.columns, [
+    { title: "column", cell: ({ name, column }) => (name === column ? name : `${name} (${column})`) },
+    { title: "key", cell: ({ key }) => key },
+    { title: "kind", cell: ({ kind }) => kind },
+  ]);
+  const indexes = formatTable(dataset.indexes, [
+    { title: "index", cell: ({ index }) => index },
+    { title: "generation", cell: ({ generation }) => generation },
+    { title: "state", cell: ({ state }) => state },
+    { title: "kind", cell: ({ kind }) => kind },
+    { title: "normaliser", cell: ({ normaliser }) => normaliser },
+    { title: "bits", cell: ({ bits }) => bits },
+    { title: "drift", cell: ({ drift }) => drift.join("; ") },
+  ]);
+  return `${facts}\n${protectedColumns}${dataset.indexes.length === 0 ? "" : `\n${indexes}`}`;
+}

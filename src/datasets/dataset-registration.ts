@@ -1,0 +1,128 @@
+import { randomUuid } from "../crypto/uuid.ts";
+import { KeysteadError } from "../errors.ts";
+import type { Engine } from "../keys/engine.ts";
+import type { StoreTables } from "../store/store.ts";
+import type { NewRecord } from "../store/tables.ts";
+import { resolveContextTypes } from "./context-types.ts";
+import type { Databases } from "./databases.ts";
+import { nameKeys } from "./dataset-changes.ts";
+import { type AddedDataset, describeDataset } from "./dataset-info.ts";
+import { type Dataset, findDataset, layoutOf, saveDefinition } from "./dataset-records.ts";
+import { type DatasetDefinition, type DatasetIndexInput, type DatasetInput, parseDatasetInput, withIndex } from "./definition.ts";
+import { firstGeneration } from "./index-generations.ts";
+import { assertIdle, restartUnfinishedJobs } from "./job-record.ts";
+import { planDatasetIndex } from "./plan-index.ts";
+import { refuseSharedColumns } from "./shared-columns.ts";
+import type { SourceDescription } from "./source.ts";
+
+/** A dataset with an index that is to be added to it. */
+interface Extension {
+  readonly dataset: Dataset;
+  readonly generation: NewRecord<"indexGenerations">;
+  readonly unplanned: readonly string[];
+}
+
+/** Registers tables and their indexes. Nothing in a table is changed. */
+export class DatasetRegistration {
+  readonly #engine: Engine;
+  readonly #databases: Databases;
+
+  constructor(engine: Engine, databases: Databases) {
+    this.#engine = engine;
+    this.#databases = databases;
+  }
+
+  /** Registers a table. @throws KeysteadError as `datasets.add` */
+  async add(name: string, input: DatasetInput): Promise<AddedDataset> {
+    const { store, clock, random } = this.#engine;
+    const parsed = parseDatasetInput(name, input);
+    const named = { id: randomUuid(random), name, createdAt: clock.now() };
+    const checked = await store.read((tables) => nameKeys(tables, parsed.definition));
+    await store.read((tables) => refuseClash(tables, name, checked));
+    const { types, ...seen } = await this.#lookAt(checked, checked.indexes);
+    const typed = { ...checked, contextTypes: resolveContextTypes(checked.context, checked.contextTypes, types) };
+    const dataset = { ...named, definition: await this.#withPlannedBits({ ...named, definition: typed }, parsed.unplanned) };
+    return store.transaction(async (tables) => {
+      const { id, definition, createdAt } = dataset;
+      await refuseClash(tables, name, definition);
+      await tables.datasets.insert({ ...named, definition: JSON.stringify(definition), removedAt: null });
+      for (const index of definition.indexes) await tables.indexGenerations.insert(await firstGeneration(tables, id, index, createdAt));
+      return { ...(await describeDataset(tables, dataset)), ...seen };
+    });
+  }
+
+  /** Adds an index to a dataset. @throws KeysteadError as `datasets.addIndex` */
+  async addIndex(name: string, indexName: string, input: DatasetIndexInput): Promise<AddedDataset> {
+    const { store } = this.#engine;
+    const { dataset, unplanned } = await store.read((tables) => this.#extend(tables, name, indexName, input));
+    const isNew = (index: { readonly name: string }): boolean => index.name === indexName;
+    const { rows, advice } = await this.#lookAt(dataset.definition, dataset.definition.indexes.filter(isNew));
+    const bits = (await this.#withPlannedBits(dataset, unplanned)).indexes.find(isNew)?.bits;
+    return store.transaction(async (tables) => {
+      const extended = await this.#extend(tables, name, indexName, { ...input, bits });
+      await restartUnfinishedJobs(tables, dataset, this.#engine.clock.now());
+      await saveDefinition(tables, dataset.id, () => extended.dataset.definition);
+      await tables.indexGenerations.insert(extended.generation);
+      return { ...(await describeDataset(tables, extended.dataset)), rows, advice };
+    });
+  }
+
+  /** The dataset as it is now, with the index. */
+  async #extend(tables: StoreTables, name: string, indexName: string, input: DatasetIndexInput): Promise<Extension> {
+    const now = this.#engine.clock.now();
+    const found = await findDataset(tables, name);
+    const { definition, unplanned } = withIndex(found.definition, indexName, input);
+    const dataset = { ...found, definition: await nameKeys(tables, definition) };
+    const index = dataset.definition.indexes.at(-1);
+    if (index === undefined) throw new KeysteadError("INTERNAL", "an index was added and is not there");
+    await refuseSharedColumns(tables, dataset);
+    await assertIdle(tables, dataset, now);
+    return { dataset, unplanned, generation: await firstGeneration(tables, dataset.id, index, now) };
+  }
+
+  /**
+   * Looks at the table. Columns for tokens must be empty or hold tokens: jobs write over what is in them.
+   * @throws KeysteadError `UNKNOWN_DATABASE`, `DATABASE_FAILED`, `DATASET_UNSUITABLE`
+   */
+  async #lookAt(
+    definition: DatasetDefinition,
+    newIndexes: readonly { readonly column: string }[],
+  ): Promise<Pick<SourceDescription, "rows" | "advice" | "types">> {
+    const source = await this.#databases.open(definition.database, layoutOf(definition));
+    try {
+      const { rows, advice, types } = await source.describe();
+      const counts = newIndexes.length === 0 ? [] : await source.countGenerations();
+      const foreign = counts.find(({ column, generation }) => generation === -1 && newIndexes.some((index) => index.column === column));
+      if (foreign !== undefined) {
+        throw new KeysteadError(
+          "DATASET_UNSUITABLE",
+          `column ${foreign.column} of table ${definition.table} holds ${String(foreign.count)} values that are no index tokens and would be written over: ` +
+            "name an empty column",
+        );
+      }
+      return { rows, advice, types };
+    } finally {
+      await source.close();
+    }
+  }
+
+  async #withPlannedBits(dataset: Dataset, unplanned: readonly string[]): Promise<DatasetDefinition> {
+    const indexes = [];
+    for (const index of dataset.definition.indexes) {
+      const plan = unplanned.includes(index.name) ? await planDatasetIndex(this.#engine, this.#databases, dataset, index) : undefined;
+      indexes.push(plan === undefined ? index : { ...index, bits: plan.recommended.bits });
+    }
+    return { ...dataset.definition, indexes };
+  }
+}
+
+async function refuseClash(tables: StoreTables, name: string, definition: DatasetDefinition): Promise<void> {
+  const [taken] = await tables.datasets.list({ name });
+  if (taken !== undefined) {
+    throw new KeysteadError(
+      "NAME_TAKEN",
+      `a dataset is named ${name} already: choose another name, or add an index to it with \`keystead datasets index ${name} --add\``,
+    );
+  }
+  await refuseSharedColumns(tables, { name, definition });
+}
