@@ -8,7 +8,14 @@ import type { Databases } from "./databases.ts";
 import { nameKeys } from "./dataset-changes.ts";
 import { type AddedDataset, describeDataset } from "./dataset-info.ts";
 import { type Dataset, findDataset, layoutOf, saveDefinition } from "./dataset-records.ts";
-import { type DatasetDefinition, type DatasetIndexInput, type DatasetInput, parseDatasetInput, withIndex } from "./definition.ts";
+import {
+  type DatasetDefinition,
+  type DatasetIndexInput,
+  type DatasetInput,
+  parseDatasetInput,
+  parseIndexInput,
+  withIndex,
+} from "./definition.ts";
 import { firstGeneration } from "./index-generations.ts";
 import { assertIdle, restartUnfinishedJobs } from "./job-record.ts";
 import { planDatasetIndex } from "./plan-index.ts";
@@ -54,6 +61,7 @@ export class DatasetRegistration {
   /** Adds an index to a dataset. @throws KeysteadError as `datasets.addIndex` */
   async addIndex(name: string, indexName: string, input: DatasetIndexInput): Promise<AddedDataset> {
     const { store } = this.#engine;
+    parseIndexInput(indexName, input);
     const { dataset, unplanned } = await store.read((tables) => this.#extend(tables, name, indexName, input));
     const isNew = (index: { readonly name: string }): boolean => index.name === indexName;
     const { rows, advice } = await this.#lookAt(dataset.definition, dataset.definition.indexes.filter(isNew));

@@ -155,22 +155,25 @@ export function parseDatasetInput(name: string, input: unknown): ParsedDatasetIn
   return { definition, unplanned };
 }
 
+/** Checks one index. @throws KeysteadError `INVALID_ARGUMENT` naming the part */
+export function parseIndexInput(name: string, input: unknown): z.output<typeof indexSchema> {
+  if (!logicalName.safeParse(name).success)
+    throw invalid("an index's name is 1 to 128 letters, digits, '_', '.', '-', beginning with a letter");
+  return parsePart(`index ${name}`, indexSchema, input);
+}
+
 /**
  * The definition with one more index, checked.
  * @throws KeysteadError `INVALID_ARGUMENT` naming the part, `NAME_TAKEN`
  */
 export function withIndex(definition: DatasetDefinition, name: string, input: unknown): ParsedDatasetInput {
-  refuseHiddenNames(input);
-  const parsed = indexSchema.safeParse(input);
-  if (!logicalName.safeParse(name).success)
-    throw invalid("an index's name is 1 to 128 letters, digits, '_', '.', '-', beginning with a letter");
-  if (!parsed.success) throw invalid(issueText(`index ${name}`, parsed.error));
+  const { bits, ...parsed } = parseIndexInput(name, input);
   if (definition.indexes.some((index) => index.name === name))
     throw new KeysteadError("NAME_TAKEN", `the dataset has an index ${name} already; choose another name`);
-  const index = { name, ...parsed.data, bits: parsed.data.bits ?? minIndexBits };
+  const index = { name, ...parsed, bits: bits ?? minIndexBits };
   const extended = { ...definition, indexes: [...definition.indexes, index] };
   assertConsistent(extended);
-  return { definition: extended, unplanned: parsed.data.bits === undefined ? [name] : [] };
+  return { definition: extended, unplanned: bits === undefined ? [name] : [] };
 }
 
 /** Another context for the values of a dataset, as a caller gives it. */

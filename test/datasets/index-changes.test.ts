@@ -8,7 +8,7 @@ import { type Crm, createCrm, personDataset, queryNumber, readColumn } from "./s
 import { pauseAt } from "./support/persons.ts";
 
 const schema =
-  "CREATE TABLE person (id INTEGER PRIMARY KEY, tenant, name, email TEXT, income INTEGER, name_sx TEXT, email_bi TEXT, notes TEXT)";
+  "CREATE TABLE person (id INTEGER PRIMARY KEY, tenant TEXT, name TEXT, email TEXT, income INTEGER, name_sx TEXT, email_bi TEXT, notes TEXT)";
 const sound = { columns: ["name"], column: "name_sx", key: "bi", kind: "soundex", normalisers: ["text"], bits: 24 };
 const email: DatasetIndexInput = { columns: ["email"], column: "email_bi", key: "bi", kind: "exact", normalisers: ["email"] };
 const rows = 1200;

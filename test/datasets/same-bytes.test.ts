@@ -166,7 +166,10 @@ describe("a record of the application and a row of the dataset", () => {
         }
         expect((await datasets.index("crm.person")).progress).toMatchObject({ replaced: 0, problems: 0 });
         await expectOpens(people, database, samples);
-        expect(await datasets.find("crm.person", "name", ["PERSON 0"])).toEqual([{ row: { id: "0" }, values: { name: "person 0" } }]);
+        expect(await datasets.find("crm.person", "name", ["PERSON 0"])).toMatchObject({
+          rows: [{ row: { id: "0" }, values: { name: "person 0" }, unopened: {} }],
+          complete: true,
+        });
         await keystead.keys.rotate("pii");
         expect((await datasets.reencrypt("crm.person")).progress).toMatchObject({ values: samples.length, problems: 0 });
         expect((await datasets.verify("crm.person")).progress.problems).toBe(0);
