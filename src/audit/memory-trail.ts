@@ -59,9 +59,13 @@ export class MemoryTrail implements AuditTrail {
     this.#schedule.note();
   }
 
-  /** Takes a checkpoint now. @throws what the store says */
-  flush(): Promise<void> {
-    return this.#schedule.flush();
+  /**
+   * Resolves when every event that was given to {@link MemoryTrail.record} before is in the store or refused, and a checkpoint
+   * covers it while there is a signer. @throws what the store says
+   */
+  async flush(): Promise<void> {
+    await this.#chain.settled();
+    await this.#schedule.flush();
   }
 
   /** Writes the last record and takes the last checkpoint. Closing again does nothing. */

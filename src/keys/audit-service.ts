@@ -88,10 +88,10 @@ export class AuditService {
    */
   async verify({ pinnedKey }: { readonly pinnedKey?: Uint8Array } = {}): Promise<AuditReport> {
     const { store, identity, directory } = this.#options;
-    await this.#trail.flush();
     return verifyAudit({
       store,
       storeId: identity.id,
+      flush: () => this.#trail.flush(),
       findPublicKey: (signer) => store.read((tables) => findSignerKey(tables, signer)),
       ...(pinnedKey !== undefined && { pinnedKey }),
       ...(directory !== undefined && { directory }),
