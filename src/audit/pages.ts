@@ -17,9 +17,12 @@ export async function* pageThrough<Row, Key>(
   }
 }
 
+function lineKey({ writer, sequence }: AuditLineRow): LineKey {
+  return { writer, sequence };
+}
+
 function lines(store: AuditStore, where: Partial<AuditLineRow>): AsyncGenerator<AuditLineRow> {
-  const keyOf = ({ writer, sequence }: AuditLineRow): LineKey => ({ writer, sequence });
-  return pageThrough(keyOf, (page) => store.read((tables) => tables.auditLines.list(where, page)), 100);
+  return pageThrough(lineKey, (page) => store.read((tables) => tables.auditLines.list(where, page)), 100);
 }
 
 /** The lines of a store by writer and sequence. */
@@ -30,6 +33,17 @@ export function allLines(store: AuditStore): AsyncGenerator<AuditLineRow> {
 /** The lines of one writer by sequence. */
 export function linesOf(store: AuditStore, writer: string): AsyncGenerator<AuditLineRow> {
   return lines(store, { writer });
+}
+
+/** The lines of one writer from the last to the first. */
+export function linesBackwards(store: AuditStore, writer: string): AsyncGenerator<AuditLineRow> {
+  return pageThrough(lineKey, (page) => store.read((tables) => tables.auditLines.list({ writer }, { ...page, descending: true })), 100);
+}
+
+/** The writers that have lines in a store, without reading all of those. */
+export function storedWriters(store: AuditStore): AsyncGenerator<AuditLineRow> {
+  const behindWriter = ({ writer }: AuditLineRow): LineKey => ({ writer, sequence: Number.MAX_SAFE_INTEGER });
+  return pageThrough(behindWriter, (page) => store.read((tables) => tables.auditLines.list({}, page)), 1);
 }
 
 /** The checkpoints of a store by hash, which is no order of time. */

@@ -2,10 +2,12 @@ import type { AuditTrail } from "../audit/event.ts";
 import { FileTrail } from "../audit/file-trail.ts";
 import { enginePrincipal } from "../audit/journal.ts";
 import { MemoryTrail } from "../audit/memory-trail.ts";
+import { type AuditRecordView, newestRecords } from "../audit/newest-records.ts";
 import { type AuditReport, verifyAudit } from "../audit/verify.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import type { Store, StoreIdentity } from "../store/store.ts";
+import { type AuditFilter, checkFilter, isWanted } from "./audit-filter.ts";
 import { type AuditSigner, currentSigner, findSignerKey, openAuditKey } from "./audit-signer.ts";
 import type { KeyHandle } from "./key-handle.ts";
 import type { KeysetRegistry } from "./keyset-registry.ts";
@@ -21,9 +23,6 @@ export interface AuditServiceOptions {
   /** Folder of the journal; absent: the records go straight to the store. */
   readonly directory?: string;
 }
-
-/** A record as it was written, parsed. */
-export type AuditRecordView = Readonly<Record<string, unknown>>;
 
 /** The audit of this process: a durable trail for every service, and its verification. */
 export class AuditService {
@@ -98,12 +97,23 @@ export class AuditService {
     });
   }
 
-  /** The newest records, oldest first. */
-  async show({ last = 100 }: { readonly last?: number } = {}): Promise<AuditRecordView[]> {
+  /**
+   * The newest records that fit, oldest first. What this process recorded is among them; other processes hand over theirs
+   * within a second. Reads from the newest on until it has enough.
+   * @throws KeysteadError `INVALID_ARGUMENT` for a limit or a date that is none
+   * @example
+   * const refused = await keystead.audit.show({ failed: true, since: new Date("2027-01-31") });
+   */
+  async show(filter: AuditFilter = {}): Promise<AuditRecordView[]> {
+    const { limit, since, until } = checkFilter(filter);
     await this.#trail.flush();
-    const rows = await this.#options.store.read((tables) => tables.auditLines.list());
-    const records = rows.map((row) => parseLine(row.line));
-    return records.sort((a, b) => (String(a["time"]) < String(b["time"]) ? -1 : 1)).slice(-last);
+    const found: AuditRecordView[] = [];
+    for await (const { time, record } of newestRecords(this.#options.store, await this.#trail.newestPoint())) {
+      if (time < since) break;
+      if (time < until && isWanted(record, filter)) found.push(record);
+      if (found.length === limit) break;
+    }
+    return found.reverse();
   }
 
   /** Ends the trail. Checkpoints are signed no more. */
@@ -149,9 +159,4 @@ function signerNow(key: KeyHandle): AuditSigner | undefined {
   } catch {
     return undefined;
   }
-}
-
-function parseLine(line: Uint8Array): AuditRecordView {
-  const parsed: unknown = JSON.parse(Buffer.from(line).toString("utf8"));
-  return typeof parsed === "object" && parsed !== null ? { ...parsed } : {};
 }
