@@ -2,6 +2,7 @@ export { allowAll, type AccessControl, type Resource } from "./access/access-con
 export { embeddedPrincipal, type Principal } from "./access/principal.ts";
 export { osUser, type OsUser } from "./access/os-user.ts";
 export type { AuditEvent, AuditOutcome } from "./audit/event.ts";
+export type { AuditRecordView } from "./audit/newest-records.ts";
 export type { AuditFinding, AuditReport } from "./audit/verify.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export type { AlgorithmName } from "./crypto/algorithms.ts";
@@ -27,7 +28,8 @@ export { type IndexPlan, planIndex } from "./fields/index-planner.ts";
 export { formatIndexPlan } from "./fields/index-plan-text.ts";
 export { createMasterKeyFile } from "./kek/local/master-key-file.ts";
 export type { MasterKeyConfig } from "./kek/local/master-key-source.ts";
-export type { AuditRecordView, AuditService, StoreAuditReport } from "./keys/audit-service.ts";
+export type { AuditFilter } from "./keys/audit-filter.ts";
+export type { AuditService, StoreAuditReport } from "./keys/audit-service.ts";
 export type { AuditSignerInfo } from "./keys/audit-signer.ts";
 export {
   type CertificateFinding,

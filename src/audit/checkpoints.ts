@@ -61,6 +61,13 @@ export class Checkpoints {
     this.#newest = parts.near;
   }
 
+  /** Hash of the newest checkpoint of the store; empty when there is none. */
+  async findNewest(): Promise<string> {
+    const near = await this.#findNear();
+    this.#newest = await this.#parts.store.read((tables) => findNewest(tables, near));
+    return this.#newest;
+  }
+
   /**
    * Signs where the given chains stand and stores that as the newest checkpoint. Their lines must be in the store already.
    * Undefined when there is nothing to cover, or nobody to sign.

@@ -4,9 +4,11 @@ import type { AuditStore } from "./audit-store.ts";
 import type { Signer } from "./signature.ts";
 import { CheckpointSchedule } from "./checkpoint-schedule.ts";
 import { Checkpoints, coveredCounts } from "./checkpoints.ts";
+import { listJournalWriters } from "./directory-journals.ts";
 import type { AuditEvent, AuditTrail } from "./event.ts";
 import { enginePrincipal, Journal, type JournalOptions } from "./journal.ts";
 import { findLeftJournals } from "./left-journals.ts";
+import type { NewestPoint } from "./newest-records.ts";
 import { ShippedJournal } from "./shipped-journal.ts";
 import { checkWitness, type WitnessReport, writeWitness } from "./witness.ts";
 
@@ -128,6 +130,11 @@ export class FileTrail implements AuditTrail {
   async flush(): Promise<void> {
     await Promise.allSettled(this.#recording);
     await this.#schedule.flush();
+  }
+
+  /** Where reading from the newest record on begins: what no checkpoint covers is in a journal. */
+  async newestPoint(): Promise<NewestPoint> {
+    return { checkpoint: await this.#checkpoints.findNewest(), writers: await listJournalWriters(this.#options.directory) };
   }
 
   /**

@@ -1,4 +1,6 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
+
+const tag = Buffer.from("keystead audit v1");
 
 /** Where a writer's chain stands: after `count` records its value is `head`. */
 export interface ChainPosition {
@@ -9,12 +11,12 @@ export interface ChainPosition {
 
 /** The position before the first record: h₀ = SHA-256(writer id). */
 export function startChain(writer: string): ChainPosition {
-  return { writer, count: 0, head: createHash("sha256").update(writer).digest() };
+  return { writer, count: 0, head: hash("sha256", writer, "buffer") };
 }
 
 /** The chain value after a line: hₙ = SHA-256("keystead audit v1" ‖ hₙ₋₁ ‖ line). The line goes in without its newline. */
 export function chainHash(previous: Uint8Array, line: Uint8Array): Buffer {
-  return createHash("sha256").update("keystead audit v1").update(previous).update(line).digest();
+  return hash("sha256", Buffer.concat([tag, previous, line]), "buffer");
 }
 
 /** The position one line further. */

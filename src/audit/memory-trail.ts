@@ -10,6 +10,7 @@ import { CheckpointSchedule } from "./checkpoint-schedule.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import type { AuditEvent, AuditTrail } from "./event.ts";
 import { closeAction, enginePrincipal, openAction } from "./journal.ts";
+import type { NewestPoint } from "./newest-records.ts";
 
 /** What a {@link MemoryTrail} stands on. */
 export interface MemoryTrailOptions {
@@ -24,6 +25,7 @@ export interface MemoryTrailOptions {
 /** The audit trail of a store that lives in memory: the same chain and checkpoints, written straight into the store. */
 export class MemoryTrail implements AuditTrail {
   readonly #chain: ChainWriter;
+  readonly #checkpoints: Checkpoints;
   readonly #schedule: CheckpointSchedule;
   #covered = 0;
   #closed: Promise<void> | undefined;
@@ -38,6 +40,7 @@ export class MemoryTrail implements AuditTrail {
         }),
     };
     const checkpoints = new Checkpoints({ store, clock, signer });
+    this.#checkpoints = checkpoints;
     this.#chain = new ChainWriter({ origin: { store: storeId, writer, process, host }, clock, random, sink });
     this.#schedule = new CheckpointSchedule(clock, async () => {
       const { durable } = this.#chain;
@@ -59,9 +62,18 @@ export class MemoryTrail implements AuditTrail {
     this.#schedule.note();
   }
 
-  /** Takes a checkpoint now. @throws what the store says */
-  flush(): Promise<void> {
-    return this.#schedule.flush();
+  /**
+   * Resolves when every event that was given to {@link MemoryTrail.record} before is in the store or refused, and a checkpoint
+   * covers it while there is a signer. @throws what the store says
+   */
+  async flush(): Promise<void> {
+    await this.#chain.settled();
+    await this.#schedule.flush();
+  }
+
+  /** Where reading from the newest record on begins. */
+  async newestPoint(): Promise<NewestPoint> {
+    return { checkpoint: await this.#checkpoints.findNewest(), writers: [this.#chain.durable.writer] };
   }
 
   /** Writes the last record and takes the last checkpoint. Closing again does nothing. */

@@ -9,13 +9,17 @@ export interface ChainFinding {
   readonly problem: string;
 }
 
-/** One writer's records, in order from the first. */
+/** Whose records are checked. */
 export interface Chain {
   readonly writer: string;
   readonly storeId: string;
-  readonly lines: readonly Uint8Array[];
   /** What good checkpoints say, by number of records. */
   readonly attested: ReadonlyMap<number, Attestation>;
+}
+
+interface ChainLine {
+  readonly line: Uint8Array;
+  readonly record: AuditRecord | undefined;
 }
 
 /** What a record says about itself that does not fit its place. */
@@ -28,43 +32,66 @@ function misplaced(record: AuditRecord, { writer, storeId }: Chain, sequence: nu
 }
 
 /**
- * Checks that each record continues the chain and that checkpoints agree. Undefined when all is well; never throws.
+ * Checks that each record of a writer continues the chain and that checkpoints agree. Takes lines one by one, keeps three.
  *
  * A record names the chain value before it, so an altered one shows at its successor. Which of the two was altered is decided
  * by the next value that is known, from the record after or from a checkpoint.
  */
-export function verifyChain(chain: Chain): ChainFinding | undefined {
-  const { lines, attested } = chain;
-  let position = startChain(chain.writer);
-  let record = lines[0] === undefined ? undefined : parseRecord(lines[0]);
-  let ended = false;
-  for (const [index, line] of lines.entries()) {
-    const sequence = index + 1;
-    if (record === undefined) return { sequence, problem: "is not a record any more" };
-    const problem = misplaced(record, chain, sequence) ?? (ended ? `follows the ${closeAction} of its chain` : undefined);
-    if (problem !== undefined) return { sequence, problem };
-    if (record.previous !== position.head.toString("hex")) return { sequence, problem: "does not continue the chain" };
-    ended = record.action === closeAction;
-    position = extendChain(position, line);
+export class ChainCheck {
+  readonly #chain: Chain;
+  #position: ChainPosition;
+  #lines: ChainLine[] = [];
+  #ended = false;
+  #finding: ChainFinding | undefined;
 
-    const said = attested.get(sequence);
-    if (said !== undefined && !said.head.equals(position.head)) {
+  constructor(chain: Chain) {
+    this.#chain = chain;
+    this.#position = startChain(chain.writer);
+  }
+
+  /** Takes the next line. */
+  push(line: Uint8Array): void {
+    if (this.#finding !== undefined) return;
+    this.#lines.push({ line, record: parseRecord(line) });
+    if (this.#lines.length === 3) this.#step();
+  }
+
+  /** What was found, after the last line; undefined when all is well. */
+  end(): ChainFinding | undefined {
+    while (this.#lines.length > 0) this.#step();
+    return this.#finding;
+  }
+
+  #step(): void {
+    const [current, next, after] = this.#lines;
+    this.#lines = this.#lines.slice(1);
+    if (current !== undefined) this.#finding ??= this.#check(current, next, after);
+  }
+
+  #check({ line, record }: ChainLine, next: ChainLine | undefined, after: ChainLine | undefined): ChainFinding | undefined {
+    const sequence = this.#position.count + 1;
+    if (record === undefined) return { sequence, problem: "is not a record any more" };
+    const problem = misplaced(record, this.#chain, sequence) ?? (this.#ended ? `follows the ${closeAction} of its chain` : undefined);
+    if (problem !== undefined) return { sequence, problem };
+    if (record.previous !== this.#position.head.toString("hex")) return { sequence, problem: "does not continue the chain" };
+    this.#ended = record.action === closeAction;
+    this.#position = extendChain(this.#position, line);
+
+    const { head } = this.#position;
+    const said = this.#chain.attested.get(sequence);
+    if (said !== undefined && !said.head.equals(head)) {
       return { sequence, problem: `is not what checkpoint ${said.checkpoint} signed: it, or records before it, were altered` };
     }
-    const nextLine = lines[sequence];
-    record = nextLine === undefined ? undefined : parseRecord(nextLine);
-    if (nextLine === undefined || record === undefined || record.previous === position.head.toString("hex")) continue;
+    if (next?.record === undefined || next.record.previous === head.toString("hex")) return undefined;
     // A successor from another place says nothing about this record; the next round names it.
-    if (misplaced(record, chain, sequence + 1) !== undefined) continue;
-    const altered = said === undefined && successorIsGood(chain, position, nextLine, record);
+    if (misplaced(next.record, this.#chain, sequence + 1) !== undefined) return undefined;
+    const altered = said === undefined && this.#isGood(next.record, next.line, after);
     return altered ? { sequence, problem: "was altered" } : { sequence: sequence + 1, problem: "does not continue the chain" };
   }
-  return undefined;
-}
 
-/** True unless what comes after the successor shows that it, not the record before it, was altered. */
-function successorIsGood({ lines, attested }: Chain, { count }: ChainPosition, line: Uint8Array, record: AuditRecord): boolean {
-  const after = lines[count + 1];
-  const expected = attested.get(count + 1)?.head.toString("hex") ?? (after === undefined ? undefined : parseRecord(after)?.previous);
-  return expected === undefined || chainHash(Buffer.from(record.previous, "hex"), line).toString("hex") === expected;
+  /** True unless what comes after the successor shows that it, not the record before it, was altered. */
+  #isGood(successor: AuditRecord, line: Uint8Array, after: ChainLine | undefined): boolean {
+    const expected = this.#chain.attested.get(this.#position.count + 1)?.head.toString("hex") ?? after?.record?.previous;
+    return expected === undefined || chainHash(Buffer.from(successor.previous, "hex"), line).toString("hex") === expected;
+  }
 }

@@ -1,6 +1,9 @@
 import type { KeyObject } from "node:crypto";
-import type { CheckpointRow } from "./audit-store.ts";
+import type { AuditStore, AuditTables, CheckpointRow } from "./audit-store.ts";
 import { type CheckpointBody, checkpointHash, parseCheckpoint } from "./checkpoint.ts";
+import { chainHash, type ChainPosition, startChain } from "./hash-chain.ts";
+import { allCheckpoints, pageThrough } from "./pages.ts";
+import { parseRecord } from "./record.ts";
 import { readPinnedKeys, readPublicKey, verifySignature } from "./signature.ts";
 
 /** The public key (SPKI DER) of a signer; undefined when nobody knows it. */
@@ -22,8 +25,19 @@ export interface Attestation {
 /** What the checkpoints of a store say, as far as they are good. */
 export interface VerifiedCheckpoints {
   readonly findings: readonly CheckpointFinding[];
-  /** Hash of the newest; undefined when there is none. */
+  readonly count: number;
+  /** Hash of the newest; undefined when there is none that is good. */
   readonly newest: string | undefined;
+  /** How many records of each writer they cover. */
+  readonly covered: ReadonlyMap<string, number>;
+  /** Writers whose records in the store are not those that were signed. */
+  readonly suspects: ReadonlySet<string>;
+}
+
+/** What good checkpoints say about some writers. */
+export interface Attestations {
+  /** Where two of them contradict each other. */
+  readonly findings: readonly CheckpointFinding[];
   /** By writer and number of records. */
   readonly attested: ReadonlyMap<string, ReadonlyMap<number, Attestation>>;
 }
@@ -55,44 +69,111 @@ function keyCache(findPublicKey: FindPublicKey): (signer: string) => Promise<Key
   };
 }
 
-/** Names what is missing in the chain or beside it, and finds its end. */
-function followChain(good: ReadonlyMap<string, CheckpointBody>, stored: ReadonlySet<string>): [CheckpointFinding[], string | undefined] {
-  const findings: CheckpointFinding[] = [];
-  const next = new Map<string, string>();
-  for (const [hash, { previous }] of good) {
-    const rival = next.get(previous);
-    if (rival !== undefined) findings.push({ checkpoint: hash, problem: `follows the same checkpoint as ${rival}` });
-    else next.set(previous, hash);
-    if (previous !== "" && !stored.has(previous)) findings.push({ checkpoint: previous, problem: `is missing; ${hash} follows it` });
+/** Reads a checkpoint and checks it against itself and its signature; text says what is wrong. */
+export type CheckRow = (row: CheckpointRow) => Promise<CheckpointBody | string>;
+
+/**
+ * Checks rows against themselves and the key that signed them.
+ * @throws KeysteadError `INVALID_ARGUMENT` when none is pinned, or one is no public key
+ */
+export function createRowCheck(findPublicKey: FindPublicKey, pinnedKeys: readonly Uint8Array[] | undefined): CheckRow {
+  const pinned = pinnedKeys && readPinnedKeys(pinnedKeys);
+  const findKey = keyCache(findPublicKey);
+  return async (row) => checkRow(row, await findKey(row.signer), pinned);
+}
+
+/** A checkpoint with what the store holds around it. */
+interface SeenCheckpoint {
+  readonly row: CheckpointRow;
+  /** False when the checkpoint that it names as its previous one is not there. */
+  readonly attached: boolean;
+  readonly followers: readonly CheckpointRow[];
+  /** Writers whose records are not what it says. */
+  readonly suspects: readonly string[];
+}
+
+/** True when the chain of a writer stands at a position, going by what its record says about the one before. */
+async function standsAt({ auditLines }: AuditTables, { writer, count, head }: ChainPosition): Promise<boolean> {
+  if (count === 0) return startChain(writer).head.equals(head);
+  const row = await auditLines.get({ writer, sequence: count });
+  const record = row === undefined ? undefined : parseRecord(row.line);
+  return row !== undefined && record !== undefined && chainHash(Buffer.from(record.previous, "hex"), row.line).equals(head);
+}
+
+async function lookAround(tables: AuditTables, row: CheckpointRow): Promise<SeenCheckpoint> {
+  const { hash, previous, body } = row;
+  const attached = previous === "" || (await tables.checkpoints.get({ hash: previous })) !== undefined;
+  const followers = await tables.checkpoints.list({ previous: hash });
+  const suspects: string[] = [];
+  for (const position of parseCheckpoint(body)?.positions ?? []) {
+    if (!(await standsAt(tables, position))) suspects.push(position.writer);
   }
-  // One end, unless something is wrong, and then findings say so.
-  return [findings, [...good.keys()].findLast((hash) => !next.has(hash))];
+  return { row, attached, followers, suspects };
+}
+
+function seenCheckpoints(store: AuditStore): AsyncGenerator<SeenCheckpoint> {
+  return pageThrough(
+    ({ row: { hash } }: SeenCheckpoint) => ({ hash }),
+    async (page) =>
+      store.read(async (tables) => {
+        const seen: SeenCheckpoint[] = [];
+        for (const row of await tables.checkpoints.list({}, page)) seen.push(await lookAround(tables, row));
+        return seen;
+      }),
+    100,
+  );
+}
+
+/** Good checkpoints that follow the same one: there may be one at most. */
+async function findForks(followers: readonly CheckpointRow[], check: CheckRow): Promise<CheckpointFinding[]> {
+  if (followers.length < 2) return [];
+  const good: string[] = [];
+  for (const row of followers) if (typeof (await check(row)) !== "string") good.push(row.hash);
+  const [first, ...rivals] = good.sort();
+  return rivals.map((checkpoint) => ({ checkpoint, problem: `follows the same checkpoint as ${String(first)}` }));
 }
 
 /**
- * Checks every checkpoint and the chain that they make.
- * @throws KeysteadError `INVALID_ARGUMENT` when none is pinned, or one is no public key
+ * Checks every checkpoint, the chain that they make, and that the records they signed are in the store. Needs memory for the
+ * writers, not for the checkpoints.
  */
-export async function verifyCheckpoints(
-  rows: readonly CheckpointRow[],
-  findPublicKey: FindPublicKey,
-  pinnedKeys: readonly Uint8Array[] | undefined,
-): Promise<VerifiedCheckpoints> {
-  const pinned = pinnedKeys && readPinnedKeys(pinnedKeys);
-  const findKey = keyCache(findPublicKey);
+export async function verifyCheckpoints(store: AuditStore, check: CheckRow): Promise<VerifiedCheckpoints> {
   const findings: CheckpointFinding[] = [];
-  const good = new Map<string, CheckpointBody>();
-  const stored = new Set<string>();
-  for (const row of rows) {
-    const hash = checkpointHash(row.body);
-    stored.add(row.hash).add(hash);
-    const body = checkRow(row, await findKey(row.signer), pinned);
-    if (typeof body === "string") findings.push({ checkpoint: row.hash, problem: body });
-    else good.set(hash, body);
+  const loose: { readonly previous: string; readonly hash: string }[] = [];
+  const forks = await findForks(await store.read((tables) => tables.checkpoints.list({ previous: "" })), check);
+  const misnamed = new Set<string>();
+  const covered = new Map<string, number>();
+  const suspects = new Set<string>();
+  let count = 0;
+  let newest: string | undefined;
+  for await (const { row, attached, followers, suspects: unlike } of seenCheckpoints(store)) {
+    count++;
+    forks.push(...(await findForks(followers, check)));
+    const body = await check(row);
+    if (typeof body === "string") {
+      findings.push({ checkpoint: row.hash, problem: body });
+      misnamed.add(checkpointHash(row.body));
+      continue;
+    }
+    if (!attached) loose.push({ previous: row.previous, hash: row.hash });
+    // The chain may grow meanwhile: the end that is seen last is the newest.
+    if (followers.length === 0) newest = row.hash;
+    for (const { writer, count: records } of body.positions) covered.set(writer, Math.max(records, covered.get(writer) ?? 0));
+    for (const writer of unlike) suspects.add(writer);
   }
-  const [chainFindings, newest] = followChain(good, stored);
+  const missing = loose.filter(({ previous }) => !misnamed.has(previous));
+  const gaps = missing.map(({ previous, hash }) => ({ checkpoint: previous, problem: `is missing; ${hash} follows it` }));
+  return { findings: [...findings, ...forks, ...gaps], count, newest, covered, suspects };
+}
+
+/** Reads what good checkpoints say about some writers. */
+export async function readAttestations(store: AuditStore, writers: ReadonlySet<string>, check: CheckRow): Promise<Attestations> {
+  const findings: CheckpointFinding[] = [];
   const attested = new Map<string, Map<number, Attestation>>();
-  for (const [checkpoint, { positions }] of good) {
+  for await (const row of allCheckpoints(store)) {
+    const positions = parseCheckpoint(row.body)?.positions.filter(({ writer }) => writers.has(writer)) ?? [];
+    if (positions.length === 0 || typeof (await check(row)) === "string") continue;
+    const checkpoint = row.hash;
     for (const { writer, count, head } of positions) {
       const known = attested.get(writer) ?? new Map<number, Attestation>();
       const other = known.get(count);
@@ -102,5 +183,5 @@ export async function verifyCheckpoints(
       attested.set(writer, known.set(count, other ?? { head, checkpoint }));
     }
   }
-  return { findings: [...findings, ...chainFindings], newest, attested };
+  return { findings, attested };
 }

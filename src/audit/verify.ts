@@ -1,12 +1,22 @@
 import { isDeepStrictEqual } from "node:util";
-import type { AuditLineRow, AuditStore } from "./audit-store.ts";
-import { type DirectoryJournals, readJournals } from "./directory-journals.ts";
-import { type ChainFinding, verifyChain } from "./verify-chain.ts";
-import { type Attestation, type FindPublicKey, type VerifiedCheckpoints, verifyCheckpoints } from "./verify-checkpoints.ts";
+import type { AuditStore } from "./audit-store.ts";
+import { noteJournals } from "./directory-journals.ts";
+import { journalPath } from "./journal-file.ts";
+import { JournalReader, openJournal } from "./journal-reader.ts";
+import { linesOf } from "./pages.ts";
+import { surveyWriters } from "./survey-writers.ts";
+import {
+  type Attestation,
+  type CheckRow,
+  createRowCheck,
+  type FindPublicKey,
+  readAttestations,
+  verifyCheckpoints,
+} from "./verify-checkpoints.ts";
+import { verifyWriter } from "./verify-writer.ts";
 import { checkWitness } from "./witness.ts";
 
 const attempts = 3;
-const noJournals: DirectoryJournals = { lines: new Map(), unreadable: [], torn: 0 };
 
 /** What is verified, and against what. */
 export interface VerifyAuditOptions {
@@ -21,6 +31,8 @@ export interface VerifyAuditOptions {
   readonly pinnedKeys?: readonly Uint8Array[];
   /** Where every process that writes to the store keeps its journal and the witness. Leave it out when that is not one place. */
   readonly directory?: string;
+  /** Ships what this process recorded. It is asked to once the verification has begun, so that none of it counts as unshipped. */
+  readonly flush?: () => Promise<void>;
 }
 
 /** Something that is wrong with the audit. */
@@ -45,9 +57,15 @@ export interface AuditReport {
   /** Records in the store. */
   readonly records: number;
   readonly checkpoints: number;
-  /** Records that are only in journals as yet. */
+  /**
+   * Records that were in journals when the verification began and that are not in the store. Those of this process are shipped
+   * first: what is left was recorded by other processes in the last second, or by some that were killed, or can't be shipped.
+   */
   readonly unshipped: number;
-  /** Records that no checkpoint covers as yet: altering the last of them, or adding to them, would not be found. */
+  /**
+   * Records that were there when the verification began and that no checkpoint covers: altering the last of them, or adding to
+   * them, would not be found.
+   */
   readonly uncovered: number;
   /** Bytes of torn lines at the end of journals, which were never answered. */
   readonly torn: number;
@@ -55,128 +73,67 @@ export interface AuditReport {
   readonly newest: string | undefined;
 }
 
-interface WriterLines {
-  readonly writer: string;
-  readonly stored: readonly AuditLineRow[];
-  readonly journal: readonly Buffer[] | undefined;
-  readonly attested: ReadonlyMap<number, Attestation>;
-}
-
-/** How many of a writer's records the checkpoints cover. */
-function coveredCount(attested: WriterLines["attested"]): number {
-  let covered = 0;
-  for (const count of attested.keys()) covered = Math.max(covered, count);
-  return covered;
-}
-
-/** The number that the next stored row should have had, when one is missing or too many. */
-function findGap(stored: readonly AuditLineRow[]): ChainFinding | undefined {
-  for (const [index, { sequence }] of stored.entries()) {
-    const expected = index + 1;
-    if (sequence < expected) return { sequence, problem: "was inserted: no chain has this number" };
-    if (sequence > expected) return { sequence: expected, problem: "is missing from the store" };
+/** Looks at some writers closely: what is wrong with their records, and with what checkpoints say about them. */
+async function examine(
+  writers: ReadonlySet<string>,
+  { store, storeId, directory }: VerifyAuditOptions,
+  check: CheckRow,
+): Promise<AuditFinding[]> {
+  if (writers.size === 0) return [];
+  const { findings, attested } = await readAttestations(store, writers, check);
+  const found: AuditFinding[] = findings.map((finding) => ({ kind: "checkpoint", ...finding }));
+  for (const writer of [...writers].sort()) {
+    const said = attested.get(writer) ?? new Map<number, Attestation>();
+    const covered = [...said.keys()].reduce((most, count) => Math.max(most, count), 0);
+    const journal = directory === undefined ? undefined : await openJournal(journalPath(directory, writer), storeId);
+    const { finding } = await verifyWriter({
+      writer,
+      storeId,
+      rows: linesOf(store, writer),
+      journal: journal instanceof JournalReader ? journal : undefined,
+      covered,
+      attested: said,
+      backed: directory !== undefined,
+    });
+    if (finding !== undefined) found.push({ kind: "record", writer, ...finding });
   }
-  return undefined;
+  return found;
 }
 
-function findDifference(stored: readonly AuditLineRow[], journal: readonly Buffer[]): ChainFinding | undefined {
-  const index = journal.findIndex((line, position) => stored[position] !== undefined && !line.equals(stored[position].line));
-  return index === -1 ? undefined : { sequence: index + 1, problem: "is another one in the store than in its journal" };
-}
-
-/** Records behind the end that checkpoints and journals know of, or before it and gone. */
-function findWrongEnd({ stored, journal, attested }: WriterLines, backed: boolean): ChainFinding | undefined {
-  const covered = coveredCount(attested);
-  if (stored.length < covered) {
-    const by = attested.get(covered)?.checkpoint ?? "";
-    return { sequence: stored.length + 1, problem: `is missing from the store; checkpoint ${by} covers records up to ${String(covered)}` };
+/** Processes go on writing: what looks wrong is looked at again before it is reported. */
+async function examineAgain(suspects: ReadonlySet<string>, options: VerifyAuditOptions, check: CheckRow): Promise<AuditFinding[]> {
+  let found = await examine(suspects, options, check);
+  for (let attempt = 1; attempt < attempts && found.length > 0; attempt++) {
+    const again = await examine(suspects, options, check);
+    const same = isDeepStrictEqual(again, found);
+    found = again;
+    if (same) break;
   }
-  const known = Math.max(covered, journal?.length ?? 0);
-  if (backed && stored.length > known)
-    return { sequence: known + 1, problem: "is in the store, and neither a checkpoint nor a journal knows it" };
-  return undefined;
-}
-
-function verifyWriter(lines: WriterLines, storeId: string, backed: boolean): ChainFinding | undefined {
-  const { writer, stored, journal = [], attested } = lines;
-  const gap = findGap(stored);
-  const whole = gap === undefined ? stored : stored.slice(0, Math.max(0, gap.sequence - 1));
-  const all = [...whole.map((row) => row.line), ...(gap === undefined ? journal.slice(stored.length) : [])];
-  const problems = [
-    gap,
-    findDifference(whole, journal),
-    findWrongEnd(lines, backed),
-    verifyChain({ writer, storeId, lines: all, attested }),
-  ];
-  // Of findings about the same record, the one that is found first above says more.
-  return problems.filter((problem) => problem !== undefined).sort((a, b) => a.sequence - b.sequence)[0];
-}
-
-function groupByWriter(rows: readonly AuditLineRow[], journals: DirectoryJournals, checkpoints: VerifiedCheckpoints): WriterLines[] {
-  const stored = new Map<string, AuditLineRow[]>();
-  for (const row of rows) {
-    const known = stored.get(row.writer);
-    if (known === undefined) stored.set(row.writer, [row]);
-    else known.push(row);
-  }
-  const writers = new Set([...stored.keys(), ...journals.lines.keys(), ...checkpoints.attested.keys()]);
-  return [...writers].sort().map((writer) => ({
-    writer,
-    stored: stored.get(writer)?.sort((a, b) => a.sequence - b.sequence) ?? [],
-    journal: journals.lines.get(writer),
-    attested: checkpoints.attested.get(writer) ?? new Map<number, Attestation>(),
-  }));
-}
-
-async function verifyOnce({ store, storeId, findPublicKey, pinnedKeys, directory }: VerifyAuditOptions): Promise<AuditReport> {
-  const witness = directory === undefined ? undefined : await checkWitness(directory, storeId, store);
-  // The store first: a line is in its journal before it is in the store, so journals may only be ahead.
-  const [rows, checkpointRows] = await store.read(async (tables) => [await tables.auditLines.list(), await tables.checkpoints.list()]);
-  const journals = directory === undefined ? noJournals : await readJournals(directory, storeId);
-  const checkpoints = await verifyCheckpoints(checkpointRows, findPublicKey, pinnedKeys);
-  const writers = groupByWriter(rows, journals, checkpoints);
-
-  const findings: AuditFinding[] = checkpoints.findings.map((finding) => ({ kind: "checkpoint", ...finding }));
-  let unshipped = 0;
-  let uncovered = 0;
-  for (const lines of writers) {
-    const finding = verifyWriter(lines, storeId, directory !== undefined);
-    if (finding !== undefined) findings.push({ kind: "record", writer: lines.writer, ...finding });
-    const known = Math.max(lines.stored.length, lines.journal?.length ?? 0);
-    unshipped += known - lines.stored.length;
-    uncovered += Math.max(0, known - coveredCount(lines.attested));
-  }
-  for (const writer of journals.unreadable) findings.push({ kind: "journal", writer, problem: "does not begin with a record any more" });
-  if (witness?.problem !== undefined) findings.push({ kind: "witness", problem: witness.problem });
-  return {
-    findings,
-    writers: writers.length,
-    records: rows.length,
-    checkpoints: checkpointRows.length,
-    unshipped,
-    uncovered,
-    torn: journals.torn,
-    newest: checkpoints.newest,
-  };
+  return found;
 }
 
 /**
  * Verifies the whole audit of a store: every writer's chain, the chain of checkpoints with their signatures, the journals that
- * are not shipped yet, and the witness. Reads only; needs about 1 KiB of memory per record.
- *
- * Processes may go on writing: what looks wrong is looked at again before it is reported.
+ * are not shipped yet, and the witness. Reads only, page by page: needs memory for the names of the writers, not for their records.
  *
  * @throws KeysteadError `INVALID_ARGUMENT` when none is pinned or one is no public key, and what the store says
  * @example
  * const { findings } = await verifyAudit({ store, storeId, findPublicKey: () => publicKeyDer, directory: "./audit" });
  */
 export async function verifyAudit(options: VerifyAuditOptions): Promise<AuditReport> {
-  let report = await verifyOnce(options);
-  for (let attempt = 1; attempt < attempts && report.findings.length > 0; attempt++) {
-    const again = await verifyOnce(options);
-    const same = isDeepStrictEqual(again.findings, report.findings);
-    report = again;
-    if (same) break;
-  }
-  return report;
+  const { store, storeId, findPublicKey, pinnedKeys, directory, flush } = options;
+  const check = createRowCheck(findPublicKey, pinnedKeys);
+  const noted = directory === undefined ? undefined : await noteJournals(directory);
+  await flush?.();
+  const witness = directory === undefined ? undefined : await checkWitness(directory, storeId, store);
+  const checkpoints = await verifyCheckpoints(store, check);
+  const { unreadable, suspects, ...seen } = await surveyWriters({ store, storeId, directory, noted, covered: checkpoints.covered });
+  const found = await examineAgain(new Set([...checkpoints.suspects, ...suspects]), options, check);
+  const findings: AuditFinding[] = [
+    ...checkpoints.findings.map((finding) => ({ kind: "checkpoint" as const, ...finding })),
+    ...found,
+    ...unreadable.map((writer) => ({ kind: "journal" as const, writer, problem: "does not begin with a record any more" })),
+  ];
+  if (witness?.problem !== undefined) findings.push({ kind: "witness", problem: witness.problem });
+  return { findings, ...seen, checkpoints: checkpoints.count, newest: checkpoints.newest };
 }

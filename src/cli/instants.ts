@@ -2,14 +2,29 @@ import { KeysteadError } from "../errors.ts";
 
 const units: Readonly<Record<string, number>> = { h: 3_600_000, d: 86_400_000, w: 604_800_000, y: 31_536_000_000 };
 
+/** A length of time: `12h`, `90d`, `6w`, `1y` (365 days), in milliseconds; undefined for anything else. */
+function parseLength(text: string): number | undefined {
+  const [, amount, unit = ""] = /^(\d{1,5})([hdwy])$/.exec(text) ?? [];
+  return amount === undefined ? undefined : Number(amount) * (units[unit] ?? 0);
+}
+
+/**
+ * Reads a date that has been: as {@link parseInstant} does, but a length of time is how long ago.
+ * @throws KeysteadError `INVALID_ARGUMENT`
+ */
+export function parsePastInstant(text: string, now: number): Date {
+  const length = parseLength(text);
+  return length === undefined ? parseInstant(text, now) : new Date(now - length);
+}
+
 /**
  * Reads a date as people write it: `2027-01-31` (midnight UTC), `2027-01-31T12:00:00Z`, or how long from now: `12h`, `90d`,
  * `6w`, `1y` (365 days).
  * @throws KeysteadError `INVALID_ARGUMENT`
  */
 export function parseInstant(text: string, now: number): Date {
-  const [, amount, unit = ""] = /^(\d{1,5})([hdwy])$/.exec(text) ?? [];
-  if (amount !== undefined) return new Date(now + Number(amount) * (units[unit] ?? 0));
+  const length = parseLength(text);
+  if (length !== undefined) return new Date(now + length);
   const [, day] = /^(\d{4}-\d\d-\d\d)(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?Z)?$/.exec(text) ?? [];
   const date = new Date(day === undefined ? Number.NaN : text);
   // A day that the month doesn't have would become one of the next month.

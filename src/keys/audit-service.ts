@@ -1,13 +1,15 @@
-import { assertArguments, bytes, listOf, number, object, optional } from "../arguments.ts";
+import { assertArguments, bytes, listOf, object, optional } from "../arguments.ts";
 import type { AuditTrail } from "../audit/event.ts";
 import { FileTrail } from "../audit/file-trail.ts";
 import { enginePrincipal } from "../audit/journal.ts";
 import { MemoryTrail } from "../audit/memory-trail.ts";
+import { type AuditRecordView, newestRecords } from "../audit/newest-records.ts";
 import type { Signer } from "../audit/signature.ts";
 import { type AuditReport, verifyAudit } from "../audit/verify.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import type { Store, StoreIdentity } from "../store/store.ts";
+import { type AuditFilter, auditFilterShape, checkFilter, isWanted } from "./audit-filter.ts";
 import { type AuditSignerInfo, currentSigner, findSignerKey, listSigners, openAuditKey } from "./audit-signer.ts";
 import type { KeyHandle } from "./key-handle.ts";
 import type { KeysetRegistry } from "./keyset-registry.ts";
@@ -24,9 +26,6 @@ export interface AuditServiceOptions {
   /** Folder of the journal; absent: the records go straight to the store. */
   readonly directory?: string;
 }
-
-/** A record as it was written, parsed. */
-export type AuditRecordView = Readonly<Record<string, unknown>>;
 
 /** What a verification of a store's audit found, certificates included. */
 export interface StoreAuditReport extends AuditReport {
@@ -101,11 +100,11 @@ export class AuditService {
     assertArguments({ options }, { options: object<typeof options>({ pinnedKeys: optional(listOf(bytes)) }) });
     const { pinnedKeys } = options;
     const { store, identity, directory } = this.#options;
-    await this.#trail.flush();
     const anchor = { storeId: identity.id, ...(pinnedKeys !== undefined && { pinnedKeys }) };
     const report = await verifyAudit({
       ...anchor,
       store,
+      flush: () => this.#trail.flush(),
       findPublicKey: (signer) => store.read((tables) => findSignerKey(tables, signer)),
       ...(directory !== undefined && { directory }),
     });
@@ -118,14 +117,24 @@ export class AuditService {
     return this.#options.store.read(listSigners);
   }
 
-  /** The newest records, oldest first. */
-  async show(options: { readonly last?: number } = {}): Promise<AuditRecordView[]> {
-    assertArguments({ options }, { options: object<typeof options>({ last: optional(number) }) });
-    const { last = 100 } = options;
+  /**
+   * The newest records that fit, oldest first. What this process recorded is among them; other processes hand over theirs
+   * within a second. Reads from the newest on until it has enough.
+   * @throws KeysteadError `INVALID_ARGUMENT` for a limit or a date that is none
+   * @example
+   * const refused = await keystead.audit.show({ failed: true, since: new Date("2027-01-31") });
+   */
+  async show(filter: AuditFilter = {}): Promise<AuditRecordView[]> {
+    assertArguments({ filter }, { filter: object(auditFilterShape) });
+    const { limit, since, until } = checkFilter(filter);
     await this.#trail.flush();
-    const rows = await this.#options.store.read((tables) => tables.auditLines.list());
-    const records = rows.map((row) => parseLine(row.line));
-    return records.sort((a, b) => (String(a["time"]) < String(b["time"]) ? -1 : 1)).slice(-last);
+    const found: AuditRecordView[] = [];
+    for await (const { time, record } of newestRecords(this.#options.store, await this.#trail.newestPoint())) {
+      if (time < since) break;
+      if (time < until && isWanted(record, filter)) found.push(record);
+      if (found.length === limit) break;
+    }
+    return found.reverse();
   }
 
   /** Ends the trail. Checkpoints are signed no more. */
@@ -171,9 +180,4 @@ function signerNow(key: KeyHandle): Signer | undefined {
   } catch {
     return undefined;
   }
-}
-
-function parseLine(line: Uint8Array): AuditRecordView {
-  const parsed: unknown = JSON.parse(Buffer.from(line).toString("utf8"));
-  return typeof parsed === "object" && parsed !== null ? { ...parsed } : {};
 }

@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseCheckpoint } from "../../src/audit/checkpoint.ts";
@@ -7,7 +7,7 @@ import { KeysteadError } from "../../src/errors.ts";
 import { breakable, newStore, storeId } from "./support/audit-store.ts";
 import { ControlledFile } from "./support/journal-file.ts";
 import { until } from "./support/manual-clock.ts";
-import { leaveJournal, newPlace, numbered, type TrailPlace } from "./support/trail.ts";
+import { leaveJournal, newPlace, numbered, storedNumbers, type TrailPlace } from "./support/trail.ts";
 
 async function storedRecords({ store }: TrailPlace): Promise<AuditRecord[]> {
   const rows = await store.read((tables) => tables.auditLines.list());
@@ -49,6 +49,51 @@ describe("FileTrail", () => {
     await Promise.all(Array.from({ length: 1000 }, (_, index) => trail.record(numbered(index))));
     await until(async () => (await checkpointCount(place)) === 1);
     expect((await storedRecords(place)).length).toBe(1001);
+    await trail.close();
+  });
+
+  it("has shipped and covered everything that was recorded before a flush, answered or not", async () => {
+    const place = await newPlace();
+    const file = new ControlledFile();
+    const trail = await place.open({ openFile: file.openFile });
+    for (let round = 0; round < 20; round++) {
+      file.hold();
+      const before = Array.from({ length: 10 }, (_, index) => trail.record(numbered(100 * round + index)));
+      const flushed = trail.flush();
+      const after = [trail.record(numbered(100 * round + 50)), trail.flush()];
+      file.release();
+      await flushed;
+      const stored = await storedNumbers(place);
+      for (let index = 0; index < 10; index++) expect(stored).toContain(100 * round + index);
+      const { uncovered } = await place.verify();
+      expect(uncovered).toBeLessThanOrEqual(1);
+      await Promise.all([...before, ...after]);
+      expect(await place.verify()).toMatchObject({ findings: [], unshipped: 0, uncovered: 0 });
+    }
+    await trail.close();
+  });
+
+  it("has shipped what was recorded before a flush while a new journal was begun", async () => {
+    const place = await newPlace();
+    const file = new ControlledFile();
+    const trail = await place.open({ openFile: file.openFile });
+    file.fail("write", new Error("no space left on device"));
+    await expect(trail.record(numbered(1))).rejects.toMatchObject({ code: "AUDIT_UNAVAILABLE" });
+    file.repair();
+    const recorded = trail.record(numbered(2));
+    await trail.flush();
+    expect(await storedNumbers(place)).toEqual([2]);
+    await recorded;
+    await trail.close();
+  });
+
+  it("does not call a flush done when its journal was removed before it was shipped", async () => {
+    const place = await newPlace();
+    const trail = await place.open();
+    await trail.record(numbered(1));
+    for (const name of await journalsIn(place)) await rm(join(place.directory, name));
+    await expect(trail.flush()).rejects.toMatchObject({ code: "AUDIT_TAMPERED" });
+    expect(trail.problem).toMatchObject({ code: "AUDIT_TAMPERED" });
     await trail.close();
   });
 

@@ -6,7 +6,7 @@ import { systemRandom } from "../../src/crypto/random.ts";
 import { breakable, newSigner, newStore, storeId } from "./support/audit-store.ts";
 import { ManualClock, until } from "./support/manual-clock.ts";
 import { readRows } from "./support/rows.ts";
-import { findKeys, numbered } from "./support/trail.ts";
+import { findKeys, numbered, storedNumbers } from "./support/trail.ts";
 
 describe("MemoryTrail", () => {
   it("writes the same chain straight into the store, with checkpoints", async () => {
@@ -25,6 +25,18 @@ describe("MemoryTrail", () => {
     expect(report).toMatchObject({ findings: [], writers: 1, records: 5, checkpoints: 2, uncovered: 0 });
     await expect(trail.record(numbered(4))).rejects.toMatchObject({ code: "CLOSED" });
     expect(clock.waiting).toBe(0);
+  });
+
+  it("has stored and covered everything that was recorded before a flush, answered or not", async () => {
+    const store = await newStore();
+    const signer = newSigner();
+    const trail = await MemoryTrail.open({ store, storeId, clock: new ManualClock(), random: systemRandom, signer: () => signer });
+    const recorded = Array.from({ length: 50 }, (_, number) => trail.record(numbered(number)));
+    await trail.flush();
+    expect(await storedNumbers({ store })).toHaveLength(50);
+    expect(await verifyAudit({ store, storeId, findPublicKey: findKeys(signer) })).toMatchObject({ findings: [], uncovered: 0 });
+    await Promise.all(recorded);
+    await trail.close();
   });
 
   it("refuses records that the store does not take", async () => {

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { journalPath, lockPath, type OpenJournalFile, openJournalFile } from "../../src/audit/journal-file.ts";
 import { identifyProcess, type ProcessIdentity } from "../../src/process-identity.ts";
 import { breakable, storeId } from "./support/audit-store.ts";
-import { AnsweringProgram, canIsolate } from "./support/programs.ts";
+import { AnsweringProgram, canIsolate } from "./support/answering-program.ts";
 import { leaveJournal, newPlace, numbered, storedNumbers, type TrailPlace } from "./support/trail.ts";
 
 const appendingProcess = new URL("./support/appending-process.ts", import.meta.url);
@@ -39,7 +39,7 @@ async function expectRespected(place: TrailPlace, program: AnsweringProgram, ide
   await beside.close();
   expect(await journalsIn(place)).toEqual([writer]);
   expect(await storedNumbers(place)).toEqual([-1]);
-  await program.answers(program.answered.length + 50);
+  await program.answers(50);
   const answered = await program.kill();
   const next = await place.open({ identity });
   expect(next.adopted).toMatchObject([{ writer, problem: undefined }]);
@@ -82,7 +82,7 @@ describe("the journal of a running process", () => {
     const beside = await place.open();
     expect(beside.adopted).toEqual([]);
     await beside.close();
-    await program.answers(program.answered.length + 50);
+    await program.answers(50);
     await program.kill();
     await (await place.open()).close();
     expect(await readdir(place.directory)).toEqual(["checkpoint.json"]);

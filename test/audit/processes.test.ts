@@ -5,9 +5,10 @@ import { describe, expect, it } from "vitest";
 import { verifyAudit } from "../../src/audit/verify.ts";
 import { systemClock } from "../../src/clock.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import { startChild } from "../support/child.ts";
 import { createStore, sharedSigner, storeId } from "./support/audit-store.ts";
 import { newDirectory } from "./support/directory.ts";
-import { AnsweringProgram } from "./support/programs.ts";
+import { AnsweringProgram } from "./support/answering-program.ts";
 import { findKeys, newPlace, numbered, storedNumbers } from "./support/trail.ts";
 
 const appendingProcess = new URL("./support/appending-process.ts", import.meta.url);
@@ -46,8 +47,8 @@ describe("two processes with one store and one directory", () => {
     const directory = join(folder, "audit");
     const database = join(folder, "keystead.db");
     const store = await createStore(await openSqliteStore(database, { clock: systemClock, create: true }));
-    const programs = [1, 2].map(() => new AnsweringProgram(recordingProcess, [database, directory, "100"]));
-    await Promise.all(programs.map((program) => program.end()));
+    const programs = [1, 2].map(() => startChild(recordingProcess, [database, directory, "100"]));
+    await Promise.all(programs.map((program) => program.finish()));
     const report = await verifyAudit({ store, storeId, directory, findPublicKey: findKeys(sharedSigner()) });
     expect(report).toMatchObject({ findings: [], writers: 2, records: 204, unshipped: 0, uncovered: 0 });
     expect(report.checkpoints).toBeGreaterThanOrEqual(12);

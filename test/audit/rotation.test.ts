@@ -12,7 +12,7 @@ import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { breakable, createStore, sharedSigner, storeId } from "./support/audit-store.ts";
 import { newDirectory } from "./support/directory.ts";
 import { ManualClock, until } from "./support/manual-clock.ts";
-import { AnsweringProgram } from "./support/programs.ts";
+import { AnsweringProgram } from "./support/answering-program.ts";
 import { findKeys, newPlace, numbered, storedNumbers, type TrailPlace } from "./support/trail.ts";
 
 const rotatingProcess = new URL("./support/rotating-process.ts", import.meta.url);

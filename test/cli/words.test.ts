@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parseColumn, parseIndex, parsePlannedIndex } from "../../src/cli/dataset-definition.ts";
 import { nearestName } from "../../src/cli/did-you-mean.ts";
-import { formatDuration, parseInstant } from "../../src/cli/instants.ts";
+import { formatDuration, parseInstant, parsePastInstant } from "../../src/cli/instants.ts";
 import { parsePairs } from "../../src/cli/options.ts";
 import { KeysteadError } from "../../src/errors.ts";
 
@@ -21,6 +21,20 @@ describe("parseInstant", () => {
 
   it.each(["", "tomorrow", "2027-02-29", "2027-13-01", "2027-01-31T12:30", "31.1.2027", "-1d", "90", "1e9d"])("refuses %j", (text) => {
     expect(() => parseInstant(text, now)).toThrow(KeysteadError);
+  });
+});
+
+describe("parsePastInstant", () => {
+  it.each([
+    ["2025-01-31", "2025-01-31T00:00:00.000Z"],
+    ["90d", "2026-03-03T10:00:00.000Z"],
+    ["12h", "2026-05-31T22:00:00.000Z"],
+  ])("reads %s", (text, instant) => {
+    expect(parsePastInstant(text, now).toISOString()).toBe(instant);
+  });
+
+  it("refuses what is no date", () => {
+    expect(() => parsePastInstant("yesterday", now)).toThrow(KeysteadError);
   });
 });
 

@@ -166,7 +166,11 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
     { name: "flush", args: [] },
     { name: "signers", args: [] },
     { name: "verify", args: [{ pinnedKeys: [] }], accepts: [options] },
-    { name: "show", args: [{ last: 1 }], accepts: [options] },
+    {
+      name: "show",
+      args: [{ limit: 1, since: dates.activateAt, until: dates.expiresAt, action: "keys", key: "k", dataset: "d", failed: true }],
+      accepts: [options],
+    },
     { name: "close", args: [] },
   ],
   doctor: [{ name: "examine", args: [] }],

@@ -8,7 +8,7 @@ const program = new URL("rotating-process.ts", import.meta.url);
 
 /** Who made which version current, as the audit says: `<version> <source>`. */
 async function rotationsOf(keystead: Keystead, action = "keys.rotate"): Promise<string[]> {
-  const records = await keystead.audit.show({ last: 10_000 });
+  const records = await keystead.audit.show({ limit: 10_000 });
   return records
     .filter((record) => record["action"] === action && record["outcome"] === "allowed")
     .map(({ version, principal }) => `${String(version).split("-", 1).join("")} ${sourceOf(principal)}`);

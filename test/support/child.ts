@@ -15,11 +15,14 @@ export interface Child {
   kill(): Promise<void>;
 }
 
-/** Starts a TypeScript program; killed after the test when it still runs. */
-export function startChild(program: URL, args: readonly string[]): Child {
-  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", program.pathname, ...args], {
-    stdio: ["pipe", "pipe", "pipe"],
-  });
+/**
+ * Starts a TypeScript program; killed after the test when it still runs.
+ * @param starter a command that runs the command given to it, and kills it when it is killed itself
+ */
+export function startChild(program: URL, args: readonly string[], starter: readonly string[] = []): Child {
+  const command = [...starter, process.execPath, "--disable-warning=ExperimentalWarning", program.pathname, ...args];
+  const [file = "", ...rest] = command;
+  const child = spawn(file, rest, { stdio: ["pipe", "pipe", "pipe"] });
   const exited = once(child, "exit");
   let errors = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {

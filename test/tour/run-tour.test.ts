@@ -130,7 +130,7 @@ describe("the tour of made-up persons", () => {
       expect((await keystead.keys.show("pii")).versions.map(({ state }) => state)).toEqual(["destroyed", "active"]);
       expect(await keystead.datasets.verify("person")).toMatchObject({ state: "done", progress: { scanned: 40, problems: 0 } });
       expect((await keystead.doctor.examine()).filter(({ status }) => status !== "good")).toEqual([]);
-      const [newest] = (await keystead.audit.show({ last: 1 })).map((record) => Date.parse(String(record["time"])));
+      const [newest] = (await keystead.audit.show({ limit: 1 })).map((record) => Date.parse(String(record["time"])));
       expect(newest).toBeLessThanOrEqual(Date.now());
     } finally {
       await keystead.close();

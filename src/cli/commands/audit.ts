@@ -1,16 +1,19 @@
 import { type Command, Option } from "commander";
 import { errorCodes } from "../../errors.ts";
-import type { AuditFinding, AuditRecordView, CertificateFinding } from "../../index.ts";
+import type { AuditFilter, AuditFinding, AuditRecordView, CertificateFinding } from "../../index.ts";
 import { formatStatement } from "../certificate-text.ts";
-import { formatInstant } from "../instants.ts";
+import { formatInstant, parsePastInstant } from "../instants.ts";
 import { outputOf } from "../output.ts";
 import { examples, wholeNumber } from "../options.ts";
 import { formatPublicKey, pinnedKeyOption, readPublicKeys } from "../public-keys.ts";
 import { withKeystead } from "../session.ts";
-import { formatFacts, formatTable, type TableColumn } from "../table.ts";
+import { formatCount, formatFacts, formatTable, type TableColumn } from "../table.ts";
 
 interface ShowFlags {
-  readonly last: number;
+  readonly limit: number;
+  readonly all?: boolean;
+  readonly since?: string;
+  readonly until?: string;
   readonly action?: string;
   readonly key?: string;
   readonly dataset?: string;
@@ -43,33 +46,40 @@ export function addAuditCommands(program: Command): void {
   audit
     .command("show")
     .description("Show the newest records, oldest first.")
-    .addOption(new Option("--last <records>", "how many").argParser(wholeNumber(1)).default(100))
+    .option("--limit <records>", "how many", wholeNumber(1), 100)
+    .addOption(new Option("--all", "all of them").conflicts("limit"))
+    .option("--since <date>", "only from this time on: 2027-01-31, 2027-01-31T12:00:00Z, or how long ago: 12h, 90d")
+    .option("--until <date>", "only before this time")
     .option("--action <action>", "only of this action (keys.rotate), or of all that begin with it (keys)")
     .option("--key <key>", "only about this key")
     .option("--dataset <name>", "only about this dataset")
     .option("--failed", "only what was denied or failed")
     .addHelpText(
       "after",
-      examples("keystead audit show --last 20", "keystead audit show --action keys.destroy", "keystead audit show --failed --json"),
+      examples(
+        "keystead audit show --since 24h",
+        "keystead audit show --action keys.destroy --key pii --all",
+        "keystead audit show --failed --limit 20 --json",
+      ),
     )
     .action((flags: ShowFlags, command: Command) =>
-      withKeystead(command, async ({ keystead, output }) => {
-        const records = (await keystead.audit.show({ last: Number.MAX_SAFE_INTEGER }))
-          .filter((record) => matches(record, flags))
-          .slice(-flags.last);
+      withKeystead(command, async ({ keystead, output, clock }) => {
+        const filter = readFilter(flags, clock.now());
+        const records = await keystead.audit.show(filter);
         await output.result(records, () => formatTable(records, recordColumns));
+        if (records.length === filter.limit)
+          output.note(`these are the newest ${formatCount(records.length)}; --limit or --all shows more`);
       }),
     );
 }
 
-function matches(record: AuditRecordView, { action, key, dataset, failed }: ShowFlags): boolean {
-  const acted = text(record["action"]);
-  return (
-    (action === undefined || acted === action || acted.startsWith(`${action}.`)) &&
-    (key === undefined || record["key"] === key) &&
-    (dataset === undefined || record["dataset"] === dataset) &&
-    (failed !== true || record["outcome"] !== "allowed")
-  );
+function readFilter({ all, limit, since, until, ...rest }: ShowFlags, now: number): AuditFilter {
+  return {
+    ...rest,
+    limit: all === true ? Number.POSITIVE_INFINITY : limit,
+    ...(since !== undefined && { since: parsePastInstant(since, now) }),
+    ...(until !== undefined && { until: parsePastInstant(until, now) }),
+  };
 }
 
 function addPublicKey(audit: Command): void {
