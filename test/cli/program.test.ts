@@ -64,9 +64,20 @@ function loadedWith(file: string, seen = new Set<string>()): Set<string> {
   return seen;
 }
 
+function sourceFile(path: string): string {
+  return fileURLToPath(new URL(`../../src/${path}`, import.meta.url));
+}
+
+describe("the entry", () => {
+  it("loads nothing that an old Node may not know before it has looked at the version", () => {
+    const loaded = [...loadedWith(sourceFile("cli/main.ts"))];
+    expect(loaded).toEqual(["cli/main.ts", "cli/node-version.ts", "errors.ts"].map(sourceFile));
+  });
+});
+
 describe("help, version and completion", () => {
   it("load neither the engine nor its libraries", () => {
-    const loaded = [...loadedWith(fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url)))];
+    const loaded = [...loadedWith(sourceFile("cli/run.ts"))];
     expect(loaded.filter((file) => /\/src\/(?!cli\/|errors\.ts$)/.test(file))).toEqual([]);
     expect(loaded.filter((file) => !file.startsWith("/") && !file.startsWith("node:"))).toEqual(["commander"]);
   });
