@@ -22,6 +22,7 @@ export { type IndexPlan, planIndex } from "./fields/index-planner.ts";
 export { formatIndexPlan } from "./fields/index-plan-text.ts";
 export { createMasterKeyFile } from "./kek/local/master-key-file.ts";
 export type { MasterKeyConfig } from "./kek/local/master-key-source.ts";
+export { readPassphraseFile } from "./kek/local/passphrase-file.ts";
 export type { AuditRecordView, AuditService } from "./keys/audit-service.ts";
 export type { CipherOptions, KeyTarget, RewrapOptions, SealOptions } from "./keys/cipher-service.ts";
 export type { CreateKeyInput } from "./keys/create-key.ts";
