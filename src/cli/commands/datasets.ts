@@ -5,6 +5,7 @@ import { KeysteadError } from "../../errors.ts";
 import type { AddedDataset, DatasetInfo, DatasetInput } from "../../index.ts";
 import { columnSyntax, indexSyntax, parseColumn, parseIndex } from "../dataset-definition.ts";
 import type { DataFolder } from "../data-folder.ts";
+import { unreadable } from "../file-failures.ts";
 import { formatInstant } from "../instants.ts";
 import { examples, parsePairs, repeatable } from "../options.ts";
 import { useFolder, withKeystead } from "../session.ts";
@@ -144,7 +145,7 @@ function inputOf(flags: AddFlags): DatasetInput {
 
 async function readDefinition(file: string): Promise<DatasetInput> {
   const text = await readFile(file, "utf8").catch((cause: unknown) => {
-    throw new KeysteadError("INVALID_ARGUMENT", `the definition ${file} can't be read`, { cause });
+    throw unreadable(`the definition ${file}`, cause);
   });
   let input: unknown;
   try {

@@ -64,7 +64,7 @@ async function initialise({ name: keyName, passphrase }: InitFlags, command: Com
 
 async function makeFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: ownerOnly }).catch((cause: unknown) => {
-    throw new KeysteadError("STORE_FAILED", `the data folder ${folder} can't be made`, { cause });
+    throw new KeysteadError("STORE_FAILED", `the data folder ${folder} can't be made; name another with --dir`, { cause });
   });
   const { mode } = await stat(folder);
   if (process.platform !== "win32" && (mode & others) !== 0) {
