@@ -24,6 +24,10 @@ interface RewrapFlags extends DataFlags {
   readonly dataset?: string;
 }
 
+/** Says nothing of the arguments: they may be the data. */
+const argumentProblem =
+  "data and files are not named by themselves: pipe data into stdin, which nobody else sees, or name a file with --file FILE";
+
 /** Begins streams and binary values. */
 const magics = { stream: "ks1s:", binary: "ks1b:" } as const;
 const newline = 0x0a;
@@ -89,6 +93,10 @@ export function addCipherCommands(program: Command): void {
 
 function withDataOptions(command: Command, fileMeaning: string): Command {
   return command
+    .allowExcessArguments()
+    .hook("preAction", (_, { args }) => {
+      if (args.length > 0) throw new KeysteadError("INVALID_ARGUMENT", argumentProblem);
+    })
     .option("--file <in>", fileMeaning)
     .option("--out <out>", "file to write (mode 0600); - is stdout, also for binary data on a terminal")
     .option("--force", "replace the file that --out names")
