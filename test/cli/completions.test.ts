@@ -17,6 +17,9 @@ describe("completionsOf", () => {
     expect(complete("keys", "create", "x", "--pu")).toEqual(["--purpose"]);
     expect(complete("keys", "create", "x", "--js")).toEqual(["--json"]);
     expect(complete("keys", "create", "--usage", "")).toEqual(["encrypt", "blind-index", "mac", "sign"]);
+    expect(complete("keys", "create", "--algorithm", "A")).toEqual(["AES-256-GCM", "AES-256-GCM-KC"]);
+    expect(complete("purposes", "set", "pii", "--algorithm", "E")).toEqual(["Ed25519"]);
+    expect(complete("settings", "set", "back")).toEqual(["backupRetentionDays"]);
     expect(complete("completion", "z")).toEqual(["zsh"]);
   });
 

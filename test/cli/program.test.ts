@@ -4,7 +4,9 @@ import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import ts from "typescript";
 import { describe, expect, it } from "vitest";
+import { algorithmNames } from "../../src/cli/algorithm-names.ts";
 import { buildProgram } from "../../src/cli/program.ts";
+import { algorithms } from "../../src/crypto/algorithms.ts";
 
 function commandsBelow(command: Command, path: string): [string, Command][] {
   return command
@@ -75,10 +77,16 @@ describe("the entry", () => {
   });
 });
 
+describe("the algorithms of the command line", () => {
+  it("are those of the engine", () => {
+    expect(algorithmNames).toEqual(Object.keys(algorithms));
+  });
+});
+
 describe("help, version and completion", () => {
   it("load neither the engine nor its libraries", () => {
     const loaded = [...loadedWith(sourceFile("cli/run.ts"))];
-    expect(loaded.filter((file) => /\/src\/(?!cli\/|errors\.ts$)/.test(file))).toEqual([]);
+    expect(loaded.filter((file) => /\/src\/(?!cli\/|(?:errors|nearest-name)\.ts$)/.test(file))).toEqual([]);
     expect(loaded.filter((file) => !file.startsWith("/") && !file.startsWith("node:"))).toEqual(["commander"]);
   });
 });

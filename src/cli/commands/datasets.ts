@@ -73,8 +73,8 @@ function addAdd(datasets: Command): void {
     .addHelpText(
       "after",
       `
-Kinds of index: exact, last4 (the last 4 characters), soundex, metaphone, compound.
-Normalisers:    text (when none is named), none, trim, digits, email, phone, phone-DE (without a country code: German).
+Kinds of index: exact, last4 or last(4) (the last 4 characters), soundex, metaphone, compound.
+Normalisers:    text (when none is named), none, trim, digits, email, phone, phone-DE or phone(DE) (without a country code: German).
 Bits:           fewer hide more and find more in vain; when none are named, as \`datasets index --plan\` advises.`,
     )
     .action(addDataset);

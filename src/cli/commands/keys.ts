@@ -1,8 +1,9 @@
 import { Argument, type Command, Option } from "commander";
 import { KeysteadError } from "../../errors.ts";
 import type { KeyInfo, KeyService, KeyUsage, VersionInfo, VersionUsage } from "../../index.ts";
+import { algorithmNames } from "../algorithm-names.ts";
 import { formatInstant, parseInstant } from "../instants.ts";
-import { examples, parsePairs, type ReasonOptions, reasonOption, repeatable, wholeNumber } from "../options.ts";
+import { examples, oneOf, parsePairs, type ReasonOptions, reasonOption, repeatable, wholeNumber } from "../options.ts";
 import { withKeystead } from "../session.ts";
 import { formatFacts, formatTable, type TableColumn } from "../table.ts";
 import { addDestructionCommands } from "./destruction.ts";
@@ -86,8 +87,8 @@ function addCreate(keys: Command): void {
     .description("Create a key with version 1.")
     .argument("<name>", "name: 1 to 4 segments joined by /; never reused")
     .requiredOption("--purpose <purpose>", "what data it protects (`keystead purposes list`)")
-    .addOption(new Option("--usage <usage>", "what it is for").choices(usages).default("encrypt"))
-    .option("--algorithm <name>", "XAES-256-GCM, AES-256-GCM, ChaCha20-Poly1305, AES-256-GCM-KC, HMAC-SHA-256, Ed25519 (default: by usage)")
+    .addOption(oneOf(new Option("--usage <usage>", "what it is for"), usages).default("encrypt"))
+    .addOption(oneOf(new Option("--algorithm <name>", "how (default: by usage)"), algorithmNames))
     .addOption(repeatable("--tag <name=value>", "tag"))
     .option("--rotation-days <days>", "days between rotations (default: the purpose's)", wholeNumber(1))
     .option("--expires <date>", "version 1 seals nothing after this date (2027-01-31, 90d)")

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { PurposeInfo, PurposeSettings } from "../../index.ts";
-import { examples, repeatable, wholeNumber } from "../options.ts";
+import { algorithmNames } from "../algorithm-names.ts";
+import { examples, oneOf, repeatable, wholeNumber } from "../options.ts";
 import { withKeystead } from "../session.ts";
 import { formatTable, type TableColumn } from "../table.ts";
 
@@ -55,7 +56,7 @@ function withPolicy(command: Command): Command {
     .option("--description <text>", "what data that is")
     .option("--default-key <key>", "key that `encrypt --purpose` takes")
     .option("--rotation-days <days>", "rotation of new keys", wholeNumber(1))
-    .addOption(repeatable("--algorithm <name>", "allowed algorithm of its encrypt keys"))
+    .addOption(oneOf(repeatable("--algorithm <name>", "allowed algorithm of its encrypt keys"), algorithmNames))
     .option("--hardware", "its keys need a hardware-backed KEK");
 }
 

@@ -1,6 +1,6 @@
 import { Argument, type Command } from "commander";
 import type { SettingName, Settings } from "../../index.ts";
-import { examples, wholeNumber } from "../options.ts";
+import { examples, oneOf, wholeNumber } from "../options.ts";
 import { withKeystead } from "../session.ts";
 import { formatTable } from "../table.ts";
 
@@ -28,7 +28,7 @@ export function addSettingCommands(program: Command): void {
   settings
     .command("set")
     .description("Change a setting.")
-    .addArgument(new Argument("<name>", "setting").choices(Object.keys(meanings)))
+    .addArgument(oneOf(new Argument("<name>", "setting"), Object.keys(meanings)))
     .argument("<value>", "a whole number", wholeNumber(0))
     .addHelpText("after", examples("keystead settings set destructionWaitingDays 14", "keystead settings set backupRetentionDays 90"))
     .action((name: ChangeableSetting, value: number, _flags: unknown, command: Command) =>
