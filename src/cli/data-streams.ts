@@ -1,10 +1,10 @@
 import { fstatSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { writeWhole } from "../durable-file.ts";
 import { KeysteadError } from "../errors.ts";
 import type { Clock } from "../index.ts";
-import { writeWhole } from "./durable-file.ts";
-import { alreadyThere, unreadable, unwritable } from "./file-failures.ts";
+import { unreadable, unwritable } from "./file-failures.ts";
 import type { Output } from "./output.ts";
 
 /** The most that is held in memory at once; what is larger goes as a stream. */
@@ -104,7 +104,7 @@ export async function assertWritable({ out, force }: DataTarget, content: "text"
   if (out !== undefined && out !== "-") {
     const found = await stat(out).catch(() => undefined);
     if (found?.isDirectory() === true) throw isFolder(out);
-    if (found !== undefined && force !== true) throw alreadyThere(out);
+    if (found !== undefined && force !== true) throw new KeysteadError("CONFLICT", alreadyThere(out));
     const folder = await stat(dirname(out)).catch((cause: unknown) => {
       throw unwritable(out, cause);
     });
@@ -112,6 +112,10 @@ export async function assertWritable({ out, force }: DataTarget, content: "text"
   } else if (content === "binary" && out === undefined && process.stdout.isTTY) {
     throw new KeysteadError("INVALID_ARGUMENT", "binary data is not written to a terminal; give --out FILE, or --out - to force it");
   }
+}
+
+function alreadyThere(file: string): string {
+  return `${file} exists already and is left as it is; give --force to replace it`;
 }
 
 /**
@@ -125,8 +129,12 @@ export async function writeData(
 ): Promise<number> {
   if (out !== undefined && out !== "-") {
     const temporary = `${out}.${process.pid}.part`;
-    const busy = `${temporary} is there, left by another command; remove it`;
-    return writeWhole(out, chunks, { temporary, replace: force === true, busy });
+    return writeWhole(out, chunks, {
+      temporary,
+      ...(force !== true && { taken: alreadyThere(out) }),
+      busy: `${temporary} is there, left by another command; remove it`,
+      failed: (cause) => unwritable(out, cause),
+    });
   }
   let bytes = 0;
   for await (const chunk of chunks) {

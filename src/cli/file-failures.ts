@@ -14,12 +14,7 @@ export function unwritable(name: string, cause?: unknown): KeysteadError {
     : new KeysteadError("INVALID_ARGUMENT", `${name} can't be written; make its folder, or name another place`, { cause });
 }
 
-/** The error for a file that would be overwritten. */
-export function alreadyThere(path: string): KeysteadError {
-  return new KeysteadError("CONFLICT", `${path} exists already and is left as it is; give --force to replace it`);
-}
-
 /** The code of an error of the operating system: `ENOENT`. */
-export function systemCode(error: unknown): unknown {
+function systemCode(error: unknown): unknown {
   return error instanceof Error && "code" in error ? error.code : undefined;
 }

@@ -3,7 +3,9 @@ import { KeysteadError } from "../errors.ts";
 import { findKey } from "../keys/key-records.ts";
 import type { StoreTables } from "../store/store.ts";
 import type { Dataset } from "./dataset-records.ts";
-import { type DatasetDefinition, type DatasetIndex, parseTemplate, type ProtectedColumn } from "./definition.ts";
+import { resolveContextTypes } from "./context-types.ts";
+import type { ContextMove, DatasetDefinition, DatasetIndex, ProtectedColumn } from "./definition.ts";
+import type { DeclaredType } from "./source.ts";
 
 /**
  * The definition with keys by their own names, which ciphertext carries: an alias may move.
@@ -27,19 +29,33 @@ export async function nameKeys(tables: StoreTables, definition: DatasetDefinitio
 }
 
 /**
- * The dataset on its way to another context template; without one, the dataset that is on its way already.
- * @throws KeysteadError `INVALID_ARGUMENT`, `CONFLICT` while it moves to another one
+ * The dataset on its way to another context template; without one, the dataset that is on its way already. A column keeps the type
+ * that it has in the template now, unless the caller gives another.
+ * @param declared what the table says about the columns of both templates
+ * @throws KeysteadError `INVALID_ARGUMENT`, `DATASET_UNSUITABLE`, `CONFLICT` while it moves to another one
  */
-export function withNextContext(dataset: Dataset, template: unknown): Dataset {
+export function withNextContext(
+  dataset: Dataset,
+  move: ContextMove | undefined,
+  declared: Readonly<Record<string, DeclaredType>>,
+): Dataset {
   const { name, definition } = dataset;
   const { nextContext } = definition;
-  if (template === undefined) {
+  if (move === undefined) {
     if (nextContext !== null) return dataset;
     throw new KeysteadError("INVALID_ARGUMENT", `no recontext of dataset ${name} is under way; give the new template`);
   }
-  const next = parseTemplate(template);
-  if (nextContext !== null && !isDeepStrictEqual(nextContext, next)) {
+  if (nextContext !== null) {
+    if (isUnderWay(definition, move)) return dataset;
     throw new KeysteadError("CONFLICT", `dataset ${name} is moving to another template; finish that first (recontext without a template)`);
   }
-  return { ...dataset, definition: { ...definition, nextContext: next } };
+  const known = { ...definition.contextTypes, ...move.contextTypes };
+  const nextContextTypes = resolveContextTypes(move.context, known, declared);
+  return { ...dataset, definition: { ...definition, nextContext: move.context, nextContextTypes } };
+}
+
+function isUnderWay({ nextContext, nextContextTypes }: DatasetDefinition, { context, contextTypes }: ContextMove): boolean {
+  return (
+    isDeepStrictEqual(nextContext, context) && Object.entries(contextTypes).every(([column, type]) => nextContextTypes[column] === type)
+  );
 }

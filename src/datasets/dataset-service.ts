@@ -1,22 +1,32 @@
 import { randomUuid } from "../crypto/uuid.ts";
-import type { RegisteredIndexDefinition } from "../fields/field-specification.ts";
+import type { RecordDefinition } from "../fields/field-specification.ts";
 import type { IndexPlan } from "../fields/index-planner.ts";
+import { KeysteadError } from "../errors.ts";
 import { audited } from "../keys/audited.ts";
 import type { Engine } from "../keys/engine.ts";
 import { findKey, instant } from "../keys/key-records.ts";
 import { describeVersion } from "../keys/keyset.ts";
 import type { StoreTables } from "../store/store.ts";
 import { type Census, takeCensus } from "./census.ts";
+import { contextColumns, type ContextTypes, resolveContextTypes } from "./context-types.ts";
 import type { Databases } from "./databases.ts";
 import { nameKeys, withNextContext } from "./dataset-changes.ts";
 import { type Dataset, findDataset, layoutOf, listDatasets, saveDefinition } from "./dataset-records.ts";
-import { type DatasetDefinition, type DatasetInput, parseDatasetInput, type ProtectedColumn } from "./definition.ts";
+import {
+  type ContextMove,
+  type DatasetDefinition,
+  type DatasetInput,
+  parseContextMove,
+  parseDatasetInput,
+  type ProtectedColumn,
+} from "./definition.ts";
 import { findRows, type FindOptions, type FoundRow } from "./find-rows.ts";
 import { describeGeneration, firstGeneration, type IndexGenerationInfo, registeredIndexes } from "./index-generations.ts";
 import type { JobOptions, JobResult } from "./job-run.ts";
 import { JobRunner } from "./job-runner.ts";
 import { type PlannedIndex, planDatasetIndex } from "./plan-index.ts";
 import type { JobKind } from "./row-tasks.ts";
+import type { SourceDescription } from "./source.ts";
 
 /** A dataset as services report it. */
 export interface DatasetInfo {
@@ -27,8 +37,11 @@ export interface DatasetInfo {
   readonly keyColumns: readonly string[];
   readonly columns: readonly ProtectedColumn[];
   readonly context: Readonly<Record<string, string>>;
-  /** While a `recontext` is under way: the template it moves to. */
+  /** How the values of the context's columns are written, by physical column. */
+  readonly contextTypes: ContextTypes;
+  /** While a `recontext` is under way: the template it moves to, with the types of its columns. */
   readonly nextContext?: Readonly<Record<string, string>>;
+  readonly nextContextTypes?: ContextTypes;
   readonly indexes: readonly IndexGenerationInfo[];
   readonly createdAt: string;
 }
@@ -38,6 +51,12 @@ export interface AddedDataset extends DatasetInfo {
   readonly rows: number;
   /** What would make work on the table faster or safer. */
   readonly advice: readonly string[];
+}
+
+/** How values are to move to another context. */
+export interface RecontextOptions extends JobOptions {
+  /** Types of columns that the new template names; those that are absent stay as they are, or are taken from the table. */
+  readonly contextTypes?: ContextTypes;
 }
 
 /** How many values a key version still protects, in all datasets. */
@@ -69,11 +88,11 @@ export class DatasetService {
       const { clock, random } = this.#engine;
       const parsed = parseDatasetInput(name, input);
       const checked = await this.#engine.store.read((tables) => nameKeys(tables, parsed.definition));
-      const source = await this.#databases.open(checked.database, layoutOf(checked));
-      const { rows, advice } = await source.describe().finally(() => source.close());
+      const { rows, advice, types } = await this.#describe(checked);
+      const typed = { ...checked, contextTypes: resolveContextTypes(checked.context, checked.contextTypes, types) };
       const id = randomUuid(random);
       const createdAt = clock.now();
-      const definition = await this.#withPlannedBits({ id, name, definition: checked, createdAt }, parsed.unplanned);
+      const definition = await this.#withPlannedBits({ id, name, definition: typed, createdAt }, parsed.unplanned);
       return this.#engine.store.transaction(async (tables) => {
         await tables.datasets.insert({ id, name, definition: JSON.stringify(definition), createdAt, removedAt: null });
         for (const index of definition.indexes) await tables.indexGenerations.insert(await firstGeneration(tables, id, index, createdAt));
@@ -129,17 +148,20 @@ export class DatasetService {
    * @param template the new template; absent: go on with the one that is under way
    * @throws KeysteadError as {@link protect}; `CONFLICT` while the values move to another template, `INVALID_ARGUMENT`
    */
-  async recontext(name: string, template: Readonly<Record<string, string>> | undefined, options: JobOptions = {}): Promise<JobResult> {
-    const adapt = (dataset: Dataset): Dataset => withNextContext(dataset, template);
-    if (options.dryRun === true) return this.#run(name, "recontext", options, adapt);
+  async recontext(
+    name: string,
+    template: Readonly<Record<string, string>> | undefined,
+    { contextTypes, ...options }: RecontextOptions = {},
+  ): Promise<JobResult> {
+    const move = contextMove(template, contextTypes);
+    const dryRun = async (dataset: Dataset): Promise<Dataset> => withNextContext(dataset, move, await this.#declaredTypes(dataset, move));
+    if (options.dryRun === true) return this.#run(name, "recontext", options, dryRun);
     await audited(this.#engine, { action: "datasets.set-context", dataset: name }, async () => {
-      const { definition } = adapt(await this.#engine.store.read((tables) => findDataset(tables, name)));
       // A template that does not fit the table must not be stored: nothing would work on the dataset any more.
-      const source = await this.#databases.open(definition.database, layoutOf(definition));
-      await source.describe().finally(() => source.close());
+      const declared = await this.#declaredTypes(await this.#engine.store.read((tables) => findDataset(tables, name)), move);
       await this.#engine.store.transaction(async (tables) => {
-        const { id, definition: next } = adapt(await findDataset(tables, name));
-        await saveDefinition(tables, id, () => next);
+        const { id, definition } = withNextContext(await findDataset(tables, name), move, declared);
+        await saveDefinition(tables, id, () => definition);
       });
     });
     return this.#run(name, "recontext", options);
@@ -192,12 +214,18 @@ export class DatasetService {
   }
 
   /**
-   * The blind indexes of a dataset for `defineFields({ … }, { indexes })`, so that the application writes the tokens that
-   * jobs write and searches find.
+   * What `defineFields()` needs so that the application and the jobs make the same bytes: context, types of its columns, blind indexes.
    * @throws KeysteadError `UNKNOWN_DATASET`
+   * @example
+   * const person = defineFields({ email: { key: "pii", type: "string" } }, await keystead.datasets.recordDefinition("crm.person"));
    */
-  indexes(name: string): Promise<Record<string, RegisteredIndexDefinition>> {
-    return this.#engine.store.read(async (tables) => registeredIndexes(tables, await findDataset(tables, name)));
+  recordDefinition(name: string): Promise<RecordDefinition> {
+    return this.#engine.store.read(async (tables) => {
+      const dataset = await findDataset(tables, name);
+      const { context, contextTypes } = dataset.definition;
+      const indexes = await registeredIndexes(tables, dataset);
+      return { context, contextColumns: contextColumns(context, contextTypes), indexes };
+    });
   }
 
   /**
@@ -212,6 +240,16 @@ export class DatasetService {
     });
   }
 
+  /** What the table says about the columns of a dataset's template and of the one that it is to move to. */
+  async #declaredTypes({ definition }: Dataset, move: ContextMove | undefined): Promise<SourceDescription["types"]> {
+    return (await this.#describe({ ...definition, nextContext: move?.context ?? definition.nextContext })).types;
+  }
+
+  async #describe(definition: DatasetDefinition): Promise<SourceDescription> {
+    const source = await this.#databases.open(definition.database, layoutOf(definition));
+    return source.describe().finally(() => source.close());
+  }
+
   async #withPlannedBits(dataset: Dataset, unplanned: readonly string[]): Promise<DatasetDefinition> {
     const indexes = [];
     for (const index of dataset.definition.indexes) {
@@ -221,7 +259,7 @@ export class DatasetService {
     return { ...dataset.definition, indexes };
   }
 
-  #run(name: string, kind: JobKind, options: JobOptions = {}, adapt?: (dataset: Dataset) => Dataset): Promise<JobResult> {
+  #run(name: string, kind: JobKind, options: JobOptions = {}, adapt?: (dataset: Dataset) => Promise<Dataset>): Promise<JobResult> {
     return audited(
       this.#engine,
       { action: `datasets.${kind}`, dataset: name },
@@ -233,9 +271,15 @@ export class DatasetService {
   }
 }
 
+function contextMove(template: unknown, contextTypes: ContextTypes | undefined): ContextMove | undefined {
+  if (template !== undefined) return parseContextMove(template, contextTypes ?? {});
+  if (contextTypes === undefined) return undefined;
+  throw new KeysteadError("INVALID_ARGUMENT", "contextTypes belong to a new template; give that, too");
+}
+
 async function describe(tables: StoreTables, { id, name, definition, createdAt }: Dataset): Promise<DatasetInfo> {
   const generations = await tables.indexGenerations.list({ datasetId: id });
-  const { database, table, keyColumns, columns, context, nextContext } = definition;
+  const { database, table, keyColumns, columns, context, contextTypes, nextContext, nextContextTypes } = definition;
   return {
     id,
     name,
@@ -244,7 +288,8 @@ async function describe(tables: StoreTables, { id, name, definition, createdAt }
     keyColumns,
     columns,
     context,
-    ...(nextContext !== null && { nextContext }),
+    contextTypes,
+    ...(nextContext !== null && { nextContext, nextContextTypes }),
     indexes: generations.map(describeGeneration),
     createdAt: instant(createdAt),
   };

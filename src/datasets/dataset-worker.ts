@@ -6,7 +6,7 @@ import type { DatasetKeys } from "./job-keys.ts";
 import type { RowProblem } from "./job-progress.ts";
 import { type ContextRenderer, rowContexts } from "./row-context.ts";
 import { applyTask, type ColumnWork, type JobKind, KeyNeeded } from "./row-tasks.ts";
-import { cellToContextText, sameCell } from "./cells.ts";
+import { cellToKeyText, sameCell } from "./cells.ts";
 import type { Cell, RowReplacement, SourceDescription, SourceRow } from "./source.ts";
 
 const longestKeyText = 500;
@@ -59,7 +59,8 @@ export class DatasetWorker {
       const key = await this.#keys.open(keyName);
       if (this.#seals) await key.prepare();
       const label = this.#seals ? key.current.label : "";
-      columns.push({ name, column, kind, form: this.#forms[column] ?? "text", key, label, opener: this.#keys.named });
+      const form = this.#forms[column] ?? "text";
+      columns.push({ name, column, kind, form, key, label, opener: this.#keys.named, random: this.#engine.random });
     }
     this.#columns = columns;
   }
@@ -181,6 +182,6 @@ export class DatasetWorker {
 
 /** Text by which a person finds the row; kept with the job, so not of any length. */
 function keyText(cell: Cell | undefined): string {
-  const text = (cell && cellToContextText(cell)) ?? `(${cell?.type ?? "missing"})`;
+  const text = (cell && cellToKeyText(cell)) ?? `(${cell?.type ?? "missing"})`;
   return text.length > longestKeyText ? `${text.slice(0, longestKeyText)}…` : text;
 }

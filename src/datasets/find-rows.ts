@@ -1,14 +1,15 @@
 import type { FieldValue } from "../crypto/typed-value.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import type { Engine } from "../keys/engine.ts";
-import { cellToContextText, plaintextToValue, readCell } from "./cells.ts";
+import { cellToKeyText, plaintextToValue, readCell } from "./cells.ts";
 import type { Databases } from "./databases.ts";
 import { type Dataset, layoutOf } from "./dataset-records.ts";
 import { openIndexes } from "./index-generations.ts";
 import { DatasetKeys } from "./job-keys.ts";
 import { rowContexts } from "./row-context.ts";
 import { indexedValues, type RowIndex } from "./row-indexes.ts";
-import { KeyNeeded, open } from "./row-tasks.ts";
+import { KeyNeeded } from "./row-tasks.ts";
+import { open } from "./sealed-content.ts";
 import type { SourceRow } from "./source.ts";
 
 const defaultLimit = 1000;
@@ -91,7 +92,7 @@ export async function openRow(
     const content = cell === undefined ? { kind: "null" as const } : readCell(cell);
     if (content.kind === "null") plaintexts.set(name, undefined);
     if (content.kind !== "ciphertext") continue;
-    const opened = await retrying(keys, engine, () => open(content.parsed, { kind, opener: keys.named }, contextsOf(name)));
+    const opened = await retrying(keys, engine, () => open(content.sealed, { kind, opener: keys.named }, contextsOf(name)));
     if (opened !== undefined) plaintexts.set(name, opened);
   }
   return plaintexts;
@@ -116,7 +117,7 @@ function keyTexts(dataset: Dataset, row: SourceRow): Record<string, string> {
   return Object.fromEntries(
     dataset.definition.keyColumns.map((column) => {
       const cell = row.cells[column];
-      return [column, (cell === undefined ? undefined : cellToContextText(cell)) ?? ""];
+      return [column, (cell === undefined ? undefined : cellToKeyText(cell)) ?? ""];
     }),
   );
 }

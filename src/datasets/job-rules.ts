@@ -39,11 +39,11 @@ export const jobRules: Readonly<Record<JobKind, JobRule>> = {
     endsIdle: true,
     finish: async (tables, { id }, { progress }) => {
       if (progress.problems > 0) return;
-      await saveDefinition(tables, id, (definition) => ({
-        ...definition,
-        context: definition.nextContext ?? definition.context,
-        nextContext: null,
-      }));
+      await saveDefinition(tables, id, (definition) => {
+        const { nextContext, nextContextTypes } = definition;
+        if (nextContext === null) return definition;
+        return { ...definition, context: nextContext, contextTypes: nextContextTypes, nextContext: null, nextContextTypes: {} };
+      });
     },
   },
   unprotect: {

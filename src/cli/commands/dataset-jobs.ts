@@ -2,7 +2,7 @@ import { type Command, Option } from "commander";
 import { errorCodes, KeysteadError } from "../../errors.ts";
 import type { DatasetService, JobOptions, JobProgress, JobResult, RowProblem } from "../../index.ts";
 import { formatCensuses } from "../census-text.ts";
-import { parsePlannedIndex, plannedIndexSyntax } from "../dataset-definition.ts";
+import { contextTypeSyntax, parseContextTypes, parsePlannedIndex, plannedIndexSyntax } from "../dataset-definition.ts";
 import { examples, parsePairs, repeatable, wholeNumber, type YesOptions, yesOption } from "../options.ts";
 import { confirm } from "../prompts.ts";
 import { type Session, withKeystead } from "../session.ts";
@@ -17,6 +17,7 @@ interface JobFlags extends YesOptions {
 
 interface RecontextFlags extends JobFlags {
   readonly context: readonly string[];
+  readonly contextType: readonly string[];
 }
 
 type JobName = "protect" | "reencrypt" | "unprotect" | "verify" | "index";
@@ -63,13 +64,17 @@ export function addDatasetJobs(datasets: Command): void {
   for (const name of jobNames) addJob(datasets, name, jobs[name]);
   withJobOptions(datasets.command("recontext").description("Bind every value to another context. Until it is done, both are accepted."))
     .addOption(repeatable("--context <name=template>", "the new template, like tenant={tenant_id}; none: go on with the one under way"))
+    .addOption(repeatable("--context-type <column=type>", `type of a column of the new template: ${contextTypeSyntax}`))
     .addHelpText(
       "after",
       examples("keystead datasets recontext crm.person --context dataset=crm.person --context tenant={tenant_id} --context row={id}"),
     )
     .action((dataset: string, flags: RecontextFlags, command: Command) =>
       runJob("recontext", dataset, flags, command, (service, options) =>
-        service.recontext(dataset, flags.context.length === 0 ? undefined : parsePairs(flags.context, "context pair"), options),
+        service.recontext(dataset, flags.context.length === 0 ? undefined : parsePairs(flags.context, "context pair"), {
+          ...options,
+          ...(flags.contextType.length > 0 && { contextTypes: parseContextTypes(flags.contextType) }),
+        }),
       ),
     );
 }

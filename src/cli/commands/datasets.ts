@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { KeysteadError } from "../../errors.ts";
 import type { AddedDataset, DatasetInfo, DatasetInput } from "../../index.ts";
-import { columnSyntax, indexSyntax, parseColumn, parseIndex } from "../dataset-definition.ts";
+import { columnSyntax, contextTypeSyntax, indexSyntax, parseColumn, parseContextTypes, parseIndex } from "../dataset-definition.ts";
 import type { DataFolder } from "../data-folder.ts";
 import { unreadable } from "../file-failures.ts";
 import { formatInstant } from "../instants.ts";
@@ -22,6 +22,7 @@ interface AddFlags {
   readonly index: readonly string[];
   readonly indexKey?: string;
   readonly context: readonly string[];
+  readonly contextType: readonly string[];
   readonly definition?: string;
 }
 
@@ -49,6 +50,7 @@ function addAdd(datasets: Command): void {
     .addOption(
       repeatable("--context <name=template>", "what values are bound to, like tenant={tenant_id} (default: dataset and key columns)"),
     )
+    .addOption(repeatable("--context-type <column=type>", `type of a context column, where the table does not tell: ${contextTypeSyntax}`))
     .addOption(
       new Option("--definition <file>", "all of it as JSON instead").conflicts([
         "database",
@@ -57,6 +59,7 @@ function addAdd(datasets: Command): void {
         "column",
         "index",
         "context",
+        "contextType",
       ]),
     )
     .addHelpText(
@@ -140,6 +143,7 @@ function inputOf(flags: AddFlags): DatasetInput {
       "index",
     ),
     ...(flags.context.length > 0 && { context: parsePairs(flags.context, "context pair") }),
+    contextTypes: parseContextTypes(flags.contextType),
   };
 }
 
@@ -204,7 +208,9 @@ function formatDataset(dataset: DatasetInfo | AddedDataset): string {
     table: dataset.table,
     "key columns": dataset.keyColumns.join(", "),
     context: pairs(dataset.context),
+    "context types": pairs(dataset.contextTypes),
     "moving to": pairs(dataset.nextContext),
+    "moving to types": pairs(dataset.nextContextTypes),
     created: formatInstant(dataset.createdAt),
   });
   const protectedColumns = formatTable(dataset.columns, [

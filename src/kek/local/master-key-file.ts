@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { decodeBase64url, encodeBase64url } from "../../crypto/base64url.ts";
 import type { RandomSource } from "../../crypto/random.ts";
 import { KeysteadError } from "../../errors.ts";
-import { syncDirectory } from "../../sync-directory.ts";
+import { syncDirectory } from "../../durable-file.ts";
 import { readPrivateFile } from "./private-file.ts";
 
 const keyLength = 32;
