@@ -57,6 +57,9 @@ export function addAuditCommands(program: Command): void {
         const records = (await keystead.audit.show({ last: Number.MAX_SAFE_INTEGER }))
           .filter((record) => matches(record, flags))
           .slice(-flags.last);
+        // Nothing about a name that never was: a slip, which an empty table would hide. Failed acts may have used it.
+        if (records.length === 0 && flags.key !== undefined) await keystead.keys.show(flags.key);
+        if (records.length === 0 && flags.dataset !== undefined) await keystead.datasets.show(flags.dataset);
         await output.result(records, () => formatTable(records, recordColumns));
       }),
     );

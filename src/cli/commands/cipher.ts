@@ -37,11 +37,13 @@ export function addCipherCommands(program: Command): void {
   withDataOptions(
     program
       .command("encrypt")
-      .description("Encrypt stdin to one line of text, or a file of any size. Input is taken byte for byte.")
+      .description(
+        "Encrypt stdin to one line of text, or a file of any size. Input is taken byte for byte; with --lines, all but the line ends.",
+      )
       .addOption(new Option("--key <key>", "name or alias of a key").conflicts("purpose"))
       .option("--purpose <purpose>", "take the default key of a purpose")
       .option("--dataset <name>", "dataset that will hold the ciphertext: its census then speaks for it")
-      .option("--lines", "encrypt each line of the input"),
+      .option("--lines", "encrypt each line of the input, without the LF or CRLF at its end"),
     "file to encrypt as a stream; - is stdin",
   )
     .addHelpText(
@@ -58,7 +60,7 @@ export function addCipherCommands(program: Command): void {
     program
       .command("decrypt")
       .description("Decrypt text, binary values and streams; which it is, is recognised.")
-      .option("--lines", "decrypt each line of the input"),
+      .option("--lines", "decrypt each line of the input; each ends with LF"),
     "file to decrypt; - is stdin",
   )
     .addHelpText(

@@ -1,6 +1,6 @@
 import { Argument, type Command, Option } from "commander";
 import { KeysteadError } from "../../errors.ts";
-import type { KeyInfo, KeyService, KeyUsage, VersionInfo, VersionUsage } from "../../index.ts";
+import type { KeyInfo, KeyService, KeyUsage, PurposeService, VersionInfo, VersionUsage } from "../../index.ts";
 import { algorithmNames } from "../algorithm-names.ts";
 import { formatInstant, parseInstant } from "../instants.ts";
 import { examples, oneOf, parsePairs, type ReasonOptions, reasonOption, repeatable, wholeNumber } from "../options.ts";
@@ -75,6 +75,13 @@ export async function findVersionNumber(keys: KeyService, key: string, text: str
   return Number(digits);
 }
 
+/** No keys of a purpose that nobody registered: a slip, which an empty list would hide. @throws KeysteadError `UNKNOWN_PURPOSE` */
+async function assertPurpose(purposes: PurposeService, name: string): Promise<void> {
+  const known = (await purposes.list()).map((purpose) => purpose.name);
+  if (known.includes(name)) return;
+  throw new KeysteadError("UNKNOWN_PURPOSE", `no purpose has this name; registered are ${known.join(", ")}`);
+}
+
 /** One line about a key after a change. */
 function describeKey(key: KeyInfo): string {
   const current = key.versions.find((version) => version.current);
@@ -128,6 +135,7 @@ function addLooking(keys: Command): void {
     .action(({ purpose }: { readonly purpose?: string }, command: Command) =>
       withKeystead(command, async ({ keystead, output }) => {
         const found = await keystead.keys.list(purpose === undefined ? {} : { purpose });
+        if (purpose !== undefined && found.length === 0) await assertPurpose(keystead.purposes, purpose);
         await output.result(found, () => formatTable(found, keyColumns));
       }),
     );
