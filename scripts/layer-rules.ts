@@ -9,7 +9,7 @@ export interface LayerRule {
   readonly outside?: readonly string[];
 }
 
-const ground = ["errors", "clock", "crypto", "durable-file", "nearest-name"];
+const ground = ["errors", "clock", "crypto", "durable-file", "field-problem", "nearest-name"];
 const seams = [...ground, "kek", "store", "access", "audit"];
 const domain = [...seams, "keys"];
 const services = [...domain, "fields", "datasets", "secrets", "signing", "backup"];
@@ -17,13 +17,14 @@ const services = [...domain, "fields", "datasets", "secrets", "signing", "backup
 /**
  * The direction of imports: a layer is a file `src/<layer>.ts` or a folder `src/<layer>/`, and imports itself and what its row says.
  *
- *   errors, clock, crypto, durable-file, nearest-name <- {kek, store, access, audit} <- keys <- {fields, datasets, secrets, signing, backup} <- keystead <- api <- {server, cli}
+ *   errors, clock, crypto, durable-file, field-problem, nearest-name <- {kek, store, access, audit} <- keys <- {fields, datasets, secrets, signing, backup} <- keystead <- api <- {server, cli}
  */
 export const layerRules: Readonly<Record<string, LayerRule>> = {
   errors: { imports: [], outside: [] },
   clock: { imports: ["errors"], outside: [] },
   crypto: { imports: ["errors", "clock"], outside: ["node:buffer", "node:crypto", "node:util"] },
   "durable-file": { imports: ["errors"] },
+  "field-problem": { imports: [], outside: ["zod"] },
   "nearest-name": { imports: [], outside: [] },
 
   kek: { imports: ground, separateFolders: { shared: [] } },
@@ -44,7 +45,7 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
   api: { imports: ["errors", "keystead", "index"] },
   server: { imports: [...services, "keystead", "index", "api"] },
   client: { imports: ["errors", "crypto"], types: ["api"] },
-  cli: { imports: ["errors", "durable-file", "nearest-name", "keystead", "index", "api", "client"] },
+  cli: { imports: ["errors", "durable-file", "field-problem", "nearest-name", "keystead", "index", "api", "client"] },
 
   testing: { imports: services },
 };

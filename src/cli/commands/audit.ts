@@ -19,7 +19,10 @@ interface ShowFlags {
 
 /** Adds `audit`. */
 export function addAuditCommands(program: Command): void {
-  const audit = program.command("audit").description("Who did what, and proof that the record is whole.");
+  const audit = program
+    .command("audit")
+    .description("Who did what, and proof that the record is whole.")
+    .addHelpText("after", examples("keystead audit show --last 20", "keystead audit verify"));
   audit
     .command("verify")
     .description(

@@ -29,6 +29,16 @@ export function addInitCommand(program: Command): void {
         "KEYSTEAD_PASSPHRASE_FILE=/run/secrets/keystead keystead init --passphrase",
       ),
     )
+    .addHelpText(
+      "after",
+      `
+The local configuration, keystead.json:
+  {
+    "store": "sqlite:keystead.db",
+    "masterKeys": { "main": { "file": "master.key" }, "other": { "passphrase": "ask" } },
+    "databases": { "crm": "sqlite:/srv/crm.db" }
+  }`,
+    )
     .action(initialise);
 }
 

@@ -42,7 +42,18 @@ const stateChanges: Readonly<Record<StateChange, string>> = {
 
 /** Adds `keys`. */
 export function addKeyCommands(program: Command): void {
-  const keys = program.command("keys").description("Create, rotate and retire keys.");
+  const keys = program
+    .command("keys")
+    .description("Create, rotate and retire keys.")
+    .addHelpText(
+      "after",
+      examples(
+        "keystead keys create pii-email --purpose pii",
+        "keystead keys list --purpose pii",
+        "keystead keys rotate pii-email",
+        'keystead keys destroy pii-email 1 --reason "retired"',
+      ),
+    );
   addCreate(keys);
   addLooking(keys);
   addRotate(keys);

@@ -16,7 +16,10 @@ interface PurposeFlags {
 
 /** Adds `purposes`. */
 export function addPurposeCommands(program: Command): void {
-  const purposes = program.command("purposes").description("Registered labels of what data a key protects, with their policy.");
+  const purposes = program
+    .command("purposes")
+    .description("Registered labels of what data a key protects, with their policy.")
+    .addHelpText("after", examples("keystead purposes list", "keystead purposes set pii --default-key pii-email"));
   purposes
     .command("list")
     .description("List purposes.")

@@ -14,7 +14,10 @@ const meanings: Readonly<Record<ChangeableSetting, string>> = {
 
 /** Adds `settings`. */
 export function addSettingCommands(program: Command): void {
-  const settings = program.command("settings").description("Settings that live in the store and hold for every process.");
+  const settings = program
+    .command("settings")
+    .description("Settings that live in the store and hold for every process.")
+    .addHelpText("after", examples("keystead settings list", "keystead settings set backupRetentionDays 90"));
   settings
     .command("list")
     .description("List settings.")
