@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, it, vi } from "vitest";
+import { npm } from "../../scripts/npm.ts";
 import { recordOutput } from "../setup/canary.ts";
 import { csvFile, temporaryFolder } from "./support/temporary.ts";
 
@@ -66,6 +67,13 @@ describe("keystead tour", () => {
       verified: { rows: 50 },
     });
     expect(stderr).toContain("✓ protect");
+  });
+
+  it("prints one object and nothing else as the documents call it from a checkout", async () => {
+    const [, command = ""] = /`(npm start -s -- --json) \|/.exec(readFileSync("README.md", "utf8")) ?? [];
+    expect((await run(["--help"])).stdout).toContain(`$ ${command}\n`);
+    const [, ...args] = command.split(" ");
+    expect(JSON.parse(npm([...args, "--rows", "20"], "."))).toMatchObject({ rows: 20, verified: { rows: 20 } });
   });
 
   it("says what to try with what it leaves behind", async () => {
