@@ -43,6 +43,17 @@ function tables(folder: string): string[] {
   return readdirSync(folder).filter((name) => existsSync(`${folder}/${name}/sample.db`));
 }
 
+/** What differs from run to run: values searched for, labels of versions, numbers and times. */
+function masked(text: string): string {
+  return text
+    .replaceAll(/“[^”]*”/g, "“…”")
+    .replaceAll(/\b(\d+)-[a-z2-7]{6}\b/g, "$1-······")
+    .replaceAll(/ \([\d.]+ s(?:, [\d,]+ rows\/s)?\)$/gm, " (time)")
+    .replaceAll(/ in [\d.,]+ (?:ms|s)$/gm, " in (time)")
+    .replaceAll(/: [\d,]+ of [\d,]+ rows/g, ": N of N rows")
+    .replaceAll(/(?<![-\w])\d[\d,]*(?= values)/g, "N");
+}
+
 describe("keystead tour", () => {
   it("tells its story on stdout and leaves nothing behind", async () => {
     const { code, stdout, stderr, folder } = await run(["--rows", "50"]);
@@ -51,6 +62,14 @@ describe("keystead tour", () => {
     expect(stdout).toMatch(/50 invented persons/);
     expect(stdout).toMatch(/opened again without a loss; 3 old key versions destroyed/);
     expect(stripVTControlCharacters(stdout)).toBe(stdout);
+    // The README shows a part of a longer one.
+    const [, shown = ""] = /^```text\n(✓[^]*?)^```$/m.exec(readFileSync("README.md", "utf8")) ?? [];
+    const told = masked(stdout).split("\n");
+    let at = 0;
+    for (const line of masked(shown).trimEnd().split("\n")) {
+      at = told.indexOf(line, at) + 1;
+      expect(at, `README.md shows a line that the tour does not tell, or not there:\n${line}\n${told.join("\n")}`).toBeGreaterThan(0);
+    }
     expect(readdirSync(folder)).toEqual([]);
   });
 
