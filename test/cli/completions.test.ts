@@ -23,6 +23,14 @@ describe("completionsOf", () => {
     expect(complete("completion", "z")).toEqual(["zsh"]);
   });
 
+  it("completes what help is wanted for", () => {
+    expect(complete("help", "ke")).toEqual(["keys", "kek"]);
+    expect(complete("keys", "help", "ro")).toEqual(["rotate"]);
+    expect(complete("keys", "help", "")).not.toContain("help");
+    expect(complete("help", "keys", "")).toEqual([]);
+    expect(complete("keys", "show", "help")).toEqual([]);
+  });
+
   it("leaves files, names and values to the shell", () => {
     expect(complete("encrypt", "--file", "")).toEqual([]);
     expect(complete("keys", "show", "")).toEqual([]);
