@@ -103,7 +103,7 @@ class ScriptRun {
   #sql(file: string | undefined, statement: string): void {
     const database = new DatabaseSync(this.#path(file));
     try {
-      if (!/^select/i.test(statement)) {
+      if (!/^(?:select|pragma \w+$)/i.test(statement)) {
         database.exec(statement);
         return;
       }
