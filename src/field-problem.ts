@@ -1,4 +1,4 @@
-import { z } from "zod";
+import type { z } from "zod";
 
 /** What people call the types of JSON. */
 const nouns: Readonly<Record<string, string>> = {
@@ -38,22 +38,16 @@ export function checkFields<T>(
 
 /** Problems of which schemas say nothing themselves. */
 function inPlainWords(issue: z.core.$ZodRawIssue): string {
-  switch (issue.code) {
-    case "invalid_type": {
-      const wanted = nouns[issue.expected] ?? issue.expected;
-      return issue.input === undefined ? `is missing; give ${wanted}` : `must be ${wanted}`;
-    }
-    case "invalid_value":
-      return `must be one of ${issue.values.map(String).join(", ")}`;
-    case "unrecognized_keys":
-      return `has no field ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}; correct or remove it`;
-    case "too_small":
-      return `must ${bound("at least", issue.minimum, issue.origin)}`;
-    case "too_big":
-      return `must ${bound("at most", issue.maximum, issue.origin)}`;
-    default:
-      return "is not valid";
+  if (issue.code === "invalid_type") {
+    const wanted = nouns[issue.expected] ?? issue.expected;
+    return issue.input === undefined ? `is missing; give ${wanted}` : `must be ${wanted}`;
   }
+  if (issue.code === "invalid_value") return `must be one of ${issue.values.map(String).join(", ")}`;
+  if (issue.code === "unrecognized_keys")
+    return `has no field ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}; correct or remove it`;
+  if (issue.code === "too_small") return `must ${bound("at least", issue.minimum, issue.origin)}`;
+  if (issue.code === "too_big") return `must ${bound("at most", issue.maximum, issue.origin)}`;
+  return "is not valid";
 }
 
 function bound(words: string, limit: number | bigint, origin: string): string {

@@ -9,7 +9,7 @@ import { canaries, recordOutput } from "../setup/canary.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "keystead-prompts-"));
 const command = [process.execPath, "--disable-warning=ExperimentalWarning", resolve("src/cli/main.ts")];
-const hasTerminal = spawnSync("script", ["--version"], { encoding: "utf8" }).stdout?.includes("util-linux") === true;
+const hasTerminal = /util-linux/.test(String(spawnSync("script", ["--version"], { encoding: "utf8" }).stdout));
 
 /** What is typed, each as soon as the terminal shows what stands before it. */
 type Typed = readonly (readonly [shown: string, keys: string])[];
@@ -19,7 +19,7 @@ async function onTerminal(
   args: readonly string[],
   typed: Typed,
   dir = "data",
-): Promise<{ readonly code: unknown; readonly shown: string }> {
+): Promise<{ readonly code: number | null; readonly shown: string }> {
   const line = [...command, ...args].map((word) => `'${word}'`).join(" ");
   const child = spawn("script", ["--quiet", "--return", "--command", `stty cols 100; exec ${line}`, "/dev/null"], {
     cwd: folder,
@@ -37,7 +37,7 @@ async function onTerminal(
     seen = at + next[0].length;
     child.stdin.write(next[1]);
   });
-  const [code] = await once(child, "close");
+  const [code] = (await once(child, "close")) as [number | null];
   recordOutput(shown);
   expect(waiting, shown).toEqual([]);
   return { code, shown };

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, readdirSync, writeFileSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
-import { completionScripts } from "../../src/cli/completion-scripts.ts";
+import type { completionScripts } from "../../src/cli/completion-scripts.ts";
 import { temporaryFolder } from "../support/test-keystead.ts";
 
 const flag = "--disable-warning=ExperimentalWarning";
