@@ -9,7 +9,7 @@ import { canaries, recordOutput } from "../setup/canary.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "keystead-prompts-"));
 const command = [process.execPath, "--disable-warning=ExperimentalWarning", resolve("src/cli/main.ts")];
-const hasTerminal = /util-linux/.test(String(spawnSync("script", ["--version"], { encoding: "utf8" }).stdout));
+const hasTerminal = spawnSync("script", ["--quiet", "--return", "--command", "true", "/dev/null"]).status === 0;
 
 /** What is typed, each as soon as the terminal shows what stands before it. */
 type Typed = readonly (readonly [shown: string, keys: string])[];
