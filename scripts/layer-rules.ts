@@ -9,7 +9,7 @@ export interface LayerRule {
   readonly outside?: readonly string[];
 }
 
-const ground = ["errors", "arguments", "clock", "crypto", "durable-file", "process-identity"];
+const ground = ["errors", "arguments", "clock", "crypto", "durable-file", "field-problem", "nearest-name", "process-identity"];
 const seams = [...ground, "kek", "store", "access", "audit"];
 const domain = [...seams, "keys"];
 const services = [...domain, "fields", "datasets", "secrets", "signing", "backup"];
@@ -17,7 +17,7 @@ const services = [...domain, "fields", "datasets", "secrets", "signing", "backup
 /**
  * The direction of imports: a layer is a file `src/<layer>.ts` or a folder `src/<layer>/`, and imports itself and what its row says.
  *
- *   errors, arguments, clock, crypto, durable-file, process-identity <- {kek, store, access, audit} <- keys <- {fields, datasets, secrets, signing, backup} <- keystead <- api <- {server, cli}
+ *   errors, arguments, clock, crypto, durable-file, field-problem, nearest-name, process-identity <- {kek, store, access, audit} <- keys <- {fields, datasets, secrets, signing, backup} <- keystead <- api <- {server, cli}
  */
 export const layerRules: Readonly<Record<string, LayerRule>> = {
   errors: { imports: [], outside: [] },
@@ -26,6 +26,8 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
   crypto: { imports: ["errors", "arguments", "clock"], outside: ["node:buffer", "node:crypto", "node:util"] },
   "durable-file": { imports: ["errors"] },
   "process-identity": { imports: [] },
+  "field-problem": { imports: [], outside: ["zod"] },
+  "nearest-name": { imports: [], outside: [] },
 
   kek: { imports: ground, separateFolders: { shared: [] } },
   store: { imports: ground, separateFolders: { shared: ["sql", "sqlite"] } },
@@ -45,7 +47,7 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
   api: { imports: ["errors", "keystead", "index"] },
   server: { imports: [...services, "keystead", "index", "api"] },
   client: { imports: ["errors", "crypto"], types: ["api"] },
-  cli: { imports: ["errors", "durable-file", "keystead", "index", "api", "client"] },
+  cli: { imports: ["errors", "durable-file", "field-problem", "nearest-name", "keystead", "index", "api", "client"] },
 
   testing: { imports: services },
 };

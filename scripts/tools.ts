@@ -12,6 +12,7 @@ const packageSchema = z.object({
   files: z.array(z.string()).default([]),
   bin: z.union([z.string(), z.record(z.string(), z.string())]).optional(),
   exports: z.unknown().optional(),
+  engines: z.object({ node: z.string().default("*") }).default({ node: "*" }),
 });
 
 /** What scripts read of a package.json. */

@@ -12,26 +12,30 @@ export interface WriteWholeOptions {
   readonly busy: string;
   /** What to say when the file is there already; absent: it is replaced. */
   readonly taken?: string;
+  /** Makes the error of what the system says; absent: as the system says it. */
+  readonly failed?: (cause: unknown) => KeysteadError;
 }
 
 /**
  * Writes a file that only its owner can read, whole and durably or not at all: under a temporary name, then moved to its place.
- * @throws KeysteadError `CONFLICT` with `taken` or `busy`; errors of the system
+ * @throws KeysteadError `CONFLICT` with `taken` or `busy`; errors of the system, as `failed` makes them; what the chunks throw
  */
 export async function writeWhole(
   path: string,
   chunks: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
-  { temporary, busy, taken }: WriteWholeOptions,
+  { temporary, busy, taken, failed }: WriteWholeOptions,
 ): Promise<number> {
+  const fail = (cause: unknown): never => {
+    throw failed === undefined || cause instanceof KeysteadError ? cause : failed(cause);
+  };
   const file = await open(temporary, "wx", 0o600).catch((cause: unknown) => {
     if (errorCode(cause) === "EEXIST") throw new KeysteadError("CONFLICT", busy);
-    throw cause;
+    return fail(cause);
   });
   try {
-    const bytes = await writeAll(file, chunks).finally(() => file.close());
-    if (taken === undefined) await rename(temporary, path);
-    else await place(temporary, path, taken);
-    await syncDirectory(dirname(path));
+    const bytes = await writeAll(file, chunks, fail).finally(() => file.close());
+    await (taken === undefined ? rename(temporary, path) : place(temporary, path, taken)).catch(fail);
+    await syncDirectory(dirname(path)).catch(fail);
     return bytes;
   } catch (error) {
     await unlink(temporary).catch(() => undefined);
@@ -39,14 +43,18 @@ export async function writeWhole(
   }
 }
 
-async function writeAll(file: FileHandle, chunks: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>): Promise<number> {
+async function writeAll(
+  file: FileHandle,
+  chunks: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
+  fail: (cause: unknown) => never,
+): Promise<number> {
   let bytes = 0;
   for await (const chunk of chunks) {
     const buffer = typeof chunk === "string" ? Buffer.from(chunk) : chunk;
-    await file.writeFile(buffer);
+    await file.writeFile(buffer).catch(fail);
     bytes += buffer.length;
   }
-  await file.sync();
+  await file.sync().catch(fail);
   return bytes;
 }
 

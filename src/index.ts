@@ -28,6 +28,7 @@ export { type IndexPlan, planIndex } from "./fields/index-planner.ts";
 export { formatIndexPlan } from "./fields/index-plan-text.ts";
 export { createMasterKeyFile } from "./kek/local/master-key-file.ts";
 export type { MasterKeyConfig } from "./kek/local/master-key-source.ts";
+export { readPassphraseFile } from "./kek/local/passphrase-file.ts";
 export type { AuditFilter } from "./keys/audit-filter.ts";
 export type { AuditService, StoreAuditReport } from "./keys/audit-service.ts";
 export type { AuditSignerInfo } from "./keys/audit-signer.ts";

@@ -25,6 +25,7 @@ export function completionsOf(program: Command, words: readonly string[]): Compl
       );
     } else {
       const next = command.commands.find((candidate) => candidate.name() === word);
+      if (next === undefined && word === "help" && position === 0) return helped(command, words.slice(words.indexOf(word) + 1));
       if (next === undefined) position += 1;
       else command = next;
     }
@@ -32,6 +33,16 @@ export function completionsOf(program: Command, words: readonly string[]): Compl
   return candidates(command, { current, awaited, position })
     .filter(({ value }) => value.startsWith(current))
     .map(({ value, description }) => ({ value, description: description.replaceAll(/\s+/g, " ") }));
+}
+
+/** What `help` takes: one command. */
+function helped(command: Command, words: readonly string[]): Completion[] {
+  const [current = "", ...more] = words;
+  if (more.length > 0) return [];
+  const commands = command.createHelp().visibleCommands(command);
+  return commands
+    .filter((candidate) => candidate.name() !== "help" && candidate.name().startsWith(current))
+    .map((candidate) => ({ value: candidate.name(), description: candidate.description().replaceAll(/\s+/g, " ") }));
 }
 
 function candidates(

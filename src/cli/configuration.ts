@@ -1,12 +1,15 @@
 import { isAbsolute, relative, resolve } from "node:path";
 import { z } from "zod";
 import { KeysteadError } from "../errors.ts";
+import { checkFields } from "../field-problem.ts";
+
+const masterKeySchema = z.union([z.strictObject({ file: z.string().min(1) }), z.strictObject({ passphrase: z.literal("ask") })], {
+  error: `must be { "file": PATH } or { "passphrase": "ask" }`,
+});
 
 const configurationSchema = z.strictObject({
   store: z.string().min(1),
-  masterKeys: z
-    .record(z.string().min(1), z.union([z.strictObject({ file: z.string().min(1) }), z.strictObject({ passphrase: z.literal("ask") })]))
-    .refine((keys) => Object.keys(keys).length > 0, "names no master key"),
+  masterKeys: z.record(z.string().min(1), masterKeySchema).refine((keys) => Object.keys(keys).length > 0, "names no master key"),
   databases: z.record(z.string().min(1), z.string().min(1)).default({}),
 });
 
@@ -34,11 +37,9 @@ export function parseConfiguration(text: string, file: string): Configuration {
     const [place] = /line \d+ column \d+/.exec(error instanceof Error ? error.message : "") ?? [];
     throw new KeysteadError("INVALID_ARGUMENT", `${file} is not JSON${place === undefined ? "" : ` (${place})`}; correct it`);
   }
-  const parsed = configurationSchema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const field = issue?.path.map(String).join(".") ?? "";
-  throw new KeysteadError("INVALID_ARGUMENT", `${file}: ${field === "" ? "" : `${field}: `}${issue?.message ?? "not valid"}; correct it`);
+  const parsed = checkFields("the file", configurationSchema, value);
+  if (parsed.problem === undefined) return parsed.data;
+  throw new KeysteadError("INVALID_ARGUMENT", `${file}: ${parsed.problem} (see \`keystead init --help\`)`);
 }
 
 /** The text of `keystead.json`, with its fields always in the same order. */

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { writeWhole } from "../durable-file.ts";
 import { KeysteadError } from "../errors.ts";
 import { type Configuration, formatConfiguration, parseConfiguration } from "./configuration.ts";
+import { unreadable, unwritable } from "./file-failures.ts";
 import { globalOptions } from "./options.ts";
 
 const othersMayWrite = 0o022;
@@ -75,6 +76,7 @@ export class DataFolder {
       temporary,
       ...(!replace && { taken: `${file} exists already and is left as it is; name another folder` }),
       busy: `another command changes ${folderFiles.configuration} at this moment; if none does, remove ${temporary}`,
+      failed: (cause) => unwritable(file, cause),
     });
   }
 }
@@ -99,5 +101,8 @@ async function readConfiguration(folder: string): Promise<Configuration> {
     );
   }
   await assertOnlyOwnerWrites(file, file);
-  return parseConfiguration(await readFile(file, "utf8"), file);
+  const text = await readFile(file, "utf8").catch((cause: unknown) => {
+    throw unreadable(file, cause);
+  });
+  return parseConfiguration(text, file);
 }

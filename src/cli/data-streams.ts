@@ -1,7 +1,10 @@
+import { fstatSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import { writeWhole } from "../durable-file.ts";
 import { KeysteadError } from "../errors.ts";
 import type { Clock } from "../index.ts";
+import { unreadable, unwritable } from "./file-failures.ts";
 import type { Output } from "./output.ts";
 
 /** The most that is held in memory at once; what is larger goes as a stream. */
@@ -28,21 +31,22 @@ export interface DataTarget {
 /** Opens a file, or stdin for `-` and when no file is named. @throws KeysteadError `INVALID_ARGUMENT` */
 export async function openSource(file: string | undefined): Promise<DataSource> {
   if (file === undefined || file === "-") {
+    // Node reads a folder as if nothing were in it.
+    if (fstatSync(0).isDirectory()) throw isFolder("stdin");
     if (process.stdin.isTTY && process.stderr.isTTY)
       process.stderr.write("reading from the terminal; end with Ctrl-D on a line of its own\n");
-    return { name: "stdin", size: undefined, chunks: readStdin(), stop: () => process.stdin.destroy() };
+    return { name: "stdin", size: undefined, chunks: reading("stdin", process.stdin), stop: () => process.stdin.destroy() };
   }
-  const unreadable = (cause: unknown): KeysteadError => new KeysteadError("INVALID_ARGUMENT", `${file} can't be read`, { cause });
   const handle = await open(file, "r").catch((cause: unknown) => {
-    throw unreadable(cause);
+    throw unreadable(file, cause);
   });
   const stats = await handle.stat();
   if (stats.isDirectory()) {
     await handle.close();
-    throw new KeysteadError("INVALID_ARGUMENT", `${file} is a folder; name a file`);
+    throw isFolder(file);
   }
-  const chunks = handle.createReadStream({ highWaterMark: readBytes });
-  return { name: file, size: stats.isFile() ? stats.size : undefined, chunks, stop: () => chunks.destroy() };
+  const stream = handle.createReadStream({ highWaterMark: readBytes });
+  return { name: file, size: stats.isFile() ? stats.size : undefined, chunks: reading(file, stream), stop: () => stream.destroy() };
 }
 
 /** Everything that a source has. @throws KeysteadError `INVALID_ARGUMENT` when it is too much for memory */
@@ -98,7 +102,13 @@ export async function peek(source: DataSource, length: number): Promise<{ readon
  */
 export async function assertWritable({ out, force }: DataTarget, content: "text" | "binary"): Promise<void> {
   if (out !== undefined && out !== "-") {
-    if (force !== true && (await stat(out).catch(() => undefined)) !== undefined) throw new KeysteadError("CONFLICT", alreadyThere(out));
+    const found = await stat(out).catch(() => undefined);
+    if (found?.isDirectory() === true) throw isFolder(out);
+    if (found !== undefined && force !== true) throw new KeysteadError("CONFLICT", alreadyThere(out));
+    const folder = await stat(dirname(out)).catch((cause: unknown) => {
+      throw unwritable(out, cause);
+    });
+    if (!folder.isDirectory()) throw unwritable(out);
   } else if (content === "binary" && out === undefined && process.stdout.isTTY) {
     throw new KeysteadError("INVALID_ARGUMENT", "binary data is not written to a terminal; give --out FILE, or --out - to force it");
   }
@@ -108,7 +118,10 @@ function alreadyThere(file: string): string {
   return `${file} exists already and is left as it is; give --force to replace it`;
 }
 
-/** Writes data to its target. A file appears whole, readable by its owner only, or not at all. Returns its bytes. */
+/**
+ * Writes data to its target. A file appears whole, readable by its owner only, or not at all. Returns its bytes.
+ * @throws KeysteadError what the chunks throw; `CONFLICT`, `INVALID_ARGUMENT`, `STORE_FULL` when it can't be written
+ */
 export async function writeData(
   { out, force }: DataTarget,
   chunks: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
@@ -120,6 +133,7 @@ export async function writeData(
       temporary,
       ...(force !== true && { taken: alreadyThere(out) }),
       busy: `${temporary} is there, left by another command; remove it`,
+      failed: (cause) => unwritable(out, cause),
     });
   }
   let bytes = 0;
@@ -159,8 +173,16 @@ export async function* watched(
   if (signal.aborted) throw new KeysteadError("CANCELLED", "stopped; nothing was written");
 }
 
-async function* readStdin(): AsyncGenerator<Uint8Array> {
-  for await (const chunk of process.stdin) if (chunk instanceof Uint8Array) yield chunk;
+function isFolder(name: string): KeysteadError {
+  return new KeysteadError("INVALID_ARGUMENT", `${name} is a folder; name a file`);
+}
+
+async function* reading(name: string, stream: NodeJS.ReadableStream): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of stream) if (chunk instanceof Uint8Array) yield chunk;
+  } catch (cause) {
+    throw unreadable(name, cause);
+  }
 }
 
 async function* joined(head: Buffer, rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

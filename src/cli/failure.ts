@@ -66,7 +66,8 @@ function describeUsage(error: CommanderError, path: string): Failure {
   const [, message = error.message, suggestion] = /^(?:error: )?([^]*?)(?:\n\((Did you mean [^]*)\))?$/.exec(error.message.trim()) ?? [];
   return {
     code: "INVALID_ARGUMENT",
-    message,
+    // What is too much may be anything, personal data, too.
+    message: error.code === "commander.excessArguments" ? message.replace(/: [^]*$/, "") : message,
     hint: suggestion === undefined ? `see \`${path} --help\`` : suggestion.replace(/^D/, "d"),
     exitCode: errorCodes.INVALID_ARGUMENT.exit,
   };

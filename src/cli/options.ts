@@ -1,5 +1,6 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Argument, type Command, InvalidArgumentError, Option } from "commander";
 import { KeysteadError } from "../errors.ts";
+import { nearestName } from "../nearest-name.ts";
 
 /** Options of every command. */
 export interface GlobalOptions {
@@ -43,6 +44,23 @@ export function repeatable(flags: string, description: string): Option {
 
 function append(value: string, previous: readonly string[] = []): readonly string[] {
   return [...previous, value];
+}
+
+/** Lets an option or argument take the words of a list only; for another word the error says which was meant, if one is near. */
+export function oneOf<T extends Option | Argument>(subject: T, words: readonly string[]): T {
+  const repeats = subject instanceof Option && subject.defaultValueDescription === noneGiven;
+  subject.choices(words);
+  subject.argParser<unknown>((word: string, previous: unknown) => {
+    if (!words.includes(word)) throw new InvalidArgumentError(`Allowed choices are ${words.join(", ")}.${didYouMean(word, words)}`);
+    return repeats ? append(word, Array.isArray(previous) ? previous.map(String) : []) : word;
+  });
+  return subject;
+}
+
+/** As commander says it of commands and options. */
+function didYouMean(word: string, words: readonly string[]): string {
+  const near = nearestName([word], words);
+  return near === undefined ? "" : `\n(Did you mean ${near}?)`;
 }
 
 /** Reads a whole number from `min`. */

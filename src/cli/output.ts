@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { Clock } from "../index.ts";
+import { unwritable } from "./file-failures.ts";
 import { globalOptions } from "./options.ts";
 import { Progress, type ProgressSubject } from "./progress.ts";
 
@@ -19,11 +20,11 @@ export class Output {
     await this.data(this.json ? `${JSON.stringify(value, undefined, process.stdout.isTTY ? 2 : 0)}\n` : text());
   }
 
-  /** Writes to stdout; resolves when it is written. */
+  /** Writes to stdout; resolves when it is written. @throws KeysteadError `STORE_FULL`, `INVALID_ARGUMENT` */
   data(chunk: string | Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
       process.stdout.write(chunk, (error) => {
-        if (error instanceof Error) reject(error);
+        if (error instanceof Error) reject(unwritable("stdout", error));
         else resolve();
       });
     });

@@ -1,6 +1,6 @@
 import type { Clock } from "../index.ts";
 import { formatDuration } from "./instants.ts";
-import { formatCount } from "./table.ts";
+import { formatCount, printable, textWidth } from "./table.ts";
 
 /** What progress is about. */
 export interface ProgressSubject {
@@ -14,13 +14,23 @@ export interface ProgressDisplay {
   readonly clock: Clock;
   readonly mode: "bar" | "lines" | "silent";
   readonly write: (text: string) => void;
-  /** Columns of the terminal. */
+  /** Columns of the terminal; 80 when it doesn't say. */
   readonly width: number | undefined;
+}
+
+/** One thing that is said about how far the work is. */
+interface Field {
+  readonly name: "title" | "percent" | "amount" | "rate" | "estimate";
+  readonly text: string;
 }
 
 const barInterval = 100;
 const lineInterval = 3000;
 const barCells = 24;
+const leastCells = 5;
+const gap = "  ";
+/** What goes first where the terminal is narrow. */
+const dropOrder = ["amount", "title", "rate", "estimate"] as const;
 const byteUnits = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
 /** Shows how far something is, with its speed and an estimate of the rest. */
@@ -55,30 +65,57 @@ export class Progress {
   }
 
   #show(now: number): void {
-    const { mode, write, width = 80 } = this.#display;
-    const text = this.#text(now);
-    if (mode === "lines") write(`${text}\n`);
-    else write(`\r${text.slice(0, width - 1)}\u001b[K`);
+    const { mode, write, width } = this.#display;
+    const share = this.#share();
+    const fields = this.#fields(now, share);
+    if (mode === "lines") write(`${fields.map(({ text }) => text).join(gap)}\n`);
+    // Some terminals say that they have no columns. The last one stays free: text there makes some of them go to the next line.
+    else write(`\r${fitted(fields, share, (width === undefined || width === 0 ? 80 : width) - 1)}\u001b[K`);
   }
 
-  #text(now: number): string {
+  #share(): number | undefined {
+    const { done, total } = this.#last ?? { done: 0, total: undefined };
+    return total === undefined || total === 0 ? undefined : Math.min(1, done / total);
+  }
+
+  #fields(now: number, share: number | undefined): Field[] {
     const { title, unit } = this.#subject;
     const { done, total } = this.#last ?? { done: 0, total: undefined };
     const begin = this.#begin ?? { at: now, done: 0 };
-    const share = total === undefined || total === 0 ? undefined : Math.min(1, done / total);
     const rate = now > begin.at ? ((done - begin.done) / (now - begin.at)) * 1000 : 0;
-    const parts = [title];
-    if (share !== undefined) {
-      if (this.#display.mode === "bar") parts.push(bar(share));
-      parts.push(`${Math.floor(share * 100)} %`);
-    }
-    parts.push(
-      `${formatAmount(done, unit)}${total === undefined ? "" : ` of ${formatAmount(total, unit)}`}${unit === "bytes" ? "" : ` ${unit}`}`,
-    );
-    if (rate > 0) parts.push(`${formatAmount(Math.round(rate), unit)}/s`);
-    if (rate > 0 && total !== undefined && done < total) parts.push(`${formatDuration(((total - done) / rate) * 1000)} left`);
-    return parts.join("  ");
+    const fields: Field[] = [{ name: "title", text: printable(title) }];
+    if (share !== undefined) fields.push({ name: "percent", text: `${Math.floor(share * 100)} %` });
+    const of = total === undefined ? "" : ` of ${formatAmount(total, unit)}`;
+    fields.push({ name: "amount", text: `${formatAmount(done, unit)}${of}${unit === "bytes" ? "" : ` ${unit}`}` });
+    if (rate > 0) fields.push({ name: "rate", text: `${formatAmount(Math.round(rate), unit)}/s` });
+    if (rate > 0 && total !== undefined && done < total)
+      fields.push({ name: "estimate", text: `${formatDuration(((total - done) / rate) * 1000)} left` });
+    return fields;
   }
+}
+
+/**
+ * Fields in so many columns: the bar takes what is left of them, and where they are too few, whole fields go, the title after
+ * the amount, the percentage last.
+ */
+function fitted(fields: readonly Field[], share: number | undefined, columns: number): string {
+  const dropped = share === undefined ? dropOrder.filter((name) => name !== "amount") : dropOrder;
+  let kept = fields;
+  for (const name of dropped) {
+    if (widthOf(kept) <= columns) break;
+    kept = kept.filter((field) => field.name !== name);
+  }
+  if (widthOf(kept) > columns) return "";
+  const cells = Math.min(barCells, columns - widthOf(kept) - gap.length);
+  return kept
+    .map(({ name, text }) =>
+      name === "percent" && share !== undefined && cells >= leastCells ? `${bar(share, cells)}${gap}${text}` : text,
+    )
+    .join(gap);
+}
+
+function widthOf(fields: readonly Field[]): number {
+  return textWidth(fields.map(({ text }) => text).join(gap));
 }
 
 /** A number of bytes with a binary unit, other numbers with separators. */
@@ -89,7 +126,7 @@ function formatAmount(amount: number, unit: ProgressSubject["unit"]): string {
   return `${power === 0 ? String(value) : value.toFixed(1)} ${byteUnits[power] ?? ""}`;
 }
 
-function bar(share: number): string {
-  const full = Math.round(share * barCells);
-  return `${"█".repeat(full)}${"░".repeat(barCells - full)}`;
+function bar(share: number, cells: number): string {
+  const full = Math.round(share * cells);
+  return `${"█".repeat(full)}${"░".repeat(cells - full)}`;
 }

@@ -1,5 +1,4 @@
 import { openSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { ReadStream, WriteStream } from "node:tty";
 import { KeysteadError } from "../errors.ts";
 import type { Output } from "./output.ts";
@@ -41,10 +40,14 @@ export interface PassphraseRequest {
 /**
  * Reads a passphrase from its file, or asks on the terminal, also while stdin and stdout carry data. Never from the command
  * line, which every user of the machine can see.
- * @throws KeysteadError `KEK_FAILED` when there is neither, `INVALID_ARGUMENT` when a new one was not typed twice, `CANCELLED`
+ * @throws KeysteadError `INSECURE_FILE` for a file that others may read, `KEK_FAILED` when there is neither file nor terminal,
+ * `INVALID_ARGUMENT` when a new one was not typed twice, `CANCELLED`
  */
 export async function readPassphrase({ name, file, variable, isNew }: PassphraseRequest): Promise<string> {
-  if (file !== undefined) return readPassphraseFile(file, variable);
+  if (file !== undefined) {
+    const { readPassphraseFile } = await import("../index.ts");
+    return readPassphraseFile(file);
+  }
   const terminal = openTerminal();
   if (terminal === undefined) {
     throw new KeysteadError(
@@ -60,19 +63,6 @@ export async function readPassphrase({ name, file, variable, isNew }: Passphrase
     return first;
   } finally {
     terminal.close();
-  }
-}
-
-async function readPassphraseFile(file: string, variable: string): Promise<string> {
-  const bytes = await readFile(file).catch((cause: unknown) => {
-    throw new KeysteadError("KEK_FAILED", `the passphrase file that ${variable} names can't be read`, { cause });
-  });
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes).replace(/\r?\n$/, "");
-  } catch {
-    throw new KeysteadError("KEK_FAILED", `the passphrase file that ${variable} names is not UTF-8 text; write it anew`);
-  } finally {
-    bytes.fill(0);
   }
 }
 

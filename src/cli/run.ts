@@ -1,5 +1,6 @@
 import { CommanderError, type Command } from "commander";
 import { describeFailure, formatFailure, isClosedPipe } from "./failure.ts";
+import { namingMistypedOption } from "./mistyped-option.ts";
 import type { GlobalOptions } from "./options.ts";
 import { buildProgram } from "./program.ts";
 
@@ -27,22 +28,23 @@ function report(error: unknown, program: Command, args: readonly string[]): void
     return;
   }
   const json = program.opts<GlobalOptions>().json === true || (error instanceof CommanderError && args.includes("--json"));
-  const failure = describeFailure(error, { path: pathOf(program, args), debug: process.env["KEYSTEAD_DEBUG"] === "1" });
+  const command = commandOf(program, args);
+  const telling = error instanceof CommanderError ? namingMistypedOption(error, command) : error;
+  const failure = describeFailure(telling, { path: pathOf(command), debug: process.env["KEYSTEAD_DEBUG"] === "1" });
   process.stderr.write(formatFailure(failure, json));
   process.exitCode = failure.exitCode;
 }
 
-/** The words of the command line that name the command: `keystead keys create`. */
-function pathOf(program: Command, args: readonly string[]): string {
+/** The command that the command line names. */
+function commandOf(program: Command, args: readonly string[]): Command {
   let command = program;
-  const path = [program.name()];
-  for (const word of args) {
-    const next = command.commands.find((candidate) => candidate.name() === word);
-    if (next === undefined) continue;
-    command = next;
-    path.push(word);
-  }
-  return path.join(" ");
+  for (const word of args) command = command.commands.find((candidate) => candidate.name() === word) ?? command;
+  return command;
+}
+
+/** How a command is called: `keystead keys create`. */
+function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 }
 
 /** `node:sqlite` announces itself on stderr, which belongs to messages for people. */

@@ -2,9 +2,9 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { type ErrorCode, isKeysteadError, KeysteadError } from "../errors.ts";
 import type { Clock, Keystead, KeysteadOptions, MasterKeyConfig } from "../index.ts";
+import { nearestName } from "../nearest-name.ts";
 import type { MasterKeyOrigin } from "./configuration.ts";
 import type { DataFolder } from "./data-folder.ts";
-import { nearestName } from "./did-you-mean.ts";
 import { HintedError } from "./failure.ts";
 import { type Output, outputOf } from "./output.ts";
 import { readPassphrase } from "./prompts.ts";
@@ -39,6 +39,11 @@ const knownNames: Partial<Record<ErrorCode, (session: Pick<Session, "keystead" |
   UNKNOWN_DATASET: async ({ keystead }) => (await keystead.datasets.list()).map(({ name }) => name),
   UNKNOWN_DATABASE: async ({ folder }) => Object.keys(folder.configuration.databases),
   UNKNOWN_KEK: async ({ folder }) => Object.keys(folder.configuration.masterKeys).map((name) => `local:${name}`),
+};
+
+/** What to do about a name that is near to none that is known. */
+const remedies: Partial<Record<ErrorCode, string>> = {
+  UNKNOWN_DATABASE: "say where it is: with --url sqlite:./FILE when you add a dataset of it, or under databases in keystead.json",
 };
 
 /**
@@ -104,12 +109,13 @@ async function masterKey(folder: string, name: string, origin: MasterKeyOrigin, 
   return { passphrase: await readPassphrase({ name, file: process.env[variable], variable, isNew: name === passphrases.typedTwice }) };
 }
 
-/** Adds "did you mean" to an error about a name that nobody knows. */
+/** Adds "did you mean", or the remedy, to an error about a name that nobody knows. */
 async function withHint(error: unknown, session: Pick<Session, "keystead" | "folder">, command: Command): Promise<unknown> {
   if (!(error instanceof KeysteadError)) return error;
   const known = await knownNames[error.code]?.(session).catch(() => []);
   const name = known === undefined ? undefined : nearestName(wordsOf(command), known);
-  return name === undefined ? error : new HintedError(error, `did you mean ${name}?`);
+  const hint = name === undefined ? remedies[error.code] : `did you mean ${name}?`;
+  return hint === undefined ? error : new HintedError(error, hint);
 }
 
 /** Everything in a command line that may be a name, also inside `email=pii-email,key=…`. */

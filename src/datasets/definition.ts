@@ -2,6 +2,7 @@ import { z } from "zod";
 import { maxIndexBits, minIndexBits } from "../crypto/blind-index.ts";
 import { isKeyName } from "../crypto/ciphertext.ts";
 import { KeysteadError } from "../errors.ts";
+import { checkFields } from "../field-problem.ts";
 import { canonicalTypes } from "../fields/canonical-text.ts";
 import { checkContextTypes, type ContextTypes } from "./context-types.ts";
 import { compileContext } from "./row-context.ts";
@@ -132,9 +133,9 @@ function isDatasetName(name: string): boolean {
  */
 export function parseDatasetInput(name: string, input: unknown): ParsedDatasetInput {
   refuseHiddenNames(input);
-  const parsed = definitionSchema.safeParse(input);
+  const parsed = checkFields("definition", definitionSchema, input);
   if (!isDatasetName(name)) throw invalid("its name is 1 to 128 letters, digits, '_', '.', '-', beginning with a letter");
-  if (!parsed.success) throw invalid(issueText("definition", parsed.error));
+  if (parsed.problem !== undefined) throw invalid(parsed.problem);
   const { database, table, keyColumns, columns, context, contextTypes, indexes } = parsed.data;
   const definition: DatasetDefinition = {
     database,
@@ -194,8 +195,8 @@ export function parseContextMove(context: unknown, contextTypes: unknown): Conte
 
 function parsePart<T>(what: string, schema: z.ZodType<T>, input: unknown): T {
   refuseHiddenNames(input);
-  const parsed = schema.safeParse(input);
-  if (!parsed.success) throw invalid(issueText(what, parsed.error));
+  const parsed = checkFields(what, schema, input);
+  if (parsed.problem !== undefined) throw invalid(parsed.problem);
   return parsed.data;
 }
 
@@ -223,12 +224,6 @@ function refuseHiddenNames(input: unknown, depth = 3): void {
   if (typeof input !== "object" || input === null) return;
   if (Object.hasOwn(input, "__proto__")) throw invalid("nothing in it may be called __proto__: use another name");
   if (depth > 0) for (const part of Object.values(input)) refuseHiddenNames(part, depth - 1);
-}
-
-function issueText(what: string, { issues }: z.ZodError): string {
-  const [issue] = issues;
-  const path = issue?.path.join(".") ?? "";
-  return `${path === "" ? what : path}: ${issue?.message ?? "invalid"}`;
 }
 
 function invalid(what: string): KeysteadError {

@@ -27,6 +27,8 @@ interface IndexKindFamily {
   readonly description: string;
   /** What its argument is; with one it is needed. */
   readonly argument?: string;
+  /** The name with an argument, where it needs one. */
+  readonly example?: string;
   create(argument: string | undefined): Pick<IndexKind, "values" | "queries">;
 }
 
@@ -40,6 +42,7 @@ export const indexKinds = {
     columns: "one",
     description: "rows whose value ends in the same n characters",
     argument: "number of characters",
+    example: "last(4)",
     create: lastCharacters,
   },
   soundex: {

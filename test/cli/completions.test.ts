@@ -17,7 +17,18 @@ describe("completionsOf", () => {
     expect(complete("keys", "create", "x", "--pu")).toEqual(["--purpose"]);
     expect(complete("keys", "create", "x", "--js")).toEqual(["--json"]);
     expect(complete("keys", "create", "--usage", "")).toEqual(["encrypt", "blind-index", "mac", "sign"]);
+    expect(complete("keys", "create", "--algorithm", "A")).toEqual(["AES-256-GCM", "AES-256-GCM-KC"]);
+    expect(complete("purposes", "set", "pii", "--algorithm", "E")).toEqual(["Ed25519"]);
+    expect(complete("settings", "set", "back")).toEqual(["backupRetentionDays"]);
     expect(complete("completion", "z")).toEqual(["zsh"]);
+  });
+
+  it("completes what help is wanted for", () => {
+    expect(complete("help", "ke")).toEqual(["keys", "kek"]);
+    expect(complete("keys", "help", "ro")).toEqual(["rotate"]);
+    expect(complete("keys", "help", "")).not.toContain("help");
+    expect(complete("help", "keys", "")).toEqual([]);
+    expect(complete("keys", "show", "help")).toEqual([]);
   });
 
   it("leaves files, names and values to the shell", () => {

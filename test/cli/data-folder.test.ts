@@ -20,12 +20,12 @@ function makeFolder(): string {
 
 describe("the configuration", () => {
   it.each([
+    ['{"store":"memory:"}', "masterKeys: is missing; give an object"],
     ["{", "is not JSON (line 1 column 2)"],
-    ["[]", "expected object"],
-    ['{"store":"memory:"}', "masterKeys"],
+    ["[]", "keystead.json: the file: must be an object (see `keystead init --help`)"],
     ['{"store":"memory:","masterKeys":{}}', "names no master key"],
-    ['{"store":"memory:","masterKeys":{"main":{"fiel":"x"}}}', "masterKeys.main"],
-    ['{"store":"memory:","masterKeys":{"main":{"file":"x"}},"datbases":{}}', 'Unrecognized key: "datbases"'],
+    ['{"store":"memory:","masterKeys":{"main":{"fiel":"x"}}}', 'masterKeys.main: must be { "file": PATH } or { "passphrase": "ask" }'],
+    ['{"store":"memory:","masterKeys":{"main":{"file":"x"}},"datbases":{}}', 'has no field "datbases"; correct or remove it'],
   ])("refuses %s", (text, problem) => {
     expect(() => parseConfiguration(text, "keystead.json")).toThrow(problem);
   });

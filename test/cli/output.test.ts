@@ -73,16 +73,37 @@ describe("opened values", () => {
 });
 
 describe("progress", () => {
-  function show(mode: "bar" | "lines" | "silent", steps: readonly (readonly [at: number, done: number])[]): string {
+  interface Shown {
+    readonly title?: string;
+    readonly width?: number;
+    readonly total?: number | undefined;
+  }
+
+  function show(
+    mode: "bar" | "lines" | "silent",
+    steps: readonly (readonly [at: number, done: number])[],
+    { title = "protect p", width = 120, ...rest }: Shown = {},
+  ): string {
     let [time, text] = [0, ""];
     const clock: Clock = { now: () => time, monotonic: () => time, wait: () => Promise.resolve() };
-    const progress = new Progress({ title: "protect p", unit: "rows" }, { clock, mode, width: 120, write: (part) => (text += part) });
+    const progress = new Progress({ title, unit: "rows" }, { clock, mode, width, write: (part) => (text += part) });
     for (const [at, done] of steps) {
       time = at;
-      progress.update(done, 1000);
+      progress.update(done, "total" in rest ? rest.total : 1000);
     }
     progress.end();
     return text;
+  }
+
+  /** The last bar that a terminal of so many columns showed. */
+  function lastBar(width: number, shown: Shown = { title: "reencrypt crm.person", total: 5000 }): string | undefined {
+    const steps = [
+      [0, 0],
+      [248, 1000],
+    ] as const;
+    return show("bar", steps, { ...shown, width })
+      .split(/\r|\u001b\[K/)
+      .findLast((text) => text !== "");
   }
 
   it("is a line every few seconds where there is no terminal, with speed and rest", () => {
@@ -106,6 +127,33 @@ describe("progress", () => {
       `\rprotect p  ${"░".repeat(24)}  0 %  0 of 1,000 rows\u001b[K` +
         `\rprotect p  ${"█".repeat(12)}${"░".repeat(12)}  50 %  500 of 1,000 rows  500/s  1 s left\u001b[K\r\u001b[K`,
     );
+  });
+
+  it.each([
+    [120, `reencrypt crm.person  ${"█".repeat(5)}${"░".repeat(19)}  20 %  1,000 of 5,000 rows  4,032/s  992 ms left`],
+    [80, `reencrypt crm.person  ${"█".repeat(2)}${"░".repeat(6)}  20 %  1,000 of 5,000 rows  4,032/s  992 ms left`],
+    [72, "reencrypt crm.person  20 %  1,000 of 5,000 rows  4,032/s  992 ms left"],
+    [40, `${"█".repeat(2)}${"░".repeat(9)}  20 %  4,032/s  992 ms left`],
+    [20, "20 %  992 ms left"],
+    [10, "20 %"],
+  ])("leaves out whole fields where the terminal has %d columns", (width, text) => {
+    expect(lastBar(width)).toBe(text);
+  });
+
+  it("never takes the last column, and at least says how far it is", () => {
+    for (let width = 6; width <= 130; width += 1) {
+      const text = lastBar(width, { title: "encrypt 王小明.sql", total: 5000 }) ?? "";
+      expect(textWidth(text), text).toBeLessThan(width);
+      expect(text).toContain("20 %");
+    }
+    expect(lastBar(0)).toBe(lastBar(80));
+    expect(lastBar(3)).toBeUndefined();
+  });
+
+  it("shows the amount where there is no share, and nothing of a title that a terminal would obey", () => {
+    expect(lastBar(40, { title: "encrypt \u001b[2Jx", total: undefined })).toBe("encrypt \\u{1b}[2Jx  1,000 rows  4,032/s");
+    expect(lastBar(20, { title: "encrypt stdin", total: undefined })).toBe("1,000 rows  4,032/s");
+    expect(lastBar(16, { title: "encrypt stdin", total: undefined })).toBe("1,000 rows");
   });
 
   it("is nothing for machines", () => {

@@ -4,7 +4,11 @@ import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import ts from "typescript";
 import { describe, expect, it } from "vitest";
+import { algorithmNames } from "../../src/cli/algorithm-names.ts";
+import { parseConfiguration } from "../../src/cli/configuration.ts";
 import { buildProgram } from "../../src/cli/program.ts";
+import { parseDatasetInput } from "../../src/datasets/definition.ts";
+import { algorithms } from "../../src/crypto/algorithms.ts";
 
 function commandsBelow(command: Command, path: string): [string, Command][] {
   return command
@@ -26,26 +30,33 @@ function helpOf(command: Command): string {
 describe("the help", () => {
   const commands = commandsBelow(buildProgram(), "keystead");
 
-  it.each(commands.filter(([, command]) => command.commands.length === 0))(
-    "of %s has a description and an example of itself",
-    (path, command) => {
-      const help = helpOf(command);
-      expect(command.description()).toMatch(/^[A-Z].*[.]$/s);
-      expect(help).toContain("Examples:");
-      expect(help.slice(help.indexOf("Examples:"))).toContain(path);
-    },
-  );
+  it.each(commands)("of %s has a description and an example of itself", (path, command) => {
+    const help = helpOf(command);
+    expect(command.description()).toMatch(/^[A-Z].*[.]$/s);
+    expect(help).toContain("Examples:");
+    expect(help.slice(help.indexOf("Examples:"))).toContain(path);
+  });
 
-  it("names only options in its examples that there are", () => {
-    for (const [path, command] of commands) {
-      const help = helpOf(command);
-      const known = new Set([...command.options, ...buildProgram().options].flatMap(({ long }) => long ?? []));
-      const lines = help
-        .slice(help.indexOf("Examples:"))
-        .split("\n")
-        .filter((line) => line.includes(`$ ${path} `));
-      for (const [option] of lines.join("\n").matchAll(/(?<=\s)--[a-z-]+/g)) expect(known, `${path}: ${option}`).toContain(option);
+  it("names only commands and options in its examples that there are", () => {
+    const examples = [...commands, ["keystead", buildProgram()] as const].flatMap(([, command]) =>
+      [...helpOf(command).matchAll(/^ {2}\$ (?:.* [|&]+ )*(keystead .*(?:\\\n.*)*)/gm)].map(([, example = ""]) => example),
+    );
+    expect(examples.length).toBeGreaterThan(commands.length);
+    for (const example of examples) {
+      const [path, command] = commands.filter(([known]) => `${example} `.startsWith(`${known} `)).at(-1) ?? [];
+      expect(path, example).toBeDefined();
+      expect(command?.commands, example).toEqual([]);
+      const known = new Set([...(command?.options ?? []), ...buildProgram().options].flatMap(({ long }) => long ?? []));
+      for (const [option] of example.matchAll(/(?<=\s)--[a-z-]+/g)) expect(known, example).toContain(option);
     }
+  });
+
+  it("shows JSON that is taken", () => {
+    const jsonIn = (path: string): string =>
+      / {2}\{\n(?: {3}.*\n)+ {2}\}/.exec(helpOf(commands.find(([known]) => known === path)?.[1] ?? buildProgram()))?.[0] ?? "";
+    const { definition, unplanned } = parseDatasetInput("crm.person", JSON.parse(jsonIn("keystead datasets add")));
+    expect({ database: definition.database, unplanned }).toEqual({ database: "crm", unplanned: [] });
+    expect(parseConfiguration(jsonIn("keystead init"), "keystead.json").databases).toEqual({ crm: "sqlite:/srv/crm.db" });
   });
 });
 
@@ -64,10 +75,27 @@ function loadedWith(file: string, seen = new Set<string>()): Set<string> {
   return seen;
 }
 
+function sourceFile(path: string): string {
+  return fileURLToPath(new URL(`../../src/${path}`, import.meta.url));
+}
+
+describe("the entry", () => {
+  it("loads nothing that an old Node may not know before it has looked at the version", () => {
+    const loaded = [...loadedWith(sourceFile("cli/main.ts"))];
+    expect(loaded).toEqual(["cli/main.ts", "cli/node-version.ts", "errors.ts"].map(sourceFile));
+  });
+});
+
+describe("the algorithms of the command line", () => {
+  it("are those of the engine", () => {
+    expect(algorithmNames).toEqual(Object.keys(algorithms));
+  });
+});
+
 describe("help, version and completion", () => {
   it("load neither the engine nor its libraries", () => {
-    const loaded = [...loadedWith(fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url)))];
-    expect(loaded.filter((file) => /\/src\/(?!cli\/|(?:errors|durable-file)\.ts$)/.test(file))).toEqual([]);
+    const loaded = [...loadedWith(sourceFile("cli/run.ts"))];
+    expect(loaded.filter((file) => /\/src\/(?!cli\/|(?:errors|durable-file|nearest-name)\.ts$)/.test(file))).toEqual([]);
     expect(loaded.filter((file) => !file.startsWith("/") && !file.startsWith("node:"))).toEqual(["commander"]);
   });
 });

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { parseColumn, parseIndex, parsePlannedIndex } from "../../src/cli/dataset-definition.ts";
-import { nearestName } from "../../src/cli/did-you-mean.ts";
 import { formatDuration, parseInstant, parsePastInstant } from "../../src/cli/instants.ts";
 import { parsePairs } from "../../src/cli/options.ts";
 import { KeysteadError } from "../../src/errors.ts";
@@ -41,24 +40,6 @@ describe("parsePastInstant", () => {
 describe("formatDuration", () => {
   it("has two digits or so", () => {
     expect([320, 4200, 95_000, 1_200_000, 7_500_000].map(formatDuration)).toEqual(["320 ms", "4 s", "95 s", "20 min", "2 h 5 min"]);
-  });
-});
-
-describe("nearestName", () => {
-  const names = ["pii-email", "pii-phone", "api", "pii", "crm.person"];
-
-  it.each([
-    ["pii-emial", "pii-email"],
-    ["PII-EMAIL", "pii-email"],
-    ["pii-mail", "pii-email"],
-    ["crm.persn", "crm.person"],
-    ["pi", "pii"],
-  ])("takes %s for %s", (word, name) => {
-    expect(nearestName([word], names)).toBe(name);
-  });
-
-  it.each([["anna@example.org"], ["4711"], [""], ["pii-email"], ["x".repeat(1000)]])("is silent about %s", (word) => {
-    expect(nearestName([word], names)).toBeUndefined();
   });
 });
 

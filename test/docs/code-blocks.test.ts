@@ -13,6 +13,8 @@ interface Block {
   readonly language: string;
   readonly text: string;
   readonly line: number;
+  /** The last JSON file that the text above it names. */
+  readonly file: string | undefined;
 }
 
 function blocksOf(page: string): Block[] {
@@ -21,6 +23,7 @@ function blocksOf(page: string): Block[] {
     language: match[1] ?? "",
     text: match[2] ?? "",
     line: text.slice(0, match.index).split("\n").length,
+    file: [...text.slice(0, match.index).matchAll(/`([\w-]+\.json)`/g)].at(-1)?.[1],
   }));
 }
 
@@ -103,6 +106,9 @@ describe.each(pages)("%s", (page) => {
         }
       } else if (block.language === "sh") {
         for (const line of block.text.trim().split("\n")) expect(npmCommands).toContain(line.replace(/\s*#.*/, ""));
+      } else if (block.language === "json") {
+        expect(block.file, where).toBeDefined();
+        writeFileSync(join(place.folder, block.file ?? ""), block.text);
       } else {
         expect(block.language, where).toBe("text");
       }

@@ -28,6 +28,16 @@ describe("kinds of index", () => {
     for (const name of Object.keys(indexKinds)) expect(message).toContain(name);
   });
 
+  it.each([
+    ["exat", "exact"],
+    ["lst(4)", "last(4)"],
+    ["lats4", "last(4)"],
+    ["metahpone", "metaphone"],
+  ])("say for %s that %s was meant", (name, meant) => {
+    const { message } = expectError("INVALID_ARGUMENT", () => findIndexKind(name));
+    expect(message).toContain(`did you mean ${meant}? use one of exact, last(4), soundex, metaphone, compound`);
+  });
+
   it("keep their argument in the name", () => {
     expect(findIndexKind("last(4)").name).toBe("last(4)");
     expect(findIndexKind("last(64)").name).toBe("last(64)");

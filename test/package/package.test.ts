@@ -1,12 +1,13 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { npm } from "../../scripts/npm.ts";
 import { packPackage } from "../../scripts/pack-package.ts";
 import { readManifest, root, tool } from "../../scripts/tools.ts";
+import { nodeVersionProblem } from "../../src/cli/node-version.ts";
 
 const manifest = readManifest(root);
 const subpaths = Object.keys(z.record(z.string(), z.unknown()).parse(manifest.exports));
@@ -19,6 +20,16 @@ const installed = join(consumer, "node_modules", manifest.name);
 
 function node(args: readonly string[]): { readonly status: number | null; readonly stdout: string; readonly stderr: string } {
   return spawnSync(process.execPath, args, { cwd: consumer, encoding: "utf8" });
+}
+
+/** A Node of this machine that is too old for Keystead. */
+function oldNode(): string | undefined {
+  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/local/bin", "/usr/bin"];
+  const found = folders.map((folder) => join(folder, "node")).filter((file) => existsSync(file));
+  return found.find((file) => {
+    const { stdout } = spawnSync(file, ["--version"], { encoding: "utf8" });
+    return /^v\d/.test(stdout) && nodeVersionProblem(stdout.slice(1).trim()) !== undefined;
+  });
 }
 
 beforeAll(() => {
@@ -60,6 +71,17 @@ describe("the packed package", () => {
     const help = node([main, "--help"]);
     expect(help).toMatchObject({ status: 0, stderr: "" });
     expect(help.stdout).toContain("Usage: keystead");
+  });
+
+  it("has a command that tells an old Node what is wrong", (context) => {
+    const old = oldNode();
+    if (old === undefined) return context.skip("there is no Node here that is too old");
+    const { status, stdout, stderr } = spawnSync(old, [join(installed, "dist", "cli", "main.js"), "init"], {
+      cwd: consumer,
+      encoding: "utf8",
+    });
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+    expect(stderr).toMatch(/^keystead: this is Node \S+ and Keystead needs Node 24\.7 or later; [^\n]+\n$/);
   });
 
   it.skipIf(process.platform === "win32")("links the command under its name", () => {

@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, it, vi } from "vitest";
+import { npm } from "../../scripts/npm.ts";
 import { recordOutput } from "../setup/canary.ts";
 import { csvFile, temporaryFolder } from "./support/temporary.ts";
 
@@ -42,6 +43,17 @@ function tables(folder: string): string[] {
   return readdirSync(folder).filter((name) => existsSync(`${folder}/${name}/sample.db`));
 }
 
+/** What differs from run to run: values searched for, labels of versions, numbers and times. */
+function masked(text: string): string {
+  return text
+    .replaceAll(/“[^”]*”/g, "“…”")
+    .replaceAll(/\b(\d+)-[a-z2-7]{6}\b/g, "$1-······")
+    .replaceAll(/ \([\d.]+ s(?:, [\d,]+ rows\/s)?\)$/gm, " (time)")
+    .replaceAll(/ in [\d.,]+ (?:ms|s)$/gm, " in (time)")
+    .replaceAll(/: [\d,]+ of [\d,]+ rows/g, ": N of N rows")
+    .replaceAll(/(?<![-\w])\d[\d,]*(?= values)/g, "N");
+}
+
 describe("keystead tour", () => {
   it("tells its story on stdout and leaves nothing behind", async () => {
     const { code, stdout, stderr, folder } = await run(["--rows", "50"]);
@@ -50,6 +62,14 @@ describe("keystead tour", () => {
     expect(stdout).toMatch(/50 invented persons/);
     expect(stdout).toMatch(/opened again without a loss; 3 old key versions destroyed/);
     expect(stripVTControlCharacters(stdout)).toBe(stdout);
+    // The README shows a part of a longer one.
+    const [, shown = ""] = /^```text\n(✓[^]*?)^```$/m.exec(readFileSync("README.md", "utf8")) ?? [];
+    const told = masked(stdout).split("\n");
+    let at = 0;
+    for (const line of masked(shown).trimEnd().split("\n")) {
+      at = told.indexOf(line, at) + 1;
+      expect(at, `README.md shows a line that the tour does not tell, or not there:\n${line}\n${told.join("\n")}`).toBeGreaterThan(0);
+    }
     expect(readdirSync(folder)).toEqual([]);
   });
 
@@ -66,6 +86,13 @@ describe("keystead tour", () => {
       verified: { rows: 50 },
     });
     expect(stderr).toContain("✓ protect");
+  });
+
+  it("prints one object and nothing else as the documents call it from a checkout", async () => {
+    const [, command = ""] = /`(npm start -s -- --json) \|/.exec(readFileSync("README.md", "utf8")) ?? [];
+    expect((await run(["--help"])).stdout).toContain(`$ ${command}\n`);
+    const [, ...args] = command.split(" ");
+    expect(JSON.parse(npm([...args, "--rows", "20"], "."))).toMatchObject({ rows: 20, verified: { rows: 20 } });
   });
 
   it("says what to try with what it leaves behind", async () => {

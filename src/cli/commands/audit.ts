@@ -22,7 +22,10 @@ interface ShowFlags {
 
 /** Adds `audit`. */
 export function addAuditCommands(program: Command): void {
-  const audit = program.command("audit").description("Who did what, and proof that the record is whole.");
+  const audit = program
+    .command("audit")
+    .description("Who did what, and proof that the record is whole.")
+    .addHelpText("after", examples("keystead audit show --last 20", "keystead audit verify"));
   audit
     .command("verify")
     .description(
@@ -66,6 +69,9 @@ export function addAuditCommands(program: Command): void {
       withKeystead(command, async ({ keystead, output, clock }) => {
         const filter = readFilter(flags, clock.now());
         const records = await keystead.audit.show(filter);
+        // Nothing about a name that never was: a slip, which an empty table would hide. Failed acts may have used it.
+        if (records.length === 0 && flags.key !== undefined) await keystead.keys.show(flags.key);
+        if (records.length === 0 && flags.dataset !== undefined) await keystead.datasets.show(flags.dataset);
         await output.result(records, () => formatTable(records, recordColumns));
         if (records.length === filter.limit)
           output.note(`these are the newest ${formatCount(records.length)}; --limit or --all shows more`);

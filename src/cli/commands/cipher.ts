@@ -24,6 +24,10 @@ interface RewrapFlags extends DataFlags {
   readonly dataset?: string;
 }
 
+/** Says nothing of the arguments: they may be the data. */
+const argumentProblem =
+  "data and files are not named by themselves: pipe data into stdin, which nobody else sees, or name a file with --file FILE";
+
 /** Begins streams and binary values. */
 const magics = { stream: "ks1s:", binary: "ks1b:" } as const;
 const newline = 0x0a;
@@ -33,11 +37,13 @@ export function addCipherCommands(program: Command): void {
   withDataOptions(
     program
       .command("encrypt")
-      .description("Encrypt stdin to one line of text, or a file of any size. Input is taken byte for byte.")
+      .description(
+        "Encrypt stdin to one line of text, or a file of any size. Input is taken byte for byte; with --lines, all but the line ends.",
+      )
       .addOption(new Option("--key <key>", "name or alias of a key").conflicts("purpose"))
       .option("--purpose <purpose>", "take the default key of a purpose")
       .option("--dataset <name>", "dataset that will hold the ciphertext: its census then speaks for it")
-      .option("--lines", "encrypt each line of the input"),
+      .option("--lines", "encrypt each line of the input, without the LF or CRLF at its end"),
     "file to encrypt as a stream; - is stdin",
   )
     .addHelpText(
@@ -54,7 +60,7 @@ export function addCipherCommands(program: Command): void {
     program
       .command("decrypt")
       .description("Decrypt text, binary values and streams; which it is, is recognised.")
-      .option("--lines", "decrypt each line of the input"),
+      .option("--lines", "decrypt each line of the input; each ends with LF"),
     "file to decrypt; - is stdin",
   )
     .addHelpText(
@@ -89,6 +95,10 @@ export function addCipherCommands(program: Command): void {
 
 function withDataOptions(command: Command, fileMeaning: string): Command {
   return command
+    .allowExcessArguments()
+    .hook("preAction", (_, { args }) => {
+      if (args.length > 0) throw new KeysteadError("INVALID_ARGUMENT", argumentProblem);
+    })
     .option("--file <in>", fileMeaning)
     .option("--out <out>", "file to write (mode 0600); - is stdout, also for binary data on a terminal")
     .option("--force", "replace the file that --out names")

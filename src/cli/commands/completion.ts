@@ -1,5 +1,5 @@
 import { Argument, type Command } from "commander";
-import { examples } from "../options.ts";
+import { examples, oneOf } from "../options.ts";
 import { outputOf } from "../output.ts";
 
 const shells = ["bash", "zsh", "fish"] as const;
@@ -9,7 +9,7 @@ export function addCompletionCommands(program: Command): void {
   program
     .command("completion")
     .description("Print a script that completes commands and options in your shell.")
-    .addArgument(new Argument("<shell>", "your shell").choices(shells))
+    .addArgument(oneOf(new Argument("<shell>", "your shell"), shells))
     .addHelpText(
       "after",
       examples(

@@ -6,6 +6,7 @@ import type { DatasetInfo, DatasetInput } from "../../index.ts";
 import { columnSyntax, contextTypeSyntax, indexSyntax, parseColumn, parseContextTypes, parseIndex } from "../dataset-definition.ts";
 import { formatDataset } from "../dataset-text.ts";
 import type { DataFolder } from "../data-folder.ts";
+import { unreadable } from "../file-failures.ts";
 import { examples, parsePairs, repeatable } from "../options.ts";
 import { useFolder, withKeystead } from "../session.ts";
 import { formatTable, type TableColumn } from "../table.ts";
@@ -27,7 +28,18 @@ interface AddFlags {
 
 /** Adds `datasets`. */
 export function addDatasetCommands(program: Command): void {
-  const datasets = program.command("datasets").description("Tables that hold protected data, and moving what is in them.");
+  const datasets = program
+    .command("datasets")
+    .description("Tables that hold protected data, and moving what is in them.")
+    .addHelpText(
+      "after",
+      examples(
+        "keystead datasets add crm.person --url sqlite:./crm.db --definition person.json",
+        "keystead datasets protect crm.person",
+        "keystead datasets census crm.person",
+        "keystead datasets reencrypt crm.person",
+      ),
+    );
   addAdd(datasets);
   addLooking(datasets);
   addDatasetJobs(datasets);
@@ -75,8 +87,21 @@ function addAdd(datasets: Command): void {
     .addHelpText(
       "after",
       `
-Kinds of index: exact, last4 (the last 4 characters), soundex, metaphone, compound.
-Normalisers:    text (when none is named), none, trim, digits, email, phone, phone-DE (without a country code: German).
+A definition (person.json):
+  {
+    "database": "crm",
+    "table": "person",
+    "keyColumns": ["id"],
+    "columns": { "email": { "key": "pii-email" }, "iban": { "key": "financial-iban", "column": "iban_text" } },
+    "indexes": {
+      "email": { "columns": ["email"], "column": "email_index", "key": "pii-index", "kind": "exact", "normalisers": ["email"], "bits": 13 }
+    },
+    "context": { "tenant": "{tenant_id}", "row": "{id}" }
+  }
+What may be left out: column (the name), indexes, bits, context, kind of a column.
+
+Kinds of index: exact, last4 or last(4) (the last 4 characters), soundex, metaphone, compound.
+Normalisers:    text (when none is named), none, trim, digits, email, phone, phone-DE or phone(DE) (without a country code: German).
 Bits:           fewer hide more and find more in vain; when none are named, as \`datasets index --plan\` advises.`,
     )
     .action(addDataset);
@@ -148,7 +173,7 @@ function inputOf(flags: AddFlags): DatasetInput {
 
 async function readDefinition(file: string): Promise<DatasetInput> {
   const text = await readFile(file, "utf8").catch((cause: unknown) => {
-    throw new KeysteadError("INVALID_ARGUMENT", `the definition ${file} can't be read`, { cause });
+    throw unreadable(`the definition ${file}`, cause);
   });
   let input: unknown;
   try {
@@ -157,7 +182,10 @@ async function readDefinition(file: string): Promise<DatasetInput> {
     throw new KeysteadError("INVALID_ARGUMENT", `the definition ${file} is not JSON; correct it`);
   }
   if (isDefinition(input)) return input;
-  throw new KeysteadError("INVALID_ARGUMENT", `the definition ${file} is no object with database, table, keyColumns, columns; correct it`);
+  throw new KeysteadError(
+    "INVALID_ARGUMENT",
+    `the definition ${file} is no object with database, table, keyColumns, columns; \`keystead datasets add --help\` shows one`,
+  );
 }
 
 /** Enough to hand it to the engine, which checks all of it. */

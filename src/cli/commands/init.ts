@@ -29,6 +29,16 @@ export function addInitCommand(program: Command): void {
         "KEYSTEAD_PASSPHRASE_FILE=/run/secrets/keystead keystead init --passphrase",
       ),
     )
+    .addHelpText(
+      "after",
+      `
+The local configuration, keystead.json:
+  {
+    "store": "sqlite:keystead.db",
+    "masterKeys": { "main": { "file": "master.key" }, "other": { "passphrase": "ask" } },
+    "databases": { "crm": "sqlite:/srv/crm.db" }
+  }`,
+    )
     .action(initialise);
 }
 
@@ -64,7 +74,7 @@ async function initialise({ name: keyName, passphrase }: InitFlags, command: Com
 
 async function makeFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: ownerOnly }).catch((cause: unknown) => {
-    throw new KeysteadError("STORE_FAILED", `the data folder ${folder} can't be made`, { cause });
+    throw new KeysteadError("STORE_FAILED", `the data folder ${folder} can't be made; name another with --dir`, { cause });
   });
   const { mode } = await stat(folder);
   if (process.platform !== "win32" && (mode & others) !== 0) {

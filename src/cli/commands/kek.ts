@@ -19,7 +19,10 @@ const scheme = "local:";
 
 /** Adds `kek`. */
 export function addKekCommands(program: Command): void {
-  const kek = program.command("kek").description("Key-encryption keys: what wraps the keys of this store.");
+  const kek = program
+    .command("kek")
+    .description("Key-encryption keys: what wraps the keys of this store.")
+    .addHelpText("after", examples("keystead kek list", "keystead kek rotate --to main-2027"));
   kek
     .command("list")
     .description("List KEKs with what they wrap, and whether they can be opened.")

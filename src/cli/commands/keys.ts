@@ -1,8 +1,9 @@
 import { Argument, type Command, Option } from "commander";
 import { KeysteadError } from "../../errors.ts";
-import type { KeyInfo, KeyService, KeyUsage, VersionInfo, VersionUsage } from "../../index.ts";
+import type { KeyInfo, KeyService, KeyUsage, PurposeService, VersionInfo, VersionUsage } from "../../index.ts";
+import { algorithmNames } from "../algorithm-names.ts";
 import { formatInstant, parseInstant } from "../instants.ts";
-import { examples, parsePairs, type ReasonOptions, reasonOption, repeatable, wholeNumber } from "../options.ts";
+import { examples, oneOf, parsePairs, type ReasonOptions, reasonOption, repeatable, wholeNumber } from "../options.ts";
 import { withKeystead } from "../session.ts";
 import { formatFacts, formatTable, type TableColumn } from "../table.ts";
 import { addDestructionCommands } from "./destruction.ts";
@@ -41,7 +42,18 @@ const stateChanges: Readonly<Record<StateChange, string>> = {
 
 /** Adds `keys`. */
 export function addKeyCommands(program: Command): void {
-  const keys = program.command("keys").description("Create, rotate and retire keys.");
+  const keys = program
+    .command("keys")
+    .description("Create, rotate and retire keys.")
+    .addHelpText(
+      "after",
+      examples(
+        "keystead keys create pii-email --purpose pii",
+        "keystead keys list --purpose pii",
+        "keystead keys rotate pii-email",
+        'keystead keys destroy pii-email 1 --reason "retired"',
+      ),
+    );
   addCreate(keys);
   addLooking(keys);
   addRotate(keys);
@@ -74,6 +86,13 @@ export async function findVersionNumber(keys: KeyService, key: string, text: str
   return Number(digits);
 }
 
+/** No keys of a purpose that nobody registered: a slip, which an empty list would hide. @throws KeysteadError `UNKNOWN_PURPOSE` */
+async function assertPurpose(purposes: PurposeService, name: string): Promise<void> {
+  const known = (await purposes.list()).map((purpose) => purpose.name);
+  if (known.includes(name)) return;
+  throw new KeysteadError("UNKNOWN_PURPOSE", `no purpose has this name; registered are ${known.join(", ")}`);
+}
+
 /** One line about a key after a change. */
 function describeKey(key: KeyInfo): string {
   const current = key.versions.find((version) => version.current);
@@ -93,8 +112,8 @@ function addCreate(keys: Command): void {
     .description("Create a key with version 1.")
     .argument("<name>", "name: 1 to 4 segments joined by /; never reused")
     .requiredOption("--purpose <purpose>", "what data it protects (`keystead purposes list`)")
-    .addOption(new Option("--usage <usage>", "what it is for").choices(usages).default("encrypt"))
-    .option("--algorithm <name>", "XAES-256-GCM, AES-256-GCM, ChaCha20-Poly1305, AES-256-GCM-KC, HMAC-SHA-256, Ed25519 (default: by usage)")
+    .addOption(oneOf(new Option("--usage <usage>", "what it is for"), usages).default("encrypt"))
+    .addOption(oneOf(new Option("--algorithm <name>", "how (default: by usage)"), algorithmNames))
     .addOption(repeatable("--tag <name=value>", "tag"))
     .option("--rotation-days <days>", "days between rotations (default: the purpose's)", wholeNumber(1))
     .option("--expires <date>", "version 1 seals nothing after this date (2027-01-31, 90d)")
@@ -134,6 +153,7 @@ function addLooking(keys: Command): void {
     .action(({ purpose }: { readonly purpose?: string }, command: Command) =>
       withKeystead(command, async ({ keystead, output }) => {
         const found = await keystead.keys.list(purpose === undefined ? {} : { purpose });
+        if (purpose !== undefined && found.length === 0) await assertPurpose(keystead.purposes, purpose);
         await output.result(found, () => formatTable(found, keyColumns));
       }),
     );

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { PurposeInfo, PurposeSettings } from "../../index.ts";
-import { examples, repeatable, wholeNumber } from "../options.ts";
+import { algorithmNames } from "../algorithm-names.ts";
+import { examples, oneOf, repeatable, wholeNumber } from "../options.ts";
 import { withKeystead } from "../session.ts";
 import { formatTable, type TableColumn } from "../table.ts";
 
@@ -15,7 +16,10 @@ interface PurposeFlags {
 
 /** Adds `purposes`. */
 export function addPurposeCommands(program: Command): void {
-  const purposes = program.command("purposes").description("Registered labels of what data a key protects, with their policy.");
+  const purposes = program
+    .command("purposes")
+    .description("Registered labels of what data a key protects, with their policy.")
+    .addHelpText("after", examples("keystead purposes list", "keystead purposes set pii --default-key pii-email"));
   purposes
     .command("list")
     .description("List purposes.")
@@ -55,7 +59,7 @@ function withPolicy(command: Command): Command {
     .option("--description <text>", "what data that is")
     .option("--default-key <key>", "key that `encrypt --purpose` takes")
     .option("--rotation-days <days>", "rotation of new keys", wholeNumber(1))
-    .addOption(repeatable("--algorithm <name>", "allowed algorithm of its encrypt keys"))
+    .addOption(oneOf(repeatable("--algorithm <name>", "allowed algorithm of its encrypt keys"), algorithmNames))
     .option("--hardware", "its keys need a hardware-backed KEK");
 }
 

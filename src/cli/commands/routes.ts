@@ -13,7 +13,10 @@ interface RouteFlags {
 
 /** Adds `routes`. */
 export function addRouteCommands(program: Command): void {
-  const routes = program.command("routes").description("Which KEK wraps the keys of which purposes and names.");
+  const routes = program
+    .command("routes")
+    .description("Which KEK wraps the keys of which purposes and names.")
+    .addHelpText("after", examples("keystead routes list", "keystead routes set local:medical --purpose medical"));
   routes
     .command("list")
     .description("List routes.")

@@ -1,6 +1,6 @@
 import { Argument, type Command } from "commander";
 import type { SettingName, Settings } from "../../index.ts";
-import { examples, wholeNumber } from "../options.ts";
+import { examples, oneOf, wholeNumber } from "../options.ts";
 import { withKeystead } from "../session.ts";
 import { formatTable } from "../table.ts";
 
@@ -14,7 +14,10 @@ const meanings: Readonly<Record<ChangeableSetting, string>> = {
 
 /** Adds `settings`. */
 export function addSettingCommands(program: Command): void {
-  const settings = program.command("settings").description("Settings that live in the store and hold for every process.");
+  const settings = program
+    .command("settings")
+    .description("Settings that live in the store and hold for every process.")
+    .addHelpText("after", examples("keystead settings list", "keystead settings set backupRetentionDays 90"));
   settings
     .command("list")
     .description("List settings.")
@@ -28,7 +31,7 @@ export function addSettingCommands(program: Command): void {
   settings
     .command("set")
     .description("Change a setting.")
-    .addArgument(new Argument("<name>", "setting").choices(Object.keys(meanings)))
+    .addArgument(oneOf(new Argument("<name>", "setting"), Object.keys(meanings)))
     .argument("<value>", "a whole number", wholeNumber(0))
     .addHelpText("after", examples("keystead settings set destructionWaitingDays 14", "keystead settings set backupRetentionDays 90"))
     .action((name: ChangeableSetting, value: number, _flags: unknown, command: Command) =>

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { parse } from "csv-parse/sync";
 import { KeysteadError } from "../../errors.ts";
-import { nearestName } from "../did-you-mean.ts";
+import { nearestName } from "../../nearest-name.ts";
 import { isAddress } from "./column-traits.ts";
 import { nameColumns } from "./column-names.ts";
 import { invalid, readCsvRecords } from "./csv-records.ts";

@@ -41,6 +41,8 @@ export function tourCommand(): Command {
         "keystead tour --csv people.csv --columns name,email,iban",
         "keystead tour --keep ./demo",
         "keystead tour --json",
+        "# from a checkout; without -s npm prints two lines before the JSON",
+        "npm start -s -- --json",
       ),
     )
     .action(tour);

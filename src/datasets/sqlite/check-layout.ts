@@ -1,7 +1,7 @@
 import { KeysteadError } from "../../errors.ts";
+import { nearestName } from "../../nearest-name.ts";
 import type { SourceLayout } from "../source.ts";
 import { listNames } from "./identifier.ts";
-import { nearestName } from "./nearest-name.ts";
 import type { ColumnFacts, IndexFacts, SchemaFacts, TableFacts } from "./table-facts.ts";
 
 /**
@@ -163,7 +163,7 @@ function namesWhere(table: TableFacts, names: readonly string[], test: (column: 
 }
 
 function suggest(name: string, existing: readonly string[], what: string): string {
-  const near = nearestName(name, existing);
+  const near = nearestName([name], existing);
   const question = near === undefined ? "" : `: did you mean "${near}"?`;
   return `${question} (${what}: ${existing.length === 0 ? "none" : listNames(existing)})`;
 }

@@ -1,19 +1,17 @@
-import { constants } from "node:fs";
-import { type FileHandle, mkdir, open, unlink } from "node:fs/promises";
+import { mkdir, open, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
-import process from "node:process";
 import { assertArguments, having, text } from "../../arguments.ts";
 import { decodeBase64url, encodeBase64url } from "../../crypto/base64url.ts";
 import type { RandomSource } from "../../crypto/random.ts";
 import { KeysteadError } from "../../errors.ts";
 import { syncDirectory } from "../../durable-file.ts";
+import { readPrivateFile } from "./private-file.ts";
 
 const keyLength = 32;
 // A line has at most 127 characters: what is longer is another file.
 const maxFileLength = 256;
 const line = /^keystead-master-v1:([A-Za-z0-9][A-Za-z0-9._~-]{0,63}):([A-Za-z0-9_-]{43})\n?$/;
 const masterKeyName = /^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}$/;
-const othersMask = 0o077;
 
 /** @throws KeysteadError `INVALID_ARGUMENT` unless the name has 1–64 of `A-Z a-z 0-9 . _ ~ -` and begins with a letter or digit */
 export function assertMasterKeyName(name: string): void {
@@ -60,37 +58,6 @@ export async function createMasterKeyFile(path: string, name: string, random: Ra
   }
 }
 
-async function readPrivateFile(path: string): Promise<string> {
-  let handle: FileHandle;
-  try {
-    // O_NONBLOCK: opening a named pipe must not wait for its writer. Links are followed; what counts is the file that was opened.
-    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (cause) {
-    const missing = errorCode(cause) === "ENOENT";
-    const remedy = missing
-      ? "does not exist; give the right path or restore the file from its copy: only a store that is new gets a new one, by `keystead init`"
-      : "can't be read; see the cause";
-    throw new KeysteadError("KEK_FAILED", `the master key file ${path} ${remedy}`, { cause });
-  }
-  const buffer = Buffer.alloc(maxFileLength + 1);
-  try {
-    const stats = await handle.stat();
-    if (!stats.isFile()) throw new KeysteadError("INSECURE_FILE", `the master key ${path} is not a regular file; keep it in one`);
-    if (process.platform !== "win32" && (stats.mode & othersMask) !== 0) {
-      const mode = (stats.mode & 0o777).toString(8).padStart(4, "0");
-      throw new KeysteadError("INSECURE_FILE", `the master key file ${path} is open to other users (mode ${mode}); run: chmod 600 ${path}`);
-    }
-    const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
-    return bytesRead > maxFileLength ? "" : buffer.toString("latin1", 0, bytesRead);
-  } catch (cause) {
-    if (cause instanceof KeysteadError) throw cause;
-    throw new KeysteadError("KEK_FAILED", `the master key file ${path} can't be read; see the cause`, { cause });
-  } finally {
-    buffer.fill(0);
-    await handle.close();
-  }
-}
-
 /**
  * Reads the 32 bytes of a master key. The caller overwrites them after use.
  *
@@ -98,7 +65,10 @@ async function readPrivateFile(path: string): Promise<string> {
  * `WRONG_MASTER_KEY` when it holds the key of another name; `KEK_FAILED` when it can't be read or is no master key file
  */
 export async function readMasterKeyFile(path: string, name: string): Promise<Buffer> {
-  const [, foundName, encoded] = line.exec(await readPrivateFile(path)) ?? [];
+  const remedy = "make it with `keystead init`, or give the right path";
+  const bytes = await readPrivateFile(path, maxFileLength, { what: "master key file", remedy });
+  const [, foundName, encoded] = line.exec(bytes?.toString("latin1") ?? "") ?? [];
+  bytes?.fill(0);
   const key = encoded === undefined ? undefined : decodeBase64url(encoded);
   if (foundName === undefined || key === undefined) {
     throw new KeysteadError(

@@ -44,6 +44,7 @@ class ScriptRun {
       let: () => this.#let(words[0] ?? "", words[1] ?? "", place),
       env: () => this.#setEnvironment(words[0] ?? "", words[1]),
       file: () => writeFileSync(this.#path(words[0]), this.#expand(line.text ?? "")),
+      bytes: () => writeFileSync(this.#path(words[0]), (words[1] ?? "").replaceAll("\\r", "\r").replaceAll("\\n", "\n")),
       sql: () => this.#sql(words[0], words[1] ?? ""),
       cut: () => writeFileSync(this.#path(words[2]), readFileSync(this.#path(words[0])).subarray(0, Number(words[1]))),
       remove: () => rmSync(this.#path(words[0])),
@@ -102,7 +103,7 @@ class ScriptRun {
   #sql(file: string | undefined, statement: string): void {
     const database = new DatabaseSync(this.#path(file));
     try {
-      if (!/^select/i.test(statement)) {
+      if (!/^(?:select|pragma \w+$)/i.test(statement)) {
         database.exec(statement);
         return;
       }

@@ -23,6 +23,7 @@ export interface ScriptLine {
  *   let NAME PATTERN                            what the first group matches in the last stdout becomes ${NAME}
  *   env NAME VALUE                              environment of the following commands; without a value: none
  *   file NAME <<END                             writes a file; the lines up to END are its content
+ *   bytes NAME TEXT                             writes a file; \r and \n in TEXT are CR and LF
  *   cut FILE BYTES NEW, remove FILE             writes the first bytes of a file to another one; removes a file
  *   sql FILE STATEMENT                          runs SQL on a database file; what it selects becomes stdout, one row a line
  *   chmod MODE FILE, mode MODE FILE             sets or checks permissions
