@@ -9,7 +9,7 @@ export interface LayerRule {
   readonly outside?: readonly string[];
 }
 
-const ground = ["errors", "clock", "crypto", "sync-directory"];
+const ground = ["errors", "clock", "crypto", "durable-file"];
 const seams = [...ground, "kek", "store", "access", "audit"];
 const domain = [...seams, "keys"];
 const services = [...domain, "fields", "datasets", "secrets", "signing", "backup"];
@@ -17,13 +17,13 @@ const services = [...domain, "fields", "datasets", "secrets", "signing", "backup
 /**
  * The direction of imports: a layer is a file `src/<layer>.ts` or a folder `src/<layer>/`, and imports itself and what its row says.
  *
- *   errors, clock, crypto, sync-directory <- {kek, store, access, audit} <- keys <- {fields, datasets, secrets, signing, backup} <- keystead <- api <- {server, cli}
+ *   errors, clock, crypto, durable-file <- {kek, store, access, audit} <- keys <- {fields, datasets, secrets, signing, backup} <- keystead <- api <- {server, cli}
  */
 export const layerRules: Readonly<Record<string, LayerRule>> = {
   errors: { imports: [], outside: [] },
   clock: { imports: ["errors"], outside: [] },
   crypto: { imports: ["errors", "clock"], outside: ["node:buffer", "node:crypto", "node:util"] },
-  "sync-directory": { imports: [] },
+  "durable-file": { imports: ["errors"] },
 
   kek: { imports: ground, separateFolders: { shared: [] } },
   store: { imports: ground, separateFolders: { shared: ["sql", "sqlite"] } },
@@ -43,7 +43,7 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
   api: { imports: ["errors", "keystead", "index"] },
   server: { imports: [...services, "keystead", "index", "api"] },
   client: { imports: ["errors", "crypto"], types: ["api"] },
-  cli: { imports: ["errors", "keystead", "index", "api", "client"] },
+  cli: { imports: ["errors", "durable-file", "keystead", "index", "api", "client"] },
 
   testing: { imports: services },
 };

@@ -11,6 +11,7 @@ export { type RandomSource, systemRandom } from "./crypto/random.ts";
 export type { FieldValue } from "./crypto/typed-value.ts";
 export type { Census, IndexCensus } from "./datasets/census.ts";
 export type { ColumnCensus, VersionCount } from "./datasets/column-census.ts";
+export type { ContextTypes } from "./datasets/context-types.ts";
 export type { AddedDataset, DatasetInfo } from "./datasets/dataset-info.ts";
 export type { DatasetService, KeyCensusEntry } from "./datasets/dataset-service.ts";
 export type { DatasetIndexInput, DatasetInput } from "./datasets/definition.ts";
@@ -21,15 +22,25 @@ export type { JobResult } from "./datasets/job-run.ts";
 export type { PlannedIndex } from "./datasets/plan-index.ts";
 export { type ErrorCode, errorCodes, isKeysteadError, KeysteadError } from "./errors.ts";
 export { createIndexRecipe, type IndexRecipe } from "./fields/blind-index.ts";
+export type { CanonicalType } from "./fields/canonical-text.ts";
 export { type IndexPlan, planIndex } from "./fields/index-planner.ts";
 export { formatIndexPlan } from "./fields/index-plan-text.ts";
 export { createMasterKeyFile } from "./kek/local/master-key-file.ts";
 export type { MasterKeyConfig } from "./kek/local/master-key-source.ts";
-export type { AuditRecordView, AuditService } from "./keys/audit-service.ts";
+export type { AuditRecordView, AuditService, StoreAuditReport } from "./keys/audit-service.ts";
+export type { AuditSignerInfo } from "./keys/audit-signer.ts";
+export {
+  type CertificateFinding,
+  type CertificateReport,
+  type DestructionCertificate,
+  type DestructionStatement,
+  verifyCertificate,
+  type VerifyCertificateOptions,
+} from "./keys/certificate.ts";
 export type { CipherOptions, KeyTarget, RewrapOptions, SealOptions } from "./keys/cipher-service.ts";
 export type { CreateKeyInput } from "./keys/create-key.ts";
 export type { DestructionEvidence } from "./keys/destroy-gate.ts";
-export type { DestroyOptions, DestructionCertificate, DestructionStatus } from "./keys/destroy-version.ts";
+export type { DestroyOptions, DestructionStatus } from "./keys/destroy-version.ts";
 export type { KekInfo, KekService, RewrapProgress } from "./keys/kek-service.ts";
 export type { KeyHandle } from "./keys/key-handle.ts";
 export type { KeyInfo, VersionInfo } from "./keys/key-records.ts";

@@ -14,7 +14,7 @@ type Row = Readonly<Record<string, SqlValue>>;
 /** `metadata.json`: what the MAC of every row of the golden store covers. */
 export async function metadataFile(database: SqliteDatabase): Promise<string> {
   const rows: unknown[] = [];
-  for (const table of [manifestTable, ...guardedLayouts])
+  for (const table of [manifestTable, ...guardedLayouts()])
     rows.push(...(await readRows(database, table.name)).map((row) => macked(table, row)));
   return formatJson({
     about: "Keystead format 1, row MACs of the store in store.sql. A column is its name, type letter and value; bytes are hexadecimal.",

@@ -1,21 +1,10 @@
-import { createHash, createPublicKey, type KeyObject } from "node:crypto";
-import { ed25519 } from "../crypto/ed25519.ts";
+import { createHash } from "node:crypto";
 import { encodeFields, type Field } from "../crypto/encode.ts";
-import { KeysteadError } from "../errors.ts";
 import type { ChainPosition } from "./hash-chain.ts";
 
 const tag = "keystead checkpoint v1";
 const hashLength = 32;
 const maxBodyLength = 16 * 1024 * 1024;
-
-/** Signs checkpoints. Made by the composition root from a key of usage `sign` (Ed25519). */
-export interface Signer {
-  /** Names the key to a verifier; kept beside the signature. */
-  readonly keyId: string;
-  /** SPKI DER. */
-  readonly publicKeyDer: Buffer;
-  sign(data: Uint8Array): Buffer;
-}
 
 /**
  * What a checkpoint binds.
@@ -86,35 +75,4 @@ export function parseCheckpoint(body: Uint8Array): CheckpointBody | undefined {
     positions.push({ writer, count, head });
   }
   return { previous: previous.toString("hex"), generation, positions };
-}
-
-/**
- * Signs the bytes of a checkpoint, and verifies the signature before it is used: a wrong one would look like tampering for ever.
- * @throws KeysteadError `AUDIT_UNAVAILABLE` when the signer's signature is not its public key's
- */
-export function signCheckpoint(signer: Signer, body: Uint8Array): Buffer {
-  const signature = signer.sign(body);
-  const publicKey = readPublicKey(signer.publicKeyDer);
-  if (publicKey === undefined || !verifyCheckpoint(publicKey, body, signature)) {
-    throw new KeysteadError(
-      "AUDIT_UNAVAILABLE",
-      `the audit signer ${signer.keyId} signs with another key than it names; open the store again`,
-    );
-  }
-  return signature;
-}
-
-/** Reads a public key (Ed25519, SPKI DER). Undefined when it is none; never throws. */
-export function readPublicKey(der: Uint8Array): KeyObject | undefined {
-  try {
-    const key = createPublicKey({ key: Buffer.from(der), format: "der", type: "spki" });
-    return key.asymmetricKeyType === "ed25519" ? key : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** True when the signature over the bytes is that of the public key. Never throws. */
-export function verifyCheckpoint(publicKey: KeyObject, body: Uint8Array, signature: Uint8Array): boolean {
-  return ed25519.verify(publicKey, body, signature);
 }

@@ -1,8 +1,9 @@
 import type { Clock } from "../clock.ts";
 import { isKeysteadError } from "../errors.ts";
 import type { AuditStore, AuditTables, CheckpointRow } from "./audit-store.ts";
-import { checkpointHash, encodeCheckpoint, parseCheckpoint, signCheckpoint, type Signer } from "./checkpoint.ts";
+import { checkpointHash, encodeCheckpoint, parseCheckpoint } from "./checkpoint.ts";
 import type { ChainPosition } from "./hash-chain.ts";
+import { type Signer, signVerified } from "./signature.ts";
 
 const attempts = 10;
 
@@ -75,7 +76,7 @@ export class Checkpoints {
     return store.transaction(async (tables) => {
       const previous = await findNewest(tables, await this.#start(tables));
       const body = encodeCheckpoint({ previous, generation, positions });
-      const signature = signCheckpoint(signer, body);
+      const signature = signVerified(signer, body);
       const row = { hash: checkpointHash(body), previous, takenAt: clock.now(), generation, body, signature, signer: signer.keyId };
       await tables.checkpoints.insert(row);
       return row;

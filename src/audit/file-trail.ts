@@ -1,6 +1,6 @@
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import type { AuditStore } from "./audit-store.ts";
-import type { Signer } from "./checkpoint.ts";
+import type { Signer } from "./signature.ts";
 import { CheckpointSchedule } from "./checkpoint-schedule.ts";
 import { Checkpoints, coveredCounts } from "./checkpoints.ts";
 import type { AuditEvent, AuditTrail } from "./event.ts";

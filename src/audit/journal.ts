@@ -4,7 +4,7 @@ import type { Clock } from "../clock.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import { randomUuid } from "../crypto/uuid.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
-import { syncDirectory } from "../sync-directory.ts";
+import { syncDirectory } from "../durable-file.ts";
 import { ChainWriter } from "./chain-writer.ts";
 import type { AuditEvent, AuditTrail } from "./event.ts";
 import type { ChainPosition } from "./hash-chain.ts";

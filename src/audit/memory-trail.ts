@@ -4,7 +4,7 @@ import { randomUuid } from "../crypto/uuid.ts";
 import { KeysteadError } from "../errors.ts";
 import type { AuditStore } from "./audit-store.ts";
 import { ChainWriter } from "./chain-writer.ts";
-import type { Signer } from "./checkpoint.ts";
+import type { Signer } from "./signature.ts";
 import { CheckpointSchedule } from "./checkpoint-schedule.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import type { AuditEvent, AuditTrail } from "./event.ts";

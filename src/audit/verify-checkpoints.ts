@@ -1,7 +1,7 @@
 import type { KeyObject } from "node:crypto";
-import { KeysteadError } from "../errors.ts";
 import type { CheckpointRow } from "./audit-store.ts";
-import { type CheckpointBody, checkpointHash, parseCheckpoint, readPublicKey, verifyCheckpoint } from "./checkpoint.ts";
+import { type CheckpointBody, checkpointHash, parseCheckpoint } from "./checkpoint.ts";
+import { readPinnedKeys, readPublicKey, verifySignature } from "./signature.ts";
 
 /** The public key (SPKI DER) of a signer; undefined when nobody knows it. */
 export type FindPublicKey = (signer: string) => Promise<Uint8Array | undefined> | Uint8Array | undefined;
@@ -29,12 +29,12 @@ export interface VerifiedCheckpoints {
 }
 
 /** Reads a row and checks it against itself and its signature. Text = what is wrong. */
-function checkRow(row: CheckpointRow, key: KeyObject | undefined, pinned: KeyObject | undefined): CheckpointBody | string {
+function checkRow(row: CheckpointRow, key: KeyObject | undefined, pinned: readonly KeyObject[] | undefined): CheckpointBody | string {
   const body = parseCheckpoint(row.body);
   if (body === undefined) return "is not a checkpoint any more";
   if (key === undefined) return `is signed by ${row.signer}, a key that nobody knows`;
-  if (!verifyCheckpoint(key, row.body, row.signature)) return "has a signature that does not verify";
-  if (pinned !== undefined && !pinned.equals(key)) return "is not signed by the pinned key";
+  if (!verifySignature(key, row.body, row.signature)) return "has a signature that does not verify";
+  if (pinned?.some((trusted) => trusted.equals(key)) === false) return "is not signed by a pinned key";
   if (checkpointHash(row.body) !== row.hash) return "is stored under another hash";
   if (body.previous !== row.previous) return "is stored behind another checkpoint than it names";
   if (body.generation !== row.generation) return "is stored with another generation than it names";
@@ -71,17 +71,14 @@ function followChain(good: ReadonlyMap<string, CheckpointBody>, stored: Readonly
 
 /**
  * Checks every checkpoint and the chain that they make.
- * @throws KeysteadError `INVALID_ARGUMENT` for a pinned key that is none
+ * @throws KeysteadError `INVALID_ARGUMENT` when none is pinned, or one is no public key
  */
 export async function verifyCheckpoints(
   rows: readonly CheckpointRow[],
   findPublicKey: FindPublicKey,
-  pinnedDer: Uint8Array | undefined,
+  pinnedKeys: readonly Uint8Array[] | undefined,
 ): Promise<VerifiedCheckpoints> {
-  const pinned = pinnedDer === undefined ? undefined : readPublicKey(pinnedDer);
-  if (pinnedDer !== undefined && pinned === undefined) {
-    throw new KeysteadError("INVALID_ARGUMENT", "the pinned key is no Ed25519 public key; give it as SPKI DER");
-  }
+  const pinned = pinnedKeys && readPinnedKeys(pinnedKeys);
   const findKey = keyCache(findPublicKey);
   const findings: CheckpointFinding[] = [];
   const good = new Map<string, CheckpointBody>();

@@ -14,15 +14,18 @@ export interface VerifyAuditOptions {
   readonly storeId: string;
   /** Finds the public keys of checkpoint signers. */
   readonly findPublicKey: FindPublicKey;
-  /** SPKI DER of the only key that may have signed: an anchor that came from elsewhere than the store. */
-  readonly pinnedKey?: Uint8Array;
+  /**
+   * SPKI DER of the only keys that may have signed: an anchor that came from elsewhere than the store. A key for each version
+   * that the audit key has had.
+   */
+  readonly pinnedKeys?: readonly Uint8Array[];
   /** Where every process that writes to the store keeps its journal and the witness. Leave it out when that is not one place. */
   readonly directory?: string;
 }
 
 /** Something that is wrong with the audit. */
 export interface AuditFinding {
-  readonly kind: "record" | "checkpoint" | "journal" | "witness";
+  readonly kind: "record" | "checkpoint" | "journal" | "witness" | "certificate";
   readonly problem: string;
   /** Of a record or journal. */
   readonly writer?: string;
@@ -30,6 +33,8 @@ export interface AuditFinding {
   readonly sequence?: number;
   /** Hash of a checkpoint. */
   readonly checkpoint?: string;
+  /** Key and version of a destruction certificate: `pii-email 3-k7f2qd`. */
+  readonly certificate?: string;
 }
 
 /** What a verification found. */
@@ -123,12 +128,12 @@ function groupByWriter(rows: readonly AuditLineRow[], journals: DirectoryJournal
   }));
 }
 
-async function verifyOnce({ store, storeId, findPublicKey, pinnedKey, directory }: VerifyAuditOptions): Promise<AuditReport> {
+async function verifyOnce({ store, storeId, findPublicKey, pinnedKeys, directory }: VerifyAuditOptions): Promise<AuditReport> {
   const witness = directory === undefined ? undefined : await checkWitness(directory, storeId, store);
   // The store first: a line is in its journal before it is in the store, so journals may only be ahead.
   const [rows, checkpointRows] = await store.read(async (tables) => [await tables.auditLines.list(), await tables.checkpoints.list()]);
   const journals = directory === undefined ? noJournals : await readJournals(directory, storeId);
-  const checkpoints = await verifyCheckpoints(checkpointRows, findPublicKey, pinnedKey);
+  const checkpoints = await verifyCheckpoints(checkpointRows, findPublicKey, pinnedKeys);
   const writers = groupByWriter(rows, journals, checkpoints);
 
   const findings: AuditFinding[] = checkpoints.findings.map((finding) => ({ kind: "checkpoint", ...finding }));
@@ -161,7 +166,7 @@ async function verifyOnce({ store, storeId, findPublicKey, pinnedKey, directory 
  *
  * Processes may go on writing: what looks wrong is looked at again before it is reported.
  *
- * @throws KeysteadError `INVALID_ARGUMENT` for a pinned key that is none, and what the store says
+ * @throws KeysteadError `INVALID_ARGUMENT` when none is pinned or one is no public key, and what the store says
  * @example
  * const { findings } = await verifyAudit({ store, storeId, findPublicKey: () => publicKeyDer, directory: "./audit" });
  */

@@ -1,9 +1,9 @@
-import { open, readFile, rename, unlink } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import type { RandomSource } from "../crypto/random.ts";
 import { randomUuid } from "../crypto/uuid.ts";
-import { syncDirectory } from "../sync-directory.ts";
+import { writeWhole } from "../durable-file.ts";
 import type { AuditStore } from "./audit-store.ts";
 
 const witnessSchema = z.strictObject({
@@ -47,18 +47,7 @@ export async function writeWitness(directory: string, witness: Witness, random: 
   const path = witnessPath(directory);
   // Two processes may write at once: each its own temporary file.
   const temporary = `${path}.${randomUuid(random)}`;
-  const file = await open(temporary, "wx", 0o600);
-  try {
-    await file.writeFile(`${JSON.stringify(witness)}\n`);
-    await file.sync();
-    await file.close();
-    await rename(temporary, path);
-  } catch (error) {
-    await file.close().catch(() => undefined);
-    await unlink(temporary).catch(() => undefined);
-    throw error;
-  }
-  await syncDirectory(directory);
+  await writeWhole(path, [`${JSON.stringify(witness)}\n`], { temporary, busy: `${temporary} is there already; remove it` });
 }
 
 /** Holds the witness against a store: one that was put back from an older copy does not know the newest checkpoint. */

@@ -1,9 +1,9 @@
 import { lstat, readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
+import { writeWhole } from "../durable-file.ts";
 import { KeysteadError } from "../errors.ts";
 import { type Configuration, formatConfiguration, parseConfiguration } from "./configuration.ts";
-import { writeWhole } from "./durable-file.ts";
 import { globalOptions } from "./options.ts";
 
 const othersMayWrite = 0o022;
@@ -73,7 +73,7 @@ export class DataFolder {
     const temporary = `${file}.new`;
     await writeWhole(file, [formatConfiguration(configuration)], {
       temporary,
-      replace,
+      ...(!replace && { taken: `${file} exists already and is left as it is; name another folder` }),
       busy: `another command changes ${folderFiles.configuration} at this moment; if none does, remove ${temporary}`,
     });
   }

@@ -1,7 +1,7 @@
 import { open, stat } from "node:fs/promises";
+import { writeWhole } from "../durable-file.ts";
 import { KeysteadError } from "../errors.ts";
 import type { Clock } from "../index.ts";
-import { alreadyThere, writeWhole } from "./durable-file.ts";
 import type { Output } from "./output.ts";
 
 /** The most that is held in memory at once; what is larger goes as a stream. */
@@ -98,10 +98,14 @@ export async function peek(source: DataSource, length: number): Promise<{ readon
  */
 export async function assertWritable({ out, force }: DataTarget, content: "text" | "binary"): Promise<void> {
   if (out !== undefined && out !== "-") {
-    if (force !== true && (await stat(out).catch(() => undefined)) !== undefined) throw alreadyThere(out);
+    if (force !== true && (await stat(out).catch(() => undefined)) !== undefined) throw new KeysteadError("CONFLICT", alreadyThere(out));
   } else if (content === "binary" && out === undefined && process.stdout.isTTY) {
     throw new KeysteadError("INVALID_ARGUMENT", "binary data is not written to a terminal; give --out FILE, or --out - to force it");
   }
+}
+
+function alreadyThere(file: string): string {
+  return `${file} exists already and is left as it is; give --force to replace it`;
 }
 
 /** Writes data to its target. A file appears whole, readable by its owner only, or not at all. Returns its bytes. */
@@ -114,7 +118,7 @@ export async function writeData(
     const temporary = `${out}.${process.pid}.part`;
     return writeWhole(out, chunks, {
       temporary,
-      replace: force === true,
+      ...(force !== true && { taken: alreadyThere(out) }),
       busy: `${temporary} is there, left by another command; remove it`,
     });
   }

@@ -1,5 +1,5 @@
 import { KeysteadError } from "../errors.ts";
-import type { DatasetInput, PlannedIndex } from "../index.ts";
+import type { CanonicalType, ContextTypes, DatasetInput, PlannedIndex } from "../index.ts";
 import { parsePairs } from "./options.ts";
 
 type ColumnInput = DatasetInput["columns"][string];
@@ -14,6 +14,21 @@ export const columnSyntax = "NAME=KEY[,column=PHYSICAL][,kind=typed|value]";
 
 /** How indexes are written on the command line. */
 export const indexSyntax = "NAME=COLUMN[+COLUMN…][,kind=K][,normaliser=N][,bits=N][,key=KEY][,column=PHYSICAL]";
+
+/** Every type there is; written out because the engine is loaded only when it is needed. */
+const contextTypeNames: Readonly<Record<CanonicalType, true>> = {
+  integer: true,
+  numeric: true,
+  boolean: true,
+  uuid: true,
+  date: true,
+  timestamptz: true,
+  text: true,
+  bytes: true,
+};
+
+/** How the types of context columns are written. */
+export const contextTypeSyntax = `COLUMN=${Object.keys(contextTypeNames).join("|")}`;
 
 /** How an index that is only planned is written. */
 export const plannedIndexSyntax = "COLUMN[+COLUMN…][,kind=K][,normaliser=N]";
@@ -52,6 +67,23 @@ export function parseIndex(text: string, defaultKey: string | undefined): readon
 export function parsePlannedIndex(text: string): PlannedIndex {
   const { value, fields } = parseWords(`index=${text}`, "planned index", plannedIndexSyntax, plannedFields);
   return tokenSource(value, fields);
+}
+
+/**
+ * Reads `tenant=uuid`, once for each column of which the table does not tell the type.
+ * @throws KeysteadError `INVALID_ARGUMENT` naming the part
+ */
+export function parseContextTypes(texts: readonly string[]): ContextTypes {
+  return Object.fromEntries(
+    Object.entries(parsePairs(texts, "context type")).map(([column, name]) => {
+      if (!isCanonicalType(name)) throw wrong("context type", contextTypeSyntax);
+      return [column, name];
+    }),
+  );
+}
+
+function isCanonicalType(name: string): name is CanonicalType {
+  return Object.hasOwn(contextTypeNames, name);
 }
 
 function tokenSource(

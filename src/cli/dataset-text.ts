@@ -15,8 +15,10 @@ export function formatDataset(dataset: DatasetInfo | AddedDataset): string {
     table: dataset.table,
     "key columns": dataset.keyColumns.join(", "),
     context: pairs(dataset.context),
+    "context types": pairs(dataset.contextTypes),
     "moving to": pairs(dataset.nextContext),
-    "left under": dataset.formerContexts.map(pairs).join("; "),
+    "moving to types": pairs(dataset.nextContextTypes),
+    "left under": dataset.formerContexts.map(({ context }) => pairs(context)).join("; "),
     created: formatInstant(dataset.createdAt),
     rows: "rows" in dataset ? dataset.rows : undefined,
   });

@@ -1,9 +1,21 @@
 import { KeysteadError } from "../errors.ts";
 import { type CiphertextHeader, maxHeaderBytes, parseBinaryHeader } from "./ciphertext.ts";
 import { maxSealedFileKeyBytes } from "./limits.ts";
+import { viewBytes } from "./text.ts";
 
 const lengthBytes = 2;
 const minSealedFileKeyBytes = 28;
+
+/** The most bytes that tell whether a stream is one: those before its chunks. */
+export const maxStreamHeadBytes = maxHeaderBytes + lengthBytes + maxSealedFileKeyBytes;
+
+/** A stream in memory, taken apart. */
+export interface ParsedStream extends CiphertextHeader {
+  /** Payload of kind `file-key`. */
+  readonly sealedFileKey: Buffer;
+  /** Everything behind the head. */
+  readonly chunks: Buffer;
+}
 
 /** The beginning of a stream, and what is left of it. */
 export interface OpenedStream {
@@ -29,7 +41,24 @@ export function formatStreamHeader(prefix: Uint8Array, sealedFileKey: Uint8Array
 }
 
 /**
- * Reads what {@link formatStreamHeader} wrote. No more than a header's size and one buffer of the source is kept.
+ * Takes apart a stream that is in memory as a whole; `undefined` unless it begins exactly as {@link formatStreamHeader} writes it.
+ * Never throws. What comes behind the sealed file key is for opening to judge, chunk by chunk: a stream that was cut parses, and does
+ * not open. So the first {@link maxStreamHeadBytes} tell. File key and chunks are views of the same memory.
+ */
+export function parseStream(bytes: Uint8Array): ParsedStream | undefined {
+  const parsed = parseBinaryHeader(bytes, "ks1s:");
+  if (parsed === undefined) return undefined;
+  const view = viewBytes(bytes);
+  const start = parsed.end + lengthBytes;
+  const length = view.length < start ? 0 : view.readUInt16BE(parsed.end);
+  const end = start + length;
+  if (!isSealedFileKeyLength(length) || view.length < end) return undefined;
+  const { key, version, fingerprint, label } = parsed.header;
+  return { key, version, fingerprint, label, sealedFileKey: view.subarray(start, end), chunks: view.subarray(end) };
+}
+
+/**
+ * Reads what {@link formatStreamHeader} wrote. No more than a head's size and one buffer of the source is kept.
  *
  * @throws KeysteadError `MALFORMED_CIPHERTEXT` when the source does not begin with a header; the source is closed then.
  * Errors of the source pass through.
@@ -37,25 +66,15 @@ export function formatStreamHeader(prefix: Uint8Array, sealedFileKey: Uint8Array
 export async function readStreamHeader(source: AsyncIterable<Uint8Array>): Promise<OpenedStream> {
   const iterator = source[Symbol.asyncIterator]();
   const reader = new StreamReader(iterator);
-  const opened = await readHeader(reader);
-  if (opened !== undefined) return { ...opened, rest: reader.rest() };
-  await iterator.return?.();
-  throw new KeysteadError("MALFORMED_CIPHERTEXT", "not an encrypted stream: it must begin with the header of one");
-}
-
-async function readHeader(reader: StreamReader): Promise<Omit<OpenedStream, "rest"> | undefined> {
-  const parsed = parseBinaryHeader(await reader.peek(maxHeaderBytes), "ks1s:");
-  if (parsed === undefined) return undefined;
-  reader.skip(parsed.end);
-  const lengthField = await reader.peek(lengthBytes);
-  if (lengthField.length < lengthBytes) return undefined;
-  const length = lengthField.readUInt16BE();
-  if (!isSealedFileKeyLength(length)) return undefined;
-  reader.skip(lengthBytes);
-  const sealedFileKey = Buffer.from((await reader.peek(length)).subarray(0, length));
-  if (sealedFileKey.length < length) return undefined;
-  reader.skip(length);
-  return { header: parsed.header, sealedFileKey };
+  const ahead = await reader.peek(maxStreamHeadBytes);
+  const parsed = parseStream(ahead);
+  if (parsed === undefined) {
+    await iterator.return?.();
+    throw new KeysteadError("MALFORMED_CIPHERTEXT", "not an encrypted stream: it must begin with the header of one");
+  }
+  const { sealedFileKey, chunks, ...header } = parsed;
+  reader.skip(ahead.length - chunks.length);
+  return { header, sealedFileKey: Buffer.from(sealedFileKey), rest: reader.rest() };
 }
 
 function isSealedFileKeyLength(length: number): boolean {

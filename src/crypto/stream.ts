@@ -1,22 +1,8 @@
-import { createSecretKey, type KeyObject } from "node:crypto";
-import { KeysteadError } from "../errors.ts";
-import { aes256GcmCipher, nonceBytes, tagBytes } from "./aead-cipher.ts";
-import { hkdf } from "./kdf.ts";
+import { chunkOpener, chunkSealer, sealedChunkBytes, streamChunkBytes } from "./stream-chunk.ts";
 
 export { streamPrefix } from "./ciphertext.ts";
-export { formatStreamHeader, type OpenedStream, readStreamHeader } from "./stream-header.ts";
-
-/** Plaintext bytes of every chunk of a stream but the last. */
-export const streamChunkBytes = 65_536;
-
-/** Bytes of the key that a stream's chunks are sealed under. */
-export const fileKeyBytes = 32;
-
-const sealedChunkBytes = streamChunkBytes + tagBytes;
-const info = Buffer.from("keystead stream v1", "latin1");
-const noAad = Buffer.alloc(0);
-const chunkNumberOffset = 5;
-const chunkNumberBytes = 6;
+export { fileKeyBytes, streamChunkBytes } from "./stream-chunk.ts";
+export { formatStreamHeader, type OpenedStream, type ParsedStream, parseStream, readStreamHeader } from "./stream-header.ts";
 
 /** A block of a stream, and whether nothing comes after it. */
 interface Block {
@@ -33,17 +19,8 @@ interface Block {
  * @throws KeysteadError `INVALID_ARGUMENT` when the file key has another length. Errors of the source pass through.
  */
 export async function* sealChunks(fileKey: Uint8Array, source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void, undefined> {
-  const key = chunkKey(fileKey);
-  const nonce = Buffer.alloc(nonceBytes);
-  let chunk = 0;
-  for await (const { bytes, last } of readBlocks(source, streamChunkBytes)) {
-    setNonce(nonce, chunk++, last);
-    const encryption = aes256GcmCipher.encrypt(key, nonce, noAad);
-    const sealed = encryption.update(bytes);
-    encryption.final();
-    yield sealed;
-    yield encryption.getAuthTag();
-  }
+  const seal = chunkSealer(fileKey);
+  for await (const { bytes, last } of readBlocks(source, streamChunkBytes)) yield* seal(bytes, last);
 }
 
 /**
@@ -54,47 +31,11 @@ export async function* sealChunks(fileKey: Uint8Array, source: AsyncIterable<Uin
  * `INVALID_ARGUMENT` when the file key has another length. Errors of the source pass through.
  */
 export async function* openChunks(fileKey: Uint8Array, source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void, undefined> {
-  const key = chunkKey(fileKey);
-  const nonce = Buffer.alloc(nonceBytes);
-  let chunk = 0;
+  const open = chunkOpener(fileKey);
   for await (const { bytes, last } of readBlocks(source, sealedChunkBytes)) {
-    // A last chunk is empty only when the whole is, so that every stream has one form.
-    if (bytes.length < tagBytes || (bytes.length === tagBytes && chunk > 0)) throw doesNotOpen();
-    setNonce(nonce, chunk++, last);
-    const plaintext = openChunk(key, nonce, bytes);
+    const plaintext = open(bytes, last);
     if (plaintext.length > 0) yield plaintext;
   }
-}
-
-function openChunk(key: KeyObject, nonce: Buffer, sealed: Buffer): Buffer {
-  const end = sealed.length - tagBytes;
-  const decryption = aes256GcmCipher.decrypt(key, nonce, noAad, sealed.subarray(end));
-  const plaintext = decryption.update(sealed.subarray(0, end));
-  try {
-    decryption.final();
-    return plaintext;
-  } catch {
-    plaintext.fill(0);
-    throw doesNotOpen();
-  }
-}
-
-function doesNotOpen(): KeysteadError {
-  return new KeysteadError("DECRYPTION_FAILED", "stream does not open: check that it is complete and unchanged, and its key and context");
-}
-
-function chunkKey(fileKey: Uint8Array): KeyObject {
-  if (fileKey.length !== fileKeyBytes) throw new KeysteadError("INVALID_ARGUMENT", "file key must be exactly 32 bytes");
-  const bytes = hkdf(fileKey, info, fileKeyBytes);
-  const key = createSecretKey(bytes);
-  bytes.fill(0);
-  return key;
-}
-
-/** Nonce of a chunk: its number (u88, big-endian; 48 bits of it reach for 2^64 bytes), then 01 for the last chunk. */
-function setNonce(nonce: Buffer, chunk: number, last: boolean): void {
-  nonce.writeUIntBE(chunk, chunkNumberOffset, chunkNumberBytes);
-  nonce.writeUInt8(last ? 1 : 0, nonceBytes - 1);
 }
 
 /**

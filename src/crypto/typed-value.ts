@@ -16,6 +16,9 @@ interface TypeCodec {
   readonly decode: (bytes: Buffer) => FieldValue | undefined;
 }
 
+/** First byte of the plaintext of bytes. */
+export const typedBytesCode = 6;
+
 const maxDateMilliseconds = 8.64e15;
 const bigintPattern = /^(?:0|-?[1-9][0-9]*)$/;
 
@@ -47,7 +50,7 @@ const codecs: readonly TypeCodec[] = [
     decode: decodeDate,
   },
   {
-    code: 6,
+    code: typedBytesCode,
     encode: (value) => (types.isUint8Array(value) ? value : undefined),
     decode: (bytes) => Uint8Array.from(bytes),
   },

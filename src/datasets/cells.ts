@@ -1,18 +1,29 @@
 import { encodeBase64url } from "../crypto/base64url.ts";
 import { parseBinary, type ParsedCiphertext, parseText } from "../crypto/ciphertext.ts";
+import { type ParsedStream, parseStream } from "../crypto/stream.ts";
 import { decodeUtf8 } from "../crypto/text.ts";
 import { decodeTypedValue, encodeTypedValue, type FieldValue } from "../crypto/typed-value.ts";
 import type { Cell } from "./source.ts";
 
 /** What a stored value is to Keystead. */
 export type CellContent =
-  { readonly kind: "null" } | { readonly kind: "plaintext" } | { readonly kind: "ciphertext"; readonly parsed: ParsedCiphertext };
+  | { readonly kind: "null" }
+  | { readonly kind: "plaintext" }
+  | { readonly kind: "ciphertext"; readonly sealed: ParsedCiphertext | ParsedStream };
 
-/** Tells ciphertext from plaintext by strict parsing alone: what doesn't parse is plaintext, whatever it begins with. */
+/**
+ * Tells ciphertext from plaintext by strict parsing alone: what doesn't parse is plaintext, whatever it begins with. The text form is
+ * text only, the binary form and streams are bytes only.
+ */
 export function readCell(cell: Cell): CellContent {
   if (cell.type === "null") return { kind: "null" };
-  const parsed = cell.type === "text" ? parseTextBytes(cell.bytes) : cell.type === "blob" ? parseBinary(cell.bytes) : undefined;
-  return parsed === undefined ? { kind: "plaintext" } : { kind: "ciphertext", parsed };
+  const sealed =
+    cell.type === "text"
+      ? parseTextBytes(cell.bytes)
+      : cell.type === "blob"
+        ? (parseBinary(cell.bytes) ?? parseStream(cell.bytes))
+        : undefined;
+  return sealed === undefined ? { kind: "plaintext" } : { kind: "ciphertext", sealed };
 }
 
 /**
@@ -66,8 +77,8 @@ export function sealedCell(sealed: string | Buffer): Cell {
   return typeof sealed === "string" ? { type: "text", bytes: Buffer.from(sealed, "latin1") } : { type: "blob", bytes: sealed };
 }
 
-/** Canonical context text of a cell (docs/format.md, "Context text"); undefined for NULL, reals and text that is not UTF-8. */
-export function cellToContextText(cell: Cell): string | undefined {
+/** Text of a key cell, by which people find the row; undefined for NULL, reals and text that is not UTF-8. */
+export function cellToKeyText(cell: Cell): string | undefined {
   switch (cell.type) {
     case "integer":
       return cell.value.toString();

@@ -1,7 +1,8 @@
 import { instant } from "../keys/key-records.ts";
 import type { StoreTables } from "../store/store.ts";
+import type { ContextTypes } from "./context-types.ts";
 import type { Dataset } from "./dataset-records.ts";
-import type { ProtectedColumn } from "./definition.ts";
+import type { DatasetDefinition, ProtectedColumn } from "./definition.ts";
 import { describeGeneration, type IndexGenerationInfo } from "./index-generations.ts";
 
 /** A dataset as services report it. */
@@ -13,10 +14,13 @@ export interface DatasetInfo {
   readonly keyColumns: readonly string[];
   readonly columns: readonly ProtectedColumn[];
   readonly context: Readonly<Record<string, string>>;
-  /** While a `recontext` is under way: the template it moves to. */
+  /** How the values of the context's columns are written, by physical column. */
+  readonly contextTypes: ContextTypes;
+  /** While a `recontext` is under way: the template it moves to, with the types of its columns. */
   readonly nextContext?: Readonly<Record<string, string>>;
+  readonly nextContextTypes?: ContextTypes;
   /** Templates under which a `recontext` left values that did not open, oldest first. */
-  readonly formerContexts: readonly Readonly<Record<string, string>>[];
+  readonly formerContexts: DatasetDefinition["formerContexts"];
   readonly indexes: readonly IndexGenerationInfo[];
   readonly createdAt: string;
 }
@@ -31,7 +35,7 @@ export interface AddedDataset extends DatasetInfo {
 /** Describes a dataset with the generations of its indexes. */
 export async function describeDataset(tables: StoreTables, { id, name, definition, createdAt }: Dataset): Promise<DatasetInfo> {
   const generations = await tables.indexGenerations.list({ datasetId: id });
-  const { database, table, keyColumns, columns, context, nextContext, formerContexts } = definition;
+  const { database, table, keyColumns, columns, context, contextTypes, nextContext, nextContextTypes, formerContexts } = definition;
   return {
     id,
     name,
@@ -40,7 +44,8 @@ export async function describeDataset(tables: StoreTables, { id, name, definitio
     keyColumns,
     columns,
     context,
-    ...(nextContext !== null && { nextContext }),
+    contextTypes,
+    ...(nextContext !== null && { nextContext, nextContextTypes }),
     formerContexts,
     indexes: generations.map(describeGeneration),
     createdAt: instant(createdAt),

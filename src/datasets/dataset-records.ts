@@ -2,7 +2,7 @@ import { KeysteadError } from "../errors.ts";
 import type { StoreTables } from "../store/store.ts";
 import type { StoredRecord } from "../store/tables.ts";
 import { type DatasetDefinition, readDefinition } from "./definition.ts";
-import { placeholdersOf } from "./row-context.ts";
+import { placeholdersOf } from "./placeholders.ts";
 import type { SourceLayout } from "./source.ts";
 
 /** A registered dataset. */

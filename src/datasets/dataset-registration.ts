@@ -3,6 +3,7 @@ import { KeysteadError } from "../errors.ts";
 import type { Engine } from "../keys/engine.ts";
 import type { StoreTables } from "../store/store.ts";
 import type { NewRecord } from "../store/tables.ts";
+import { resolveContextTypes } from "./context-types.ts";
 import type { Databases } from "./databases.ts";
 import { nameKeys } from "./dataset-changes.ts";
 import { type AddedDataset, describeDataset } from "./dataset-info.ts";
@@ -12,6 +13,7 @@ import { firstGeneration } from "./index-generations.ts";
 import { assertIdle, restartUnfinishedJobs } from "./job-record.ts";
 import { planDatasetIndex } from "./plan-index.ts";
 import { refuseSharedColumns } from "./shared-columns.ts";
+import type { SourceDescription } from "./source.ts";
 
 /** A dataset with an index that is to be added to it. */
 interface Extension {
@@ -37,8 +39,9 @@ export class DatasetRegistration {
     const named = { id: randomUuid(random), name, createdAt: clock.now() };
     const checked = await store.read((tables) => nameKeys(tables, parsed.definition));
     await store.read((tables) => refuseClash(tables, name, checked));
-    const seen = await this.#lookAt(checked, checked.indexes);
-    const dataset = { ...named, definition: await this.#withPlannedBits({ ...named, definition: checked }, parsed.unplanned) };
+    const { types, ...seen } = await this.#lookAt(checked, checked.indexes);
+    const typed = { ...checked, contextTypes: resolveContextTypes(checked.context, checked.contextTypes, types) };
+    const dataset = { ...named, definition: await this.#withPlannedBits({ ...named, definition: typed }, parsed.unplanned) };
     return store.transaction(async (tables) => {
       const { id, definition, createdAt } = dataset;
       await refuseClash(tables, name, definition);
@@ -53,14 +56,14 @@ export class DatasetRegistration {
     const { store } = this.#engine;
     const { dataset, unplanned } = await store.read((tables) => this.#extend(tables, name, indexName, input));
     const isNew = (index: { readonly name: string }): boolean => index.name === indexName;
-    const seen = await this.#lookAt(dataset.definition, dataset.definition.indexes.filter(isNew));
+    const { rows, advice } = await this.#lookAt(dataset.definition, dataset.definition.indexes.filter(isNew));
     const bits = (await this.#withPlannedBits(dataset, unplanned)).indexes.find(isNew)?.bits;
     return store.transaction(async (tables) => {
       const extended = await this.#extend(tables, name, indexName, { ...input, bits });
       await restartUnfinishedJobs(tables, dataset, this.#engine.clock.now());
       await saveDefinition(tables, dataset.id, () => extended.dataset.definition);
       await tables.indexGenerations.insert(extended.generation);
-      return { ...(await describeDataset(tables, extended.dataset)), ...seen };
+      return { ...(await describeDataset(tables, extended.dataset)), rows, advice };
     });
   }
 
@@ -84,10 +87,10 @@ export class DatasetRegistration {
   async #lookAt(
     definition: DatasetDefinition,
     newIndexes: readonly { readonly column: string }[],
-  ): Promise<Pick<AddedDataset, "rows" | "advice">> {
+  ): Promise<Pick<SourceDescription, "rows" | "advice" | "types">> {
     const source = await this.#databases.open(definition.database, layoutOf(definition));
     try {
-      const { rows, advice } = await source.describe();
+      const { rows, advice, types } = await source.describe();
       const counts = newIndexes.length === 0 ? [] : await source.countGenerations();
       const foreign = counts.find(({ column, generation }) => generation === -1 && newIndexes.some((index) => index.column === column));
       if (foreign !== undefined) {
@@ -97,7 +100,7 @@ export class DatasetRegistration {
             "name an empty column",
         );
       }
-      return { rows, advice };
+      return { rows, advice, types };
     } finally {
       await source.close();
     }

@@ -1,25 +1,28 @@
-import type { RegisteredIndexDefinition } from "../fields/field-specification.ts";
+import type { RecordDefinition } from "../fields/field-specification.ts";
 import type { IndexPlan } from "../fields/index-planner.ts";
+import { KeysteadError } from "../errors.ts";
 import { audited } from "../keys/audited.ts";
 import type { Engine } from "../keys/engine.ts";
 import { findKey } from "../keys/key-records.ts";
 import { describeVersion } from "../keys/keyset.ts";
-import type { StoreTables } from "../store/store.ts";
 import { type Census, takeCensus } from "./census.ts";
+import { contextColumns, type ContextTypes } from "./context-types.ts";
 import type { Databases } from "./databases.ts";
 import { withNextContext } from "./dataset-changes.ts";
 import { type AddedDataset, type DatasetInfo, describeDataset } from "./dataset-info.ts";
 import { type Dataset, findDataset, layoutOf, listDatasets, saveDefinition } from "./dataset-records.ts";
 import { DatasetRegistration } from "./dataset-registration.ts";
-import type { DatasetIndexInput, DatasetInput } from "./definition.ts";
+import { type ContextMove, type DatasetIndexInput, type DatasetInput, parseContextMove } from "./definition.ts";
 import { type FindOptions, type FindResult, findRows, type IndexSearch } from "./find-rows.ts";
 import { registeredIndexes } from "./index-generations.ts";
 import type { JobOptions, RecontextOptions } from "./job-options.ts";
 import type { JobResult } from "./job-run.ts";
+import { restartUnfinishedJobs } from "./job-record.ts";
 import { JobRunner } from "./job-runner.ts";
 import { type PlannedIndex, planDatasetIndex } from "./plan-index.ts";
 import type { JobKind } from "./row-tasks.ts";
 import { refuseSharedColumns } from "./shared-columns.ts";
+import type { SourceDescription } from "./source.ts";
 
 /** How many values a key version still protects, in all datasets. */
 export interface KeyCensusEntry {
@@ -115,29 +118,27 @@ export class DatasetService {
    * Moves every value to another context template. Until it is done, jobs and searches accept both. A value that can't be moved is
    * reported and left alone; it keeps the result `incomplete` and both templates accepted, unless it opens under neither and
    * `leaveUnopened` is given.
-   * @param template the new template; absent: go on with the one that is under way
+   * @param template the new template; absent: go on with the one that is under way; the one before: go back
    * @throws KeysteadError as {@link protect}; `CONFLICT` while the values move to another template, `INVALID_ARGUMENT`
    */
   async recontext(
     name: string,
     template: Readonly<Record<string, string>> | undefined,
-    options: RecontextOptions = {},
+    { contextTypes, ...options }: RecontextOptions = {},
   ): Promise<JobResult> {
-    const adapt = (dataset: Dataset): Dataset => withNextContext(dataset, template);
-    const move = async (tables: StoreTables): Promise<Dataset> => {
-      const dataset = adapt(await findDataset(tables, name));
-      await refuseSharedColumns(tables, dataset);
-      return dataset;
-    };
-    if (options.dryRun === true) return this.#run(name, "recontext", options, adapt);
+    const move = contextMove(template, contextTypes);
+    const dryRun = async (dataset: Dataset): Promise<Dataset> => withNextContext(dataset, move, await this.#declaredTypes(dataset, move));
+    if (options.dryRun === true) return this.#run(name, "recontext", options, dryRun);
     await audited(this.#engine, { action: "datasets.set-context", dataset: name }, async () => {
-      const { definition } = await this.#engine.store.read(move);
       // A template that does not fit the table must not be stored: nothing would work on the dataset any more.
-      const source = await this.#databases.open(definition.database, layoutOf(definition));
-      await source.describe().finally(() => source.close());
+      const declared = await this.#declaredTypes(await this.#engine.store.read((tables) => findDataset(tables, name)), move);
       await this.#engine.store.transaction(async (tables) => {
-        const { id, definition: next } = await move(tables);
-        await saveDefinition(tables, id, () => next);
+        const found = await findDataset(tables, name);
+        const moved = withNextContext(found, move, declared);
+        await refuseSharedColumns(tables, moved);
+        // A job that is on its way to the other template must not end as if it were this one.
+        if (found.definition.nextContext !== null && moved !== found) await restartUnfinishedJobs(tables, found, this.#engine.clock.now());
+        await saveDefinition(tables, moved.id, () => moved.definition);
       });
     });
     return this.#run(name, "recontext", options);
@@ -192,12 +193,18 @@ export class DatasetService {
   }
 
   /**
-   * The blind indexes of a dataset for `defineFields({ … }, { indexes })`, so that the application writes the tokens that
-   * jobs write and searches find.
+   * What `defineFields()` needs so that the application and the jobs make the same bytes: context, types of its columns, blind indexes.
    * @throws KeysteadError `UNKNOWN_DATASET`
+   * @example
+   * const person = defineFields({ email: { key: "pii", type: "string" } }, await keystead.datasets.recordDefinition("crm.person"));
    */
-  indexes(name: string): Promise<Record<string, RegisteredIndexDefinition>> {
-    return this.#engine.store.read(async (tables) => registeredIndexes(tables, await findDataset(tables, name)));
+  recordDefinition(name: string): Promise<RecordDefinition> {
+    return this.#engine.store.read(async (tables) => {
+      const dataset = await findDataset(tables, name);
+      const { context, contextTypes } = dataset.definition;
+      const indexes = await registeredIndexes(tables, dataset);
+      return { context, contextColumns: contextColumns(context, contextTypes), indexes };
+    });
   }
 
   /**
@@ -212,7 +219,14 @@ export class DatasetService {
     });
   }
 
-  #run(name: string, kind: JobKind, options: RecontextOptions = {}, adapt?: (dataset: Dataset) => Dataset): Promise<JobResult> {
+  /** What the table says about the columns of a dataset's template and of the one that it is to move to. */
+  async #declaredTypes({ definition }: Dataset, move: ContextMove | undefined): Promise<SourceDescription["types"]> {
+    const layout = layoutOf({ ...definition, nextContext: move?.context ?? definition.nextContext });
+    const source = await this.#databases.open(definition.database, layout);
+    return (await source.describe().finally(() => source.close())).types;
+  }
+
+  #run(name: string, kind: JobKind, options: RecontextOptions = {}, adapt?: (dataset: Dataset) => Promise<Dataset>): Promise<JobResult> {
     return audited(
       this.#engine,
       { action: `datasets.${kind}`, dataset: name },
@@ -222,4 +236,10 @@ export class DatasetService {
       }),
     );
   }
+}
+
+function contextMove(template: unknown, contextTypes: ContextTypes | undefined): ContextMove | undefined {
+  if (template !== undefined) return parseContextMove(template, contextTypes ?? {});
+  if (contextTypes === undefined) return undefined;
+  throw new KeysteadError("INVALID_ARGUMENT", "contextTypes belong to a new template; give that, too");
 }

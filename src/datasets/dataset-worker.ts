@@ -68,7 +68,8 @@ export class DatasetWorker {
       const key = await this.#keys.open(keyName);
       if (this.#seals) await key.prepare();
       const label = this.#seals ? key.current.label : "";
-      columns.push({ name, column, kind, form: this.#forms[column] ?? "text", key, label, opener: this.#keys.named });
+      const form = this.#forms[column] ?? "text";
+      columns.push({ name, column, kind, form, key, label, opener: this.#keys.named, random: this.#engine.random });
     }
     this.#columns = columns;
   }

@@ -2,6 +2,8 @@ import { z } from "zod";
 import { maxIndexBits, minIndexBits } from "../crypto/blind-index.ts";
 import { isKeyName } from "../crypto/ciphertext.ts";
 import { KeysteadError } from "../errors.ts";
+import { canonicalTypes } from "../fields/canonical-text.ts";
+import { checkContextTypes, type ContextTypes } from "./context-types.ts";
 import { compileContext } from "./row-context.ts";
 
 const wellFormed = z
@@ -39,6 +41,7 @@ const indexSchema = z.strictObject({
 });
 
 const templateSchema = z.record(z.string().min(1).max(255), z.string().max(1024));
+const contextTypesSchema = z.record(wellFormed, z.enum(canonicalTypes));
 
 const definitionSchema = z.strictObject({
   /** Name of the database in the local configuration. */
@@ -52,6 +55,11 @@ const definitionSchema = z.strictObject({
    * itself. When absent: the dataset's name and every key column.
    */
   context: templateSchema.optional(),
+  /**
+   * Types of columns that the context names, by physical column; those that are absent are taken from the table. They are fixed with
+   * the definition: values must be written the same way for as long as there is ciphertext.
+   */
+  contextTypes: contextTypesSchema.default({}),
   indexes: z.record(logicalName, indexSchema).default({}),
 });
 
@@ -63,6 +71,8 @@ export type DatasetIndexInput = z.input<typeof indexSchema>;
 
 const strings = z.array(z.string()).readonly();
 const template = z.record(z.string(), z.string()).readonly();
+/** Registering leaves no column without a type; definitions from before there were types have none. */
+const storedTypes = z.record(z.string(), z.enum(canonicalTypes)).readonly().default({});
 
 const storedColumnSchema = z.strictObject({ name: z.string(), column: z.string(), key: z.string(), kind: z.enum(["typed", "value"]) });
 const storedIndexSchema = z.strictObject({
@@ -80,10 +90,15 @@ const storedDefinitionSchema = z.strictObject({
   keyColumns: strings,
   columns: z.array(storedColumnSchema.readonly()).readonly(),
   context: template,
+  contextTypes: storedTypes,
   /** The template that a running `recontext` moves to. */
   nextContext: template.nullable(),
+  nextContextTypes: storedTypes,
   /** Templates that a `recontext` left values under which did not open, oldest first. Nothing is opened under them. */
-  formerContexts: z.array(template).readonly().default([]),
+  formerContexts: z
+    .array(z.strictObject({ context: template, contextTypes: storedTypes }).readonly())
+    .readonly()
+    .default([]),
   indexes: z.array(storedIndexSchema.readonly()).readonly(),
 });
 
@@ -103,6 +118,7 @@ export function readDefinition(json: string): DatasetDefinition {
 
 /** A checked definition. */
 export interface ParsedDatasetInput {
+  /** Its types are those that the caller gave: the table has not been looked at. */
   readonly definition: DatasetDefinition;
   /** Indexes whose number of bits is still to be planned. */
   readonly unplanned: readonly string[];
@@ -122,18 +138,21 @@ export function parseDatasetInput(name: string, input: unknown): ParsedDatasetIn
   const parsed = definitionSchema.safeParse(input);
   if (!isDatasetName(name)) throw invalid("its name is 1 to 128 letters, digits, '_', '.', '-', beginning with a letter");
   if (!parsed.success) throw invalid(issueText("definition", parsed.error));
-  const { database, table, keyColumns, columns, context, indexes } = parsed.data;
+  const { database, table, keyColumns, columns, context, contextTypes, indexes } = parsed.data;
   const definition: DatasetDefinition = {
     database,
     table,
     keyColumns,
     columns: Object.entries(columns).map(([logical, { column = logical, key, kind }]) => ({ name: logical, column, key, kind })),
     context: context ?? defaultContext(name, keyColumns),
+    contextTypes,
     nextContext: null,
+    nextContextTypes: {},
     formerContexts: [],
     indexes: Object.entries(indexes).map(([indexName, index]) => ({ name: indexName, ...index, bits: index.bits ?? minIndexBits })),
   };
   compileContext(definition.context);
+  checkContextTypes(definition.context, contextTypes);
   assertConsistent(definition);
   const unplanned = Object.entries(indexes).flatMap(([indexName, index]) => (index.bits === undefined ? [indexName] : []));
   return { definition, unplanned };
@@ -157,12 +176,26 @@ export function withIndex(definition: DatasetDefinition, name: string, input: un
   return { definition: extended, unplanned: parsed.data.bits === undefined ? [name] : [] };
 }
 
-/** Checks a context template. @throws KeysteadError `INVALID_ARGUMENT` naming the pair */
-export function parseTemplate(input: unknown): Readonly<Record<string, string>> {
+/** Another context for the values of a dataset, as a caller gives it. */
+export interface ContextMove {
+  readonly context: Readonly<Record<string, string>>;
+  /** Types that the caller gave. */
+  readonly contextTypes: ContextTypes;
+}
+
+/** Checks another context. @throws KeysteadError `INVALID_ARGUMENT` naming the pair or the column */
+export function parseContextMove(context: unknown, contextTypes: unknown): ContextMove {
+  const template = parsePart("context", templateSchema, context);
+  const types = parsePart("contextTypes", contextTypesSchema, contextTypes);
+  compileContext(template);
+  checkContextTypes(template, types);
+  return { context: template, contextTypes: types };
+}
+
+function parsePart<T>(what: string, schema: z.ZodType<T>, input: unknown): T {
   refuseHiddenNames(input);
-  const parsed = templateSchema.safeParse(input);
-  if (!parsed.success) throw invalid(issueText("context", parsed.error));
-  compileContext(parsed.data);
+  const parsed = schema.safeParse(input);
+  if (!parsed.success) throw invalid(issueText(what, parsed.error));
   return parsed.data;
 }
 

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { FieldValue } from "../crypto/typed-value.ts";
 import { type ErrorCode, isKeysteadError, KeysteadError } from "../errors.ts";
 import type { Engine } from "../keys/engine.ts";
-import { cellToContextText } from "./cells.ts";
+import { cellToKeyText } from "./cells.ts";
 import type { Databases } from "./databases.ts";
 import { type Dataset, layoutOf } from "./dataset-records.ts";
 import { indexRevision, openIndexes } from "./index-generations.ts";
@@ -190,5 +190,5 @@ class Search {
 
 function keyText({ cells }: SourceRow, column: string): string {
   const cell = cells[column];
-  return (cell === undefined ? undefined : cellToContextText(cell)) ?? "";
+  return (cell === undefined ? undefined : cellToKeyText(cell)) ?? "";
 }

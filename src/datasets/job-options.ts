@@ -1,3 +1,4 @@
+import type { ContextTypes } from "./context-types.ts";
 import type { JobProgress } from "./job-progress.ts";
 
 /** How a job is to run. */
@@ -14,6 +15,8 @@ export interface JobOptions {
 
 /** What is particular to a `recontext`. */
 export interface RecontextOptions extends JobOptions {
+  /** Types of columns that the new template names; those that are absent stay as they are, or are taken from the table. */
+  readonly contextTypes?: ContextTypes;
   /**
    * Ends it although some values open under neither context: they stay as they are, and the context before is only remembered.
    * Without it both contexts are accepted until a run finds none.

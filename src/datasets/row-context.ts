@@ -8,8 +8,10 @@ import {
   renderContext,
 } from "../fields/context-template.ts";
 import { cellValue } from "../fields/stored-cell.ts";
+import { contextColumns } from "./context-types.ts";
 import type { DatasetDefinition } from "./definition.ts";
-import type { ColumnContexts } from "./row-tasks.ts";
+import { placeholdersOf } from "./placeholders.ts";
+import type { ColumnContexts } from "./sealed-content.ts";
 import type { Cell } from "./source.ts";
 
 /** Renders the contexts of rows from their cells. */
@@ -17,17 +19,9 @@ export interface ContextRenderer {
   /** Physical columns that the contexts are made of. */
   readonly columns: readonly string[];
   /**
-   * The contexts of one row, by logical column. Rendered when first asked for.
-   * @throws KeysteadError `INVALID_ARGUMENT` from the returned function, for NULL, floating point and invalid text
+   * The contexts of one row, by logical column.
    */
   row(cells: Readonly<Record<string, Cell>>): (column: string) => ColumnContexts;
-}
-
-/** Names in braces in a template. */
-export function placeholdersOf(template: ContextTemplate): string[] {
-  return Object.values(template).flatMap((text) =>
-    [...text.replaceAll(/\{\{|\}\}/g, "").matchAll(/\{([^{}]+)\}/g)].map((match) => match[1] ?? ""),
-  );
 }
 
 /** Checks a dataset's template. @throws KeysteadError `INVALID_ARGUMENT` naming the pair */
@@ -36,26 +30,30 @@ export function compileContext(template: ContextTemplate): CompiledContextTempla
 }
 
 /** The renderer of a dataset's contexts, of both templates while a `recontext` runs. */
-export function rowContexts({ context, nextContext }: DatasetDefinition): ContextRenderer {
-  const now = compileContext(context);
-  const next = nextContext === null ? undefined : compileContext(nextContext);
-  const columns = [...new Set([...now.columns, ...(next?.columns ?? [])])];
+export function rowContexts({ context, contextTypes, nextContext, nextContextTypes }: DatasetDefinition): ContextRenderer {
+  const now = compileContextTemplate(context, contextColumns(context, contextTypes));
+  const next = nextContext === null ? undefined : compileContextTemplate(nextContext, contextColumns(nextContext, nextContextTypes));
   return {
-    columns,
+    columns: [...new Set([...now.columns, ...(next?.columns ?? [])])],
     row: (cells) => {
-      let rendered: { readonly now: Context; readonly next: Context | undefined } | undefined;
-      return (column) => {
-        if (rendered === undefined) {
-          const values = Object.fromEntries(columns.map((name) => [name, valueOf(cells, name)]));
-          rendered = { now: renderContext(now, values), next: next === undefined ? undefined : renderContext(next, values) };
-        }
-        return {
-          now: contextOfColumn(rendered.now, column),
-          next: rendered.next === undefined ? undefined : contextOfColumn(rendered.next, column),
-        };
-      };
+      const rowNow = rowOnce(now, cells);
+      const rowNext = next === undefined ? undefined : rowOnce(next, cells);
+      return (column) => ({
+        get now() {
+          return contextOfColumn(rowNow(), column);
+        },
+        get next() {
+          return rowNext === undefined ? undefined : contextOfColumn(rowNext(), column);
+        },
+      });
     },
   };
+}
+
+/** The context of a row, rendered when it is first asked for: what is not sealed needs none. */
+function rowOnce(template: CompiledContextTemplate, cells: Readonly<Record<string, Cell>>): () => Context {
+  let context: Context | undefined;
+  return () => (context ??= renderContext(template, Object.fromEntries(template.columns.map((name) => [name, valueOf(cells, name)]))));
 }
 
 function valueOf(cells: Readonly<Record<string, Cell>>, column: string): CanonicalValue {

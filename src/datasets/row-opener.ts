@@ -6,7 +6,8 @@ import type { Dataset } from "./dataset-records.ts";
 import type { ProtectedColumn } from "./definition.ts";
 import type { DatasetKeys } from "./job-keys.ts";
 import { type ContextRenderer, rowContexts } from "./row-context.ts";
-import { KeyNeeded, open } from "./row-tasks.ts";
+import { KeyNeeded } from "./row-tasks.ts";
+import { open } from "./sealed-content.ts";
 import type { SourceRow } from "./source.ts";
 
 /** A protected value, opened. */
@@ -64,7 +65,7 @@ export class RowOpener {
     }
     try {
       const contexts = this.#contexts.row(row.cells);
-      const plaintext = await this.#openRetrying(() => open(content.parsed, { kind, opener: this.#keys.named }, contexts(name)));
+      const plaintext = await this.#openRetrying(() => open(content.sealed, { kind, opener: this.#keys.named }, contexts(name)));
       const value = plaintextToValue(plaintext, kind, cell.type === "blob" ? "binary" : "text");
       if (value !== undefined) return { plaintext, value };
       // What `encrypt` made of bytes is bytes, in a text column as well.

@@ -1,5 +1,5 @@
 import type { KeysteadError } from "../errors.ts";
-import { cellToContextText } from "./cells.ts";
+import { cellToKeyText } from "./cells.ts";
 import type { DatasetDefinition } from "./definition.ts";
 import type { RowProblem } from "./job-progress.ts";
 import type { Cell, SourceRow } from "./source.ts";
@@ -18,6 +18,6 @@ export function rowProblem(
 
 /** Text by which a person finds the row; kept with a job, so not of any length. */
 function keyText(cell: Cell | undefined): string {
-  const text = (cell && cellToContextText(cell)) ?? `(${cell?.type ?? "missing"})`;
+  const text = (cell && cellToKeyText(cell)) ?? `(${cell?.type ?? "missing"})`;
   return text.length > longestKeyText ? `${text.slice(0, longestKeyText)}…` : text;
 }

@@ -1,32 +1,30 @@
-import type { ParsedCiphertext } from "../crypto/ciphertext.ts";
-import type { Context } from "../crypto/context.ts";
-import { isKeysteadError, KeysteadError } from "../errors.ts";
-import type { KeyHandle } from "../keys/key-handle.ts";
-import { cellToPlaintext, cellToValue, plaintextToValue, readCell, sealedCell, valueToCell } from "./cells.ts";
+import { KeysteadError } from "../errors.ts";
+import { cellToPlaintext, cellToValue, plaintextToValue, readCell, valueToCell } from "./cells.ts";
+import {
+  type ColumnContexts,
+  isStream,
+  open,
+  openMoved,
+  type Opening,
+  openUnder,
+  seal,
+  type SealedContent,
+  type SealedForm,
+  type Sealing,
+} from "./sealed-content.ts";
 import type { Cell } from "./source.ts";
 
 /** What a job does to a table. */
 export type JobKind = "protect" | "reencrypt" | "recontext" | "unprotect" | "index" | "verify";
 
 /** One protected column as a job works on it. */
-export interface ColumnWork {
+export interface ColumnWork extends Opening, Sealing {
   readonly name: string;
   readonly column: string;
-  readonly kind: "typed" | "value";
+  /** What the column can hold. */
   readonly form: "text" | "binary";
-  /** Key that seals. */
-  readonly key: KeyHandle;
   /** Label of the version that seals, read once a page. */
   readonly label: string;
-  /** Handle of the key that a header names; throws {@link KeyNeeded} when it isn't opened yet. */
-  readonly opener: (keyName: string) => KeyHandle;
-}
-
-/** The contexts of one column in one row. */
-export interface ColumnContexts {
-  readonly now: Context;
-  /** During `recontext`: what the column moves to. */
-  readonly next: Context | undefined;
 }
 
 /** What a task makes of one value: leave it, or store another cell. `plaintext` is known when the value was opened. */
@@ -47,7 +45,7 @@ export class KeyNeeded extends Error {
 
 interface ValueTask {
   readonly plaintext: (cell: Cell, work: ColumnWork, contexts: ColumnContexts) => ValueOutcome;
-  readonly ciphertext: (parsed: ParsedCiphertext, work: ColumnWork, contexts: ColumnContexts) => ValueOutcome;
+  readonly ciphertext: (sealed: SealedContent, work: ColumnWork, contexts: ColumnContexts) => ValueOutcome;
 }
 
 const leave: ValueOutcome = {};
@@ -65,33 +63,32 @@ const tasks: Readonly<Record<JobKind, ValueTask>> = {
             : "the value is of a type that kind `value` does not keep: protect the column as kind `typed`",
         );
       }
-      return { cell: seal(plaintext, work, contexts.next ?? contexts.now), plaintext };
+      return { cell: seal(plaintext, work, work.form, contexts.next ?? contexts.now), plaintext };
     },
-    ciphertext: (parsed, work, contexts) => ({ plaintext: open(parsed, work, contexts) }),
+    ciphertext: (sealed, work, contexts) => ({ plaintext: open(sealed, work, contexts) }),
   },
   reencrypt: {
     plaintext: () => leave,
-    ciphertext: (parsed, work, contexts) => {
-      if (parsed.key === work.key.name && parsed.label === work.label) return leave;
-      const plaintext = open(parsed, work, contexts);
-      return { cell: seal(plaintext, work, contexts.next ?? contexts.now), plaintext };
+    ciphertext: (sealed, work, contexts) => {
+      if (sealed.key === work.key.name && sealed.label === work.label) return leave;
+      const plaintext = open(sealed, work, contexts);
+      return { cell: seal(plaintext, work, formOf(sealed, work), contexts.next ?? contexts.now), plaintext };
     },
   },
   recontext: {
     plaintext: () => leave,
-    ciphertext: (parsed, work, { now, next }) => {
-      const opener = work.opener(parsed.key);
-      const moved = next === undefined ? undefined : openOrUndefined(opener, parsed, work, next);
+    ciphertext: (sealed, work, contexts) => {
+      const moved = openMoved(sealed, work, contexts);
       if (moved !== undefined) return { plaintext: moved };
-      const plaintext = opener.openBytes(work.kind, parsed, now);
-      return { cell: seal(plaintext, work, next ?? now), plaintext };
+      const plaintext = openUnder(sealed, work, contexts.now);
+      return { cell: seal(plaintext, work, formOf(sealed, work), contexts.next ?? contexts.now), plaintext };
     },
   },
   unprotect: {
     plaintext: () => leave,
-    ciphertext: (parsed, work, contexts) => {
-      const plaintext = open(parsed, work, contexts);
-      const value = plaintextToValue(plaintext, work.kind, work.form);
+    ciphertext: (sealed, work, contexts) => {
+      const plaintext = open(sealed, work, contexts);
+      const value = plaintextToValue(plaintext, work.kind, isStream(sealed) ? "binary" : work.form);
       if (value === undefined)
         throw new KeysteadError("DECRYPTION_FAILED", "the plaintext is not of the column's kind; correct the dataset's definition");
       const cell = valueToCell(value);
@@ -99,8 +96,8 @@ const tasks: Readonly<Record<JobKind, ValueTask>> = {
       return { cell };
     },
   },
-  index: { plaintext: () => leave, ciphertext: (parsed, work, contexts) => ({ plaintext: open(parsed, work, contexts) }) },
-  verify: { plaintext: () => leave, ciphertext: (parsed, work, contexts) => ({ plaintext: open(parsed, work, contexts) }) },
+  index: { plaintext: () => leave, ciphertext: (sealed, work, contexts) => ({ plaintext: open(sealed, work, contexts) }) },
+  verify: { plaintext: () => leave, ciphertext: (sealed, work, contexts) => ({ plaintext: open(sealed, work, contexts) }) },
 };
 
 /**
@@ -112,37 +109,10 @@ export function applyTask(kind: JobKind, cell: Cell, work: ColumnWork, contexts:
   if (content.kind === "null") return leave;
   return content.kind === "plaintext"
     ? tasks[kind].plaintext(cell, work, contexts)
-    : tasks[kind].ciphertext(content.parsed, work, contexts);
+    : tasks[kind].ciphertext(content.sealed, work, contexts);
 }
 
-/** Opens a value of a dataset; while a `recontext` runs, under either context. */
-export function open(parsed: ParsedCiphertext, work: Pick<ColumnWork, "opener" | "kind">, { now, next }: ColumnContexts): Buffer {
-  const opener = work.opener(parsed.key);
-  const moved = next === undefined ? undefined : openOrUndefined(opener, parsed, work, next);
-  return moved ?? opener.openBytes(work.kind, parsed, now);
-}
-
-function openOrUndefined(
-  opener: KeyHandle,
-  parsed: ParsedCiphertext,
-  work: Pick<ColumnWork, "kind">,
-  context: Context,
-): Buffer | undefined {
-  try {
-    return opener.openBytes(work.kind, parsed, context);
-  } catch (error) {
-    if (isKeysteadError(error, "DECRYPTION_FAILED")) return undefined;
-    throw error;
-  }
-}
-
-/** Seals, opens again and compares: what is stored is known to open. */
-function seal(plaintext: Uint8Array, work: ColumnWork, context: Context): Cell {
-  const cell = sealedCell(work.key.sealBytes(work.kind, work.form, plaintext, context));
-  const content = readCell(cell);
-  const opened = content.kind === "ciphertext" ? work.key.openBytes(work.kind, content.parsed, context) : undefined;
-  if (opened === undefined || Buffer.compare(opened, plaintext) !== 0) {
-    throw new KeysteadError("INTERNAL", "a value did not open to itself after sealing; nothing was stored, report this");
-  }
-  return cell;
+/** A stream stays a stream; everything else takes the form that its column can hold. */
+function formOf(sealed: SealedContent, { form }: ColumnWork): SealedForm {
+  return isStream(sealed) ? "stream" : form;
 }

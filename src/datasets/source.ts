@@ -1,4 +1,5 @@
 import type { KeysteadError } from "../errors.ts";
+import type { CanonicalType } from "../fields/canonical-text.ts";
 
 /**
  * A value as the database stores it, with its storage type, so that nothing is lost or normalised on the way.
@@ -27,10 +28,23 @@ export interface SourceLayout {
   readonly indexColumns: readonly string[];
 }
 
+/** What the declaration of a column says about the text of its values in contexts. */
+export interface DeclaredType {
+  /** As the database spells it, for people; empty when there is none. */
+  readonly declared: string;
+  /**
+   * The type by which `canonicalText()` writes the cells of this column. Truth values are integers, 0 and 1; decimals, uuids, dates and
+   * instants with their zone are text. Undefined for floating point, and where more than one type could be meant.
+   */
+  readonly canonical: CanonicalType | undefined;
+}
+
 /** What a source found when it looked at its table. */
 export interface SourceDescription {
   /** `text` or `binary`: the ciphertext form that each value column can hold. */
   readonly forms: Readonly<Record<string, "text" | "binary">>;
+  /** Of every key and context column. */
+  readonly types: Readonly<Record<string, DeclaredType>>;
   /** Rows, at this moment. */
   readonly rows: number;
   /** For people: statements that would make the work faster, and what to know about the table before it begins. */
@@ -67,7 +81,8 @@ export type ReplaceOutcome = "replaced" | "changed" | { readonly error: Keystead
 export interface HeaderCount {
   readonly column: string;
   /**
-   * `null` = SQL NULL; `plaintext` = does not parse as ciphertext; `ciphertext` = parses strictly, with `key` and `label`.
+   * `null` = SQL NULL; `plaintext` = does not parse as ciphertext; `ciphertext` = parses strictly, with `key` and `label`: text in the
+   * text form, bytes in the binary form or as a stream (docs/format.md, "Ciphertext").
    */
   readonly kind: "null" | "plaintext" | "ciphertext";
   readonly key?: string;

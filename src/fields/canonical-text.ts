@@ -5,8 +5,11 @@ import { KeysteadError } from "../errors.ts";
 /** A value that has a canonical text. `null` is here to be refused with a good message: an absent value identifies nothing. */
 export type CanonicalValue = string | number | bigint | boolean | Date | Uint8Array | null | undefined;
 
+/** Names of the types that have a canonical text. */
+export const canonicalTypes = ["integer", "numeric", "boolean", "uuid", "date", "timestamptz", "text", "bytes"] as const;
+
 /** What a column holds, where the value alone does not tell: a database without a type for it keeps it as text or integer. */
-export type CanonicalType = "integer" | "numeric" | "boolean" | "uuid" | "date" | "timestamptz" | "text" | "bytes";
+export type CanonicalType = (typeof canonicalTypes)[number];
 
 /** Text of a value of the type; `undefined` for a value that the type does not have. */
 type Writer = (value: unknown) => string | undefined;
@@ -47,9 +50,13 @@ export function canonicalText(value: unknown, what: string, type?: CanonicalType
   const kind = type ?? typeOf(value);
   const text = kind === undefined ? undefined : writers[kind](value);
   if (text !== undefined) return text;
-  throw invalid(
-    `${what} is not ${kind === undefined ? "a value that has one text" : `a value of type ${kind}`}: floating point is refused, too`,
-  );
+  if (typeof value === "number" && !Number.isSafeInteger(value)) throw floatingPoint(what);
+  throw invalid(`${what} is no value ${kind === undefined ? "that has one text" : `of type ${kind}`}: correct it, or bind another column`);
+}
+
+/** The error of a floating-point value, which may have several texts. */
+export function floatingPoint(what: string): KeysteadError {
+  return invalid(`${what} is floating point, which has no canonical text: keep it as text or as a whole number, or bind another column`);
 }
 
 /** True for a value of a type that can have a canonical text. */

@@ -12,7 +12,7 @@ import { canonicalText, type CanonicalType } from "./canonical-text.ts";
 export type ContextTemplate = Readonly<Record<string, string>>;
 
 /** The columns that a template may name: their names, or their types where a value does not tell its own. */
-export type ContextColumns = readonly string[] | Readonly<Record<string, CanonicalType>>;
+export type ContextColumns = readonly string[] | Readonly<Record<string, CanonicalType | undefined>>;
 
 /** A template that was checked. */
 export interface CompiledContextTemplate {

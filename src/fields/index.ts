@@ -10,7 +10,7 @@ export {
   type IndexRecipe,
   unicodeVersion,
 } from "./blind-index.ts";
-export { canonicalText, type CanonicalType, type CanonicalValue } from "./canonical-text.ts";
+export { canonicalText, canonicalTypes, type CanonicalType, type CanonicalValue } from "./canonical-text.ts";
 export {
   columnPair,
   type CompiledContextTemplate,

@@ -1,6 +1,6 @@
 import { decodeUtf8 } from "../crypto/text.ts";
 import { KeysteadError } from "../errors.ts";
-import type { CanonicalValue } from "./canonical-text.ts";
+import { type CanonicalValue, floatingPoint } from "./canonical-text.ts";
 
 /** A value with its storage type, as a database gives it. The cells of dataset sources are of this form. */
 export type StoredCell =
@@ -20,8 +20,7 @@ export function cellValue(cell: StoredCell, what: string): CanonicalValue {
   if (cell.type === "null") return null;
   if (cell.type === "integer") return cell.value;
   if (cell.type === "blob") return cell.bytes;
-  if (cell.type === "real")
-    throw new KeysteadError("INVALID_ARGUMENT", `${what} is floating point, which has no canonical text: bind another column`);
+  if (cell.type === "real") throw floatingPoint(what);
   const text = decodeUtf8(cell.bytes);
   if (text === undefined) throw new KeysteadError("INVALID_ARGUMENT", `${what} is not UTF-8: repair the text first`);
   return text;

@@ -2,14 +2,16 @@ import type { AuditTrail } from "../audit/event.ts";
 import { FileTrail } from "../audit/file-trail.ts";
 import { enginePrincipal } from "../audit/journal.ts";
 import { MemoryTrail } from "../audit/memory-trail.ts";
+import type { Signer } from "../audit/signature.ts";
 import { type AuditReport, verifyAudit } from "../audit/verify.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import type { Store, StoreIdentity } from "../store/store.ts";
-import { type AuditSigner, currentSigner, findSignerKey, openAuditKey } from "./audit-signer.ts";
+import { type AuditSignerInfo, currentSigner, findSignerKey, listSigners, openAuditKey } from "./audit-signer.ts";
 import type { KeyHandle } from "./key-handle.ts";
 import type { KeysetRegistry } from "./keyset-registry.ts";
 import { readSettings, writeSetting } from "./settings.ts";
+import { verifyTombstones } from "./verify-tombstones.ts";
 
 /** What the audit of a process stands on. */
 export interface AuditServiceOptions {
@@ -24,6 +26,12 @@ export interface AuditServiceOptions {
 
 /** A record as it was written, parsed. */
 export type AuditRecordView = Readonly<Record<string, unknown>>;
+
+/** What a verification of a store's audit found, certificates included. */
+export interface StoreAuditReport extends AuditReport {
+  /** Destruction certificates in the store. */
+  readonly certificates: number;
+}
 
 /** The audit of this process: a durable trail for every service, and its verification. */
 export class AuditService {
@@ -83,19 +91,28 @@ export class AuditService {
   }
 
   /**
-   * Checks every chain, checkpoint and signature.
-   * @param pinnedKey SPKI DER of the only key that may have signed, from elsewhere than the store
+   * Checks every chain, checkpoint, destruction certificate and signature.
+   * @param pinnedKeys SPKI DER of the only keys that may have signed, from elsewhere than the store: one for each version that the
+   *   audit key has had, see {@link signers}
+   * @throws KeysteadError `INVALID_ARGUMENT` when none is pinned or one is no public key
    */
-  async verify({ pinnedKey }: { readonly pinnedKey?: Uint8Array } = {}): Promise<AuditReport> {
+  async verify({ pinnedKeys }: { readonly pinnedKeys?: readonly Uint8Array[] } = {}): Promise<StoreAuditReport> {
     const { store, identity, directory } = this.#options;
     await this.#trail.flush();
-    return verifyAudit({
+    const anchor = { storeId: identity.id, ...(pinnedKeys !== undefined && { pinnedKeys }) };
+    const report = await verifyAudit({
+      ...anchor,
       store,
-      storeId: identity.id,
       findPublicKey: (signer) => store.read((tables) => findSignerKey(tables, signer)),
-      ...(pinnedKey !== undefined && { pinnedKey }),
       ...(directory !== undefined && { directory }),
     });
+    const { findings, certificates } = await store.read((tables) => verifyTombstones(tables, anchor));
+    return { ...report, findings: [...report.findings, ...findings], certificates };
+  }
+
+  /** The public keys that have signed checkpoints and certificates: keep them elsewhere than the store, and again after a rotation. */
+  signers(): Promise<AuditSignerInfo[]> {
+    return this.#options.store.read(listSigners);
   }
 
   /** The newest records, oldest first. */
@@ -143,7 +160,7 @@ async function noticeRestore(store: Store, clock: Clock, identity: StoreIdentity
 }
 
 /** No checkpoint is signed while the key can't be used; records stay safe in the journal. */
-function signerNow(key: KeyHandle): AuditSigner | undefined {
+function signerNow(key: KeyHandle): Signer | undefined {
   try {
     return currentSigner(key);
   } catch {

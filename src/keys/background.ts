@@ -46,7 +46,7 @@ export class Background {
   #round: Promise<void> = Promise.resolve();
   #stopped = false;
   #interval = shortestInterval;
-  #generation = -1;
+  #revision = -1;
   #settleNext = 0;
   #settleNotBefore = Number.NEGATIVE_INFINITY;
   #reportedAt = systemClock.monotonic();
@@ -111,14 +111,14 @@ export class Background {
     await this.#recordRest();
     const { store, clock } = this.#engine;
     const started = systemClock.monotonic();
-    const generation = await store.generation();
-    if ((generation === this.#generation && clock.now() < this.#settleNext) || started < this.#settleNotBefore) return;
+    const revision = await store.revision();
+    if ((revision === this.#revision && clock.now() < this.#settleNext) || started < this.#settleNotBefore) return;
     const { refreshBound } = await store.read(readSettings);
     this.#interval = Math.max(shortestInterval, Math.floor(refreshBound / 2));
     const { touched, next } = await settleDue(this.#engine, (act) => this.#record(act));
     if (touched > 0) await this.#engine.registry.follow();
     // What was touched may come due again at once: its pointer moves one refresh bound later.
-    this.#generation = touched === 0 ? generation : -1;
+    this.#revision = touched === 0 ? revision : -1;
     this.#settleNext = next ?? Number.POSITIVE_INFINITY;
     const ended = systemClock.monotonic();
     this.#settleNotBefore = touched === 0 ? ended + (ended - started) * settleShare : ended;

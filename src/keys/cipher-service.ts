@@ -1,4 +1,3 @@
-import { parseBinary, type ParsedCiphertext, parseText } from "../crypto/ciphertext.ts";
 import type { Context } from "../crypto/context.ts";
 import { formatStreamHeader, readStreamHeader } from "../crypto/stream-header.ts";
 import { fileKeyBytes, openChunks, sealChunks, streamPrefix } from "../crypto/stream.ts";
@@ -9,6 +8,7 @@ import { audited, auditedOnKey } from "./audited.ts";
 import type { Engine } from "./engine.ts";
 import { KeyHandle } from "./key-handle.ts";
 import { findKey, isAlias } from "./key-records.ts";
+import { parseSealed } from "./parse-sealed.ts";
 import type { PurposeService } from "./purpose-service.ts";
 
 /** A key by name or alias, or the default key of a purpose. */
@@ -103,7 +103,7 @@ export class CipherService {
 
   /** Opens ciphertext of {@link encrypt} or {@link encryptBytes}. @throws KeysteadError as {@link KeyHandle.decrypt} */
   async decrypt(sealed: string | Uint8Array, { context }: CipherOptions = {}): Promise<Buffer> {
-    const parsed = parseEither(sealed);
+    const parsed = parseSealed(sealed);
     return this.#with(parsed.key, undefined, (key) => key.openBytes("value", parsed, context));
   }
 
@@ -116,7 +116,7 @@ export class CipherService {
 
   /** Opens ciphertext of {@link encryptValue}, with its type. @throws KeysteadError as {@link decrypt} */
   async decryptValue(sealed: string | Uint8Array, { context }: CipherOptions = {}): Promise<FieldValue> {
-    const { key: name } = parseEither(sealed);
+    const { key: name } = parseSealed(sealed);
     return this.#with(name, undefined, (key) => key.decryptValue(sealed, context));
   }
 
@@ -127,7 +127,7 @@ export class CipherService {
    */
   async rewrap<T extends string | Uint8Array>(sealed: T, options?: RewrapOptions): Promise<T extends string ? string : Buffer>;
   async rewrap(sealed: string | Uint8Array, { context, key, dataset }: RewrapOptions = {}): Promise<string | Buffer> {
-    const parsed = parseEither(sealed);
+    const parsed = parseSealed(sealed);
     const plaintext = await this.#with(parsed.key, undefined, (handle) => handle.openBytes("value", parsed, context));
     const form = typeof sealed === "string" ? "text" : "binary";
     try {
@@ -298,13 +298,4 @@ export class CipherService {
 /** A handle that made room for another one meanwhile is opened again. */
 function unlessClosed(error: unknown): void {
   if (!isKeysteadError(error, "CLOSED")) throw error;
-}
-
-function parseEither(sealed: string | Uint8Array): ParsedCiphertext {
-  const parsed = typeof sealed === "string" ? parseText(sealed) : parseBinary(sealed);
-  if (parsed !== undefined) return parsed;
-  throw new KeysteadError(
-    "MALFORMED_CIPHERTEXT",
-    "this is not Keystead ciphertext of format 1; check that it was stored whole and unchanged",
-  );
 }

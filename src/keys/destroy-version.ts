@@ -1,30 +1,18 @@
-import { encodeBase64url } from "../crypto/base64url.ts";
-import { encodeFields } from "../crypto/encode.ts";
 import { KeysteadError } from "../errors.ts";
 import type { StoredRecord } from "../store/tables.ts";
+import { tampered } from "../store/tampered.ts";
 import { auditedOnKey } from "./audited.ts";
-import { openAuditKey } from "./audit-signer.ts";
+import { currentSigner, openAuditKey } from "./audit-signer.ts";
+import { type DestructionCertificate, parseCertificate, signCertificate } from "./certificate.ts";
 import type { DestroyGate, DestructionEvidence, DestructionTarget } from "./destroy-gate.ts";
 import type { Engine } from "./engine.ts";
-import { day, findKeyById, findVersion, instant } from "./key-records.ts";
+import { day, findKey, findKeyById, findVersion, instant } from "./key-records.ts";
 import { withKeysetKey } from "./keyset-key.ts";
 import { describeVersion } from "./keyset.ts";
 import { refreshQuietly } from "./rotate-key.ts";
 import { KeysetKey } from "./sealed-material.ts";
 import { readSettings, type Settings } from "./settings.ts";
 import { assertTransition } from "./version-state.ts";
-
-/** Signed proof of a destruction. `signature`: Ed25519 over `E("keystead certificate v1", statement)`. */
-export interface DestructionCertificate {
-  /** JSON text, exactly as it was signed: store, key, version, dates, reason, principal, evidence. */
-  readonly statement: string;
-  /** Label of the signing version of the key `keystead/audit`. */
-  readonly signer: string;
-  /** SPKI DER, base64url. */
-  readonly publicKey: string;
-  /** Base64url. */
-  readonly signature: string;
-}
 
 /** Where a destruction stands. */
 export type DestructionStatus =
@@ -160,10 +148,14 @@ async function execute(engine: Engine, gate: DestroyGate, target: Condemned, opt
     );
   }
   await engine.registry.flush();
+  // Nothing brings a key back that was destroyed on forged evidence.
+  const findings = await engine.store.verify();
+  if (findings.length > 0) throw tampered(findings);
   const { blockers, evidence } = await gate.examine(target, "execute");
   assertUnblocked(target, blockers);
-  const certificate = await certify(engine, target, evidence, options.reason ?? row.stateReason);
-  await eraseMaterial(engine, target, certificate);
+  const reason = options.reason ?? (row.destroyAt === null ? "destroyed while pre-active" : row.stateReason);
+  const certificate = await certify(engine, target, evidence, reason);
+  await eraseMaterial(engine, target, reason, certificate);
   await refreshQuietly(engine);
   return { status: "destroyed", label, certificate, scrubbed: await scrub(engine.store) };
 }
@@ -179,7 +171,12 @@ async function scrub(store: Engine["store"]): Promise<boolean> {
 }
 
 /** Re-seals the other versions under a new keyset key, drops the old wraps and leaves a tombstone. */
-function eraseMaterial(engine: Engine, { keyId, version, row: before }: Condemned, certificate: DestructionCertificate): Promise<void> {
+function eraseMaterial(
+  engine: Engine,
+  { keyId, version, row: before }: Condemned,
+  stateReason: string,
+  certificate: DestructionCertificate,
+): Promise<void> {
   return withKeysetKey(engine, keyId, async ({ key, wraps, keysetKey }) => {
     const fresh = KeysetKey.generate(engine.random, engine.clock);
     const freshWraps = await fresh.withBytes((bytes) => Promise.all(wraps.map(({ kekUri }) => engine.keks.wrap(keyId, bytes, kekUri))));
@@ -199,7 +196,7 @@ function eraseMaterial(engine: Engine, { keyId, version, row: before }: Condemne
       }
       const now = engine.clock.now();
       const { fingerprint } = before;
-      await tables.versions.update({ ...row, state: "destroyed", stateAt: now, material: null, destroyAt: null });
+      await tables.versions.update({ ...row, state: "destroyed", stateAt: now, stateReason, material: null, destroyAt: null });
       for (const old of await tables.wraps.list({ subject: keyId })) await tables.wraps.remove(old);
       for (const wrap of freshWraps) await tables.wraps.insert({ ...wrap, createdAt: now });
       await tables.tombstones.insert({ keyId, version, fingerprint, destroyedAt: now, certificate: JSON.stringify(certificate) });
@@ -226,26 +223,40 @@ async function certify(
   evidence: DestructionEvidence,
   reason: string,
 ): Promise<DestructionCertificate> {
-  const signer = await openAuditKey(engine);
+  const audit = await openAuditKey(engine);
   try {
-    const statement = JSON.stringify({
-      type: "keystead.destruction",
-      format: 1,
+    return signCertificate(currentSigner(audit), {
       store: engine.identity.id,
       key: { id: target.keyId, name: target.keyName },
       version: target.label,
       createdAt: instant(row.createdAt),
-      scheduledAt: instant(row.stateAt),
+      ...(row.destroyAt !== null && { scheduledAt: instant(row.stateAt) }),
       executedAt: instant(engine.clock.now()),
       reason,
       principal: engine.principal,
       evidence,
     });
-    const { label, signature } = signer.sign(encodeFields("keystead certificate v1", statement));
-    return { statement, signer: label, publicKey: encodeBase64url(signer.publicKey()), signature: encodeBase64url(signature) };
   } finally {
-    await signer.close();
+    await audit.close();
   }
+}
+
+/**
+ * The certificate of a version that was destroyed.
+ * @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_KEY_VERSION`, `KEY_STATE` when it is not destroyed
+ */
+export function readCertificate(engine: Engine, nameOrAlias: string, version: number): Promise<DestructionCertificate> {
+  return engine.store.read(async (tables) => {
+    const key = await findKey(tables, nameOrAlias);
+    const { label, phase } = describeVersion(await findVersion(tables, key, version));
+    if (phase !== "destroyed") {
+      throw new KeysteadError("KEY_STATE", `version ${label} of key ${key.name} is ${phase}: its certificate is made when it is destroyed`);
+    }
+    const tombstone = await tables.tombstones.get({ keyId: key.id, version });
+    const certificate = tombstone && parseCertificate(tombstone.certificate);
+    if (certificate !== undefined) return certificate;
+    throw new KeysteadError("STORE_TAMPERED", `version ${label} of key ${key.name} is destroyed without a certificate; restore a backup`);
+  });
 }
 
 function assertNotCurrent(key: StoredRecord<"keys">, row: StoredRecord<"versions">): void {

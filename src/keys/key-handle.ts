@@ -2,13 +2,14 @@ import type { KeyObject } from "node:crypto";
 import type { KeyUsage } from "../crypto/algorithm.ts";
 import { decodeBase64url, encodeBase64url } from "../crypto/base64url.ts";
 import { createIndexer, type IndexSpec } from "../crypto/blind-index.ts";
-import { type CiphertextHeader, formatText, parseBinary, type ParsedCiphertext, parseLabel, parseText } from "../crypto/ciphertext.ts";
+import { type CiphertextHeader, formatText, type ParsedCiphertext, parseLabel } from "../crypto/ciphertext.ts";
 import type { CiphertextKind, Context } from "../crypto/context.ts";
 import { decodeUtf8, encodeUtf8 } from "../crypto/text.ts";
 import { decodeTypedValue, encodeTypedValue, type FieldValue } from "../crypto/typed-value.ts";
 import { KeysteadError } from "../errors.ts";
 import type { KeysetRegistry } from "./keyset-registry.ts";
 import type { Keyset, LoadedVersion, VersionCipher } from "./keyset.ts";
+import { parseSealed } from "./parse-sealed.ts";
 import type { SealMeter } from "./seal-meter.ts";
 
 /** Unknown labels that a handle remembers, to tell "not loaded yet" from "another store's". */
@@ -249,13 +250,7 @@ export class KeyHandle {
   }
 
   #open(kind: CiphertextKind, sealed: string | Uint8Array, context: Context | undefined): Buffer {
-    const parsed = typeof sealed === "string" ? parseText(sealed) : parseBinary(sealed);
-    if (parsed === undefined) {
-      throw new KeysteadError(
-        "MALFORMED_CIPHERTEXT",
-        "this is not Keystead ciphertext of format 1; check that it was stored whole and unchanged",
-      );
-    }
+    const parsed = parseSealed(sealed);
     return this.#openPayload(kind, parsed, parsed.payload, context);
   }
 

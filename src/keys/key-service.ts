@@ -1,9 +1,10 @@
 import { KeysteadError } from "../errors.ts";
 import { audited, auditedOnKey } from "./audited.ts";
+import type { DestructionCertificate } from "./certificate.ts";
 import { changeState, type StateChangeOptions } from "./change-state.ts";
 import { createKey, type CreateKeyInput } from "./create-key.ts";
 import type { DestroyGate } from "./destroy-gate.ts";
-import { cancelDestruction, type DestroyOptions, type DestructionStatus, destroyVersion } from "./destroy-version.ts";
+import { cancelDestruction, type DestroyOptions, type DestructionStatus, destroyVersion, readCertificate } from "./destroy-version.ts";
 import type { Engine } from "./engine.ts";
 import { assertKeySettings } from "./key-checks.ts";
 import { describeKey, findKey, findKeyById, findVersion, isAlias, type KeyInfo } from "./key-records.ts";
@@ -117,6 +118,17 @@ export class KeyService {
    */
   cancelDestroy(nameOrAlias: string, version: number, options?: StateChangeOptions): Promise<void> {
     return cancelDestruction(this.#engine, nameOrAlias, version, options);
+  }
+
+  /**
+   * The certificate of a version that was destroyed, as {@link destroy} gave it. `verifyCertificate()` proves it, also without the
+   * store.
+   * @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_KEY_VERSION`, `KEY_STATE` when the version is not destroyed
+   * @example
+   * await writeFile("certificate.json", JSON.stringify(await keystead.keys.certificate("pii-email", 1)));
+   */
+  certificate(nameOrAlias: string, version: number): Promise<DestructionCertificate> {
+    return readCertificate(this.#engine, nameOrAlias, version);
   }
 
   /** Counted use of a version, up to now. @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_KEY_VERSION` */

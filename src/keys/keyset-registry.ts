@@ -36,15 +36,15 @@ interface Holders {
 
 interface Entry {
   readonly keyset: Keyset;
-  /** Manifest generation whose rows the keyset has, or an earlier one. */
-  generation: number;
+  /** Revision of the store whose rows the keyset has, or an earlier one. */
+  revision: number;
   /** When it was last asked for, by the monotonic clock. */
   readonly usedAt: number;
 }
 
 /**
  * The keysets that this process has opened. Loads are single-flight and read committed rows only; {@link refresh} follows
- * changes of every process by the manifest generation and renews the lease. What rows alone say (a suspension, a moved
+ * changes of every process by the store's revision and renews the lease. What rows alone say (a suspension, a moved
  * pointer) is taken over at once: a KEK that is slow or gone delays nothing but the material that only it can open.
  */
 export class KeysetRegistry {
@@ -85,7 +85,7 @@ export class KeysetRegistry {
     this.lease.check();
     const entry = this.#entries.get(keyId);
     if (entry !== undefined) {
-      this.#enter(entry.keyset, entry.generation);
+      this.#enter(entry.keyset, entry.revision);
       return entry.keyset;
     }
     let loading = this.#loading.get(keyId);
@@ -170,13 +170,13 @@ export class KeysetRegistry {
   async #followNow(): Promise<readonly Entry[]> {
     const { store } = this.#options;
     const start = this.lease.moment();
-    const generation = await store.generation();
-    const behind = [...this.#entries.values()].filter((entry) => entry.generation !== generation);
+    const revision = await store.revision();
+    const behind = [...this.#entries.values()].filter((entry) => entry.revision !== revision);
     if (behind.length > 0) {
       const rows = await store.read((tables) => readRows(tables, behind));
       for (const [entry, current] of rows) {
         entry.keyset.apply(current);
-        entry.generation = generation;
+        entry.revision = revision;
       }
     }
     this.#evict();
@@ -188,24 +188,24 @@ export class KeysetRegistry {
   async #load(keyId: string): Promise<Keyset> {
     const { store } = this.#options;
     let keyset: Keyset | undefined;
-    let generation = neverRead;
+    let revision = neverRead;
     // What changed while a KEK was asked would be missed: a refresh follows only what is entered.
     for (let attempt = 0; attempt < loadAttempts; attempt += 1) {
-      generation = await store.generation();
+      revision = await store.revision();
       const { rows, wraps } = await store.read((tables) => readKeyset(tables, keyId));
       if (keyset === undefined) keyset = new Keyset(rows);
       else keyset.apply(rows);
       await this.#open(keyset, rows, wraps);
-      if ((await store.generation()) === generation) break;
+      if ((await store.revision()) === revision) break;
     }
     if (keyset === undefined) throw unknownKeyId();
-    this.#enter(keyset, generation);
+    this.#enter(keyset, revision);
     return keyset;
   }
 
-  #enter(keyset: Keyset, generation: number): void {
+  #enter(keyset: Keyset, revision: number): void {
     this.#entries.delete(keyset.id);
-    this.#entries.set(keyset.id, { keyset, generation, usedAt: this.#options.clock.monotonic() });
+    this.#entries.set(keyset.id, { keyset, revision, usedAt: this.#options.clock.monotonic() });
   }
 
   /** Opens what is stored and not opened yet. Never rejects: a version that can't be opened says so when it is used. */

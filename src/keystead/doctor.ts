@@ -87,7 +87,8 @@ export class Doctor {
   async #audit(): Promise<Diagnosis[]> {
     const { findings, uncovered } = await this.#parts.audit.verify();
     const reported = findings.map((finding) => {
-      const place = finding.writer === undefined ? (finding.checkpoint ?? "") : `${finding.writer} record ${String(finding.sequence ?? 0)}`;
+      const { writer, checkpoint, certificate, sequence = 0 } = finding;
+      const place = writer === undefined ? (checkpoint ?? certificate ?? "") : `${writer} record ${String(sequence)}`;
       return failed("audit", `${finding.kind} ${place}: ${finding.problem}`);
     });
     if (this.#parts.audit.problem !== undefined)

@@ -67,8 +67,10 @@ export interface Store {
   unlock(metadataKey: KeyObject): Promise<StoreIdentity>;
   /** Checks every row and the manifest again; an empty list is good. */
   verify(): Promise<TamperFinding[]>;
-  /** Manifest generation: grows with every change of a `manifest` row by any process. */
+  /** Manifest generation: grows with every change of a guarded row by any process. */
   generation(): Promise<number>;
+  /** The generation in which something changed last that processes follow: everything guarded but counters. */
+  revision(): Promise<number>;
   /** Raises the generation above `floor` (after a restore); no-op when it is above already. */
   raiseGeneration(floor: number): Promise<void>;
   /** One consistent snapshot, no writes. */

@@ -1,9 +1,10 @@
 /**
  * Every record that Keystead stores, as data: from these lists come the TypeScript types, the order in which the row MAC
- * covers the columns, and the repositories. Columns are only ever added at the end, with a new `format` number.
+ * covers the columns, and the repositories. Columns are only ever added at the end, each with the row format that brings it
+ * (`CONTRIBUTING.md`, section A further column): rows of an older format stay as they are until they are next updated.
  *
- * `guard` says how a table is protected: `manifest` rows carry a MAC and count in the manifest's sum; `mac` rows carry a
- * MAC but change too often for the sum; `none` rows decide nothing.
+ * `guard` says how a table is protected: rows of `followed` and `quiet` tables carry a MAC and count in the manifest's sum; processes
+ * follow each change of a `followed` one, while `quiet` ones change too often for that; `none` rows decide nothing.
  */
 type ColumnType = "text" | "text?" | "integer" | "integer?" | "bytes" | "bytes?";
 
@@ -20,12 +21,22 @@ type ColumnValue<T extends ColumnType> = T extends "text"
           ? Uint8Array
           : Uint8Array | null;
 
+/** A column that came after row format 1. */
+export interface AddedColumn {
+  /** The row format that brought it: 2, 3 … */
+  readonly format: number;
+  /** Its value in rows of older formats: the default that the migration gives it. */
+  readonly value: string | number | Uint8Array | null;
+}
+
 /** How one table is stored and protected. */
 export interface TableDefinition {
   readonly name: string;
-  readonly format: number;
-  readonly guard: "manifest" | "mac" | "none";
+  readonly guard: "followed" | "quiet" | "none";
+  /** Every column, in the order of the row MAC. */
   readonly columns: Readonly<Record<string, ColumnType>>;
+  /** Those of {@link columns} that row format 1 does not have. Never a column of the key. */
+  readonly added?: Readonly<Record<string, AddedColumn>>;
   /** Primary key columns, in order. */
   readonly key: readonly string[];
   /** Further unique combinations. */
@@ -38,23 +49,24 @@ function table<const C extends Record<string, ColumnType>, const K extends reado
   key: K,
   columns: C,
   unique: readonly (readonly (keyof C & string)[])[] = [],
+  added: Partial<Record<keyof C & string, AddedColumn>> = {},
 ): {
   readonly name: string;
-  readonly format: 1;
   readonly guard: typeof guard;
   readonly key: K;
   readonly columns: C;
   readonly unique: typeof unique;
+  readonly added: typeof added;
 } {
-  return { name, format: 1, guard, key, columns, unique };
+  return { name, guard, key, columns, unique, added };
 }
 
 /** The tables, by the name of their repository. */
 export const tables = {
   /** KEKs that wrap or wrapped keys of this store. `derivation`: passphrase parameters, no secret. */
-  keks: table("keks", "manifest", ["uri"], { uri: "text", kekId: "text", derivation: "text?", createdAt: "integer" }),
+  keks: table("keks", "followed", ["uri"], { uri: "text", kekId: "text", derivation: "text?", createdAt: "integer" }),
   /** Wrapped store key (`subject` = `store`) and keyset keys (`subject` = key id). Several KEKs may wrap one subject. */
-  wraps: table("wraps", "manifest", ["subject", "kekUri"], {
+  wraps: table("wraps", "followed", ["subject", "kekUri"], {
     subject: "text",
     kekUri: "text",
     kekId: "text",
@@ -64,7 +76,7 @@ export const tables = {
   /** `usages`: sorted, joined by commas. `tags`: JSON object of strings. `currentVersion`: the pointer. */
   keys: table(
     "keys",
-    "manifest",
+    "followed",
     ["id"],
     {
       id: "text",
@@ -83,7 +95,7 @@ export const tables = {
    * `state`: pre-active, active, suspended, deactivated, compromised, destroyed. `destroyAt` not null: destruction pending.
    * `currentFrom`: when a published version may become current. `material`: sealed by the keyset key, null once destroyed.
    */
-  versions: table("versions", "manifest", ["keyId", "version"], {
+  versions: table("versions", "followed", ["keyId", "version"], {
     keyId: "text",
     version: "integer",
     fingerprint: "text",
@@ -99,9 +111,9 @@ export const tables = {
     expiresAt: "integer?",
     destroyAt: "integer?",
   }),
-  aliases: table("aliases", "manifest", ["alias"], { alias: "text", keyId: "text" }),
+  aliases: table("aliases", "followed", ["alias"], { alias: "text", keyId: "text" }),
   /** `algorithms`: allowed ones, joined by commas; empty = all. `hardware`: 1 = only a hardware-backed KEK. */
-  purposes: table("purposes", "manifest", ["name"], {
+  purposes: table("purposes", "followed", ["name"], {
     name: "text",
     description: "text",
     defaultKey: "text?",
@@ -110,18 +122,18 @@ export const tables = {
     hardware: "integer",
   }),
   /** `purpose` and `namePrefix` both null: the default route. */
-  routes: table("routes", "manifest", ["id"], { id: "text", purpose: "text?", namePrefix: "text?", kekUri: "text" }),
-  settings: table("settings", "manifest", ["name"], { name: "text", value: "text" }),
+  routes: table("routes", "followed", ["id"], { id: "text", purpose: "text?", namePrefix: "text?", kekUri: "text" }),
+  settings: table("settings", "followed", ["name"], { name: "text", value: "text" }),
   /** `definition`: JSON. A removed dataset keeps its row: the destroy gate asks every dataset ever registered. */
   datasets: table(
     "datasets",
-    "manifest",
+    "followed",
     ["id"],
     { id: "text", name: "text", definition: "text", createdAt: "integer", removedAt: "integer?" },
     [["name"]],
   ),
   /** `state`: building, live, retired. `columns`: JSON array of logical column names. `parameters`: JSON. */
-  indexGenerations: table("index_generations", "manifest", ["datasetId", "indexName", "generation"], {
+  indexGenerations: table("index_generations", "followed", ["datasetId", "indexName", "generation"], {
     datasetId: "text",
     indexName: "text",
     generation: "integer",
@@ -139,8 +151,8 @@ export const tables = {
     createdAt: "integer",
   }),
   /** What a census found. `counts`: JSON. The destroy gate reads how long a version has been at zero. */
-  censuses: table("censuses", "manifest", ["id"], { id: "text", datasetId: "text", takenAt: "integer", counts: "text" }),
-  tombstones: table("tombstones", "manifest", ["keyId", "version"], {
+  censuses: table("censuses", "followed", ["id"], { id: "text", datasetId: "text", takenAt: "integer", counts: "text" }),
+  tombstones: table("tombstones", "followed", ["keyId", "version"], {
     keyId: "text",
     version: "integer",
     fingerprint: "text",
@@ -148,7 +160,7 @@ export const tables = {
     certificate: "text",
   }),
   /** `datasetId` empty: seals outside datasets. `seals` counts leased blocks: never less than what was sealed. */
-  counters: table("counters", "mac", ["keyId", "version", "datasetId"], {
+  counters: table("counters", "quiet", ["keyId", "version", "datasetId"], {
     keyId: "text",
     version: "integer",
     datasetId: "text",
@@ -192,6 +204,9 @@ export const tables = {
 
 /** Names of the repositories of a {@link StoreTables}. */
 export type TableName = keyof typeof tables;
+
+/** A definition of every table. */
+export type TableDefinitions = Readonly<Record<TableName, TableDefinition>>;
 
 type Columns<N extends TableName> = (typeof tables)[N]["columns"];
 

@@ -16,7 +16,7 @@ export type { DatasetSourceSuite, TestRow, TestTable } from "./dataset-source/su
  * import { describe, it } from "vitest";
  * import { testDatasetSource } from "keystead/testing";
  *
- * testDatasetSource({ name: "PostgreSQL, uuid key", describe, it, layout, forms, createTable, keyOf, values, contexts });
+ * testDatasetSource({ name: "PostgreSQL, uuid key", describe, it, layout, forms, types, createTable, keyOf, values, contexts });
  */
 export function testDatasetSource(suite: DatasetSourceSuite): void {
   suite.describe(`dataset source: ${suite.name}`, () => {

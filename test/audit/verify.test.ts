@@ -3,10 +3,11 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { AuditLineRow, CheckpointRow } from "../../src/audit/audit-store.ts";
 import { embeddedPrincipal } from "../../src/access/principal.ts";
-import { checkpointHash, encodeCheckpoint, parseCheckpoint, signCheckpoint } from "../../src/audit/checkpoint.ts";
+import { checkpointHash, encodeCheckpoint, parseCheckpoint } from "../../src/audit/checkpoint.ts";
 import { extendChain, startChain } from "../../src/audit/hash-chain.ts";
 import { journalPath } from "../../src/audit/journal-file.ts";
 import { encodeRecord, parseRecord } from "../../src/audit/record.ts";
+import { signVerified } from "../../src/audit/signature.ts";
 import { type AuditFinding, verifyAudit } from "../../src/audit/verify.ts";
 import { newSigner, newStore, storeId } from "./support/audit-store.ts";
 import { type AuditRows, readRows, storeOf } from "./support/rows.ts";
@@ -288,13 +289,13 @@ describe("verifyAudit on checkpoints", () => {
         takenAt: 0,
         generation: 1,
         body,
-        signature: signCheckpoint(signer, body),
+        signature: signVerified(signer, body),
         signer: signer.keyId,
       };
       const store = storeOf({ ...rows, checkpoints: [...rows.checkpoints, row] }, 1_000);
       const findPublicKey = findKeys(place.signer, known);
       const open = await verifyAudit({ store, storeId, findPublicKey });
-      const pinned = await verifyAudit({ store, storeId, findPublicKey, pinnedKey: place.signer.publicKeyDer });
+      const pinned = await verifyAudit({ store, storeId, findPublicKey, pinnedKeys: [place.signer.publicKeyDer] });
       expect(pinned.findings).toMatchObject([{ kind: "checkpoint", checkpoint: hash }]);
       expect(open.findings.length).toBe(signer === known ? 0 : 1);
     }
@@ -311,7 +312,7 @@ describe("verifyAudit on checkpoints", () => {
       takenAt: 0,
       generation: 0,
       body,
-      signature: signCheckpoint(place.signer, body),
+      signature: signVerified(place.signer, body),
       signer: place.signer.keyId,
     };
     const problems = (await verifyRows({ checkpoints: [...rows.checkpoints, fork] })).map(({ problem }) => problem);
@@ -425,7 +426,7 @@ describe("verifyAudit beside running processes", () => {
   });
 
   it("refuses a pinned key that is none", async () => {
-    const options = { store: await newStore(), storeId, findPublicKey: () => undefined, pinnedKey: Buffer.from("no key") };
+    const options = { store: await newStore(), storeId, findPublicKey: () => undefined, pinnedKeys: [Buffer.from("no key")] };
     await expect(verifyAudit(options)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
   });
 

@@ -1,10 +1,9 @@
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { absoluteUrl, configuredUrl, parseConfiguration } from "../../src/cli/configuration.ts";
 import { DataFolder } from "../../src/cli/data-folder.ts";
-import { writeWhole } from "../../src/cli/durable-file.ts";
 
 const configuration = { store: "sqlite:keystead.db", masterKeys: { main: { file: "master.key" } }, databases: {} };
 const folders: string[] = [];
@@ -59,29 +58,5 @@ describe("the configuration", () => {
     await DataFolder.unsaved(path, configuration).create();
     chmodSync(join(path, "keystead.json"), 0o660);
     await expect(DataFolder.open(path)).rejects.toMatchObject({ code: "INSECURE_FILE" });
-  });
-});
-
-describe("writeWhole", () => {
-  const options = { replace: false, busy: "busy" };
-
-  it("leaves nothing behind when its source fails", async () => {
-    const file = join(makeFolder(), "out");
-    const failing = async function* (): AsyncGenerator<string> {
-      yield "begin";
-      throw new Error("cut");
-    };
-    await expect(writeWhole(file, failing(), { ...options, temporary: `${file}.part` })).rejects.toThrow("cut");
-    expect([existsSync(file), existsSync(`${file}.part`)]).toEqual([false, false]);
-  });
-
-  it("never replaces a file that came meanwhile", async () => {
-    const file = join(makeFolder(), "out");
-    const slow = async function* (): AsyncGenerator<string> {
-      writeFileSync(file, "theirs");
-      yield "ours";
-    };
-    await expect(writeWhole(file, slow(), { ...options, temporary: `${file}.part` })).rejects.toMatchObject({ code: "CONFLICT" });
-    expect([readFileSync(file, "utf8"), existsSync(`${file}.part`)]).toEqual(["theirs", false]);
   });
 });

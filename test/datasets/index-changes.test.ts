@@ -8,7 +8,7 @@ import { type Crm, createCrm, personDataset, queryNumber, readColumn } from "./s
 import { pauseAt } from "./support/persons.ts";
 
 const schema =
-  "CREATE TABLE person (id INTEGER PRIMARY KEY, tenant, name, email TEXT, income INTEGER, name_sx TEXT, email_bi TEXT, notes TEXT)";
+  "CREATE TABLE person (id INTEGER PRIMARY KEY, tenant TEXT, name TEXT, email TEXT, income INTEGER, name_sx TEXT, email_bi TEXT, notes TEXT)";
 const sound = { columns: ["name"], column: "name_sx", key: "bi", kind: "soundex", normalisers: ["text"], bits: 24 };
 const email: DatasetIndexInput = { columns: ["email"], column: "email_bi", key: "bi", kind: "exact", normalisers: ["email"] };
 const rows = 1200;
@@ -42,7 +42,7 @@ describe("an index that is added later", () => {
     expect(await codeOf(datasets.find("crm.person", "mail", ["p7@example.org"]))).toBe("JOB_INCOMPLETE");
     expect((await datasets.find("crm.person", "sound", ["Rupert"], { limit: rows })).complete).toBe(true);
     // An application that reads the indexes now writes the new tokens.
-    expect(Object.keys(await datasets.indexes("crm.person"))).toEqual(["name_sx", "email_bi"]);
+    expect(Object.keys((await datasets.recordDefinition("crm.person")).indexes ?? {})).toEqual(["name_sx", "email_bi"]);
     expect((await datasets.index("crm.person")).progress).toMatchObject({ replaced: rows, problems: 0 });
     expect(await datasets.find("crm.person", "mail", ["P7@example.org"])).toMatchObject({ rows: [{ row: { id: "7" } }], complete: true });
     expect((await keystead.audit.show()).find(({ action }) => action === "datasets.add-index")).toMatchObject({

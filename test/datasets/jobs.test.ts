@@ -103,8 +103,8 @@ describe("protect, reencrypt, recontext, unprotect", () => {
 
   it.each([
     {
-      key: "composite of mixed types",
-      schema: "CREATE TABLE person (region TEXT, id, a, PRIMARY KEY (region, id))",
+      key: "composite",
+      schema: "CREATE TABLE person (region TEXT, id VARCHAR(20), a, PRIMARY KEY (region, id))",
       keyColumns: ["region", "id"],
     },
     {

@@ -10,7 +10,7 @@ const sound = { columns: ["name"], column: "name_sx", key: "bi", kind: "soundex"
 describe("everything that jobs and searches say", () => {
   it("never shows a plaintext: results, problems, errors with their causes, audit, findings", async () => {
     const { keystead, database } = await createCrm(
-      "CREATE TABLE person (id INTEGER PRIMARY KEY, tenant, name TEXT CHECK (length(name) < 400), income, name_sx TEXT UNIQUE)",
+      "CREATE TABLE person (id INTEGER PRIMARY KEY, tenant TEXT, name TEXT CHECK (length(name) < 400), income, name_sx TEXT UNIQUE)",
     );
     const said: unknown[] = [];
     const listen = async (work: Promise<unknown>): Promise<void> => {

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import { initKeystead } from "../../src/keystead.ts";
 import { codeOf, fileStore, openTestKeystead, temporaryFolder } from "../support/test-keystead.ts";
@@ -17,6 +17,7 @@ const bends: readonly (readonly [what: string, sql: string, named: RegExp])[] = 
   ["forgets a version", "DELETE FROM versions WHERE version = 1", /versions/],
   ["shortens the waiting time", "UPDATE settings SET value = '1' WHERE name = 'backupRetentionDays'", /settings/],
   ["lowers a seal count", "UPDATE counters SET seals = 0", /counters/],
+  ["forgets what was sealed", "DELETE FROM counters", /counters/],
   [
     "swaps the wraps of two keys",
     "UPDATE wraps SET wrapped = (SELECT w.wrapped FROM wraps w WHERE w.subject NOT IN ('store', wraps.subject) LIMIT 1) WHERE subject <> 'store'",
@@ -75,6 +76,25 @@ describe("a store that was changed by hand", () => {
       .run(...Object.values(row));
     database.close();
     await expect(openTestKeystead(fileStore(folder))).rejects.toThrow(/keys/);
+  });
+
+  it("is refused when an old seal count is put back with its valid MAC", async () => {
+    const folder = temporaryFolder();
+    await makeStore(folder);
+    const sealOnce = async (): Promise<Record<string, SQLOutputValue>> => {
+      const keystead = await openTestKeystead(fileStore(folder));
+      await keystead.encrypt("k", "x");
+      await keystead.close();
+      using database = new DatabaseSync(join(folder, "keystead.db"));
+      return database.prepare("SELECT * FROM counters WHERE version = 2 AND dataset_id = ''").get() ?? {};
+    };
+    const [before, after] = [await sealOnce(), await sealOnce()];
+    expect([before["seals"], after["seals"]]).toEqual([1, 2]);
+    const database = new DatabaseSync(join(folder, "keystead.db"));
+    const columns = Object.keys(before).map((column) => `"${column}" = ?`);
+    database.prepare(`UPDATE counters SET ${columns.join(", ")} WHERE version = 2 AND dataset_id = ''`).run(...Object.values(before));
+    database.close();
+    await expect(openTestKeystead(fileStore(folder))).rejects.toThrow(/counters: a row was replayed/);
   });
 
   it("is found on load in a running process", async () => {

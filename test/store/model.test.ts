@@ -29,6 +29,7 @@ type Model = Record<Name, Map<number, AnyStored>>;
 interface Real {
   store: Store;
   generation: number;
+  revision: number;
   readonly reopen: (store: Store) => Promise<Store>;
 }
 
@@ -92,7 +93,8 @@ class TransactionCommand implements fc.AsyncCommand<Model, Real> {
     else {
       await work;
       Object.assign(model, draft);
-      if (changed.has("datasets")) real.generation++;
+      if (changed.has("datasets") || changed.has("counters")) real.generation++;
+      if (changed.has("datasets")) real.revision = real.generation;
     }
     await expectEqual(model, real);
   }
@@ -165,12 +167,13 @@ function sorted(model: Model, name: Name): AnyStored[] {
   return [...model[name].values()].sort((a, b) => (keyText(a) < keyText(b) ? -1 : 1));
 }
 
-async function expectEqual(model: Model, { store, generation }: Real): Promise<void> {
+async function expectEqual(model: Model, { store, generation, revision }: Real): Promise<void> {
   await store.read(async (tables) => {
     for (const name of names) expect(await tables[name].list()).toEqual(sorted(model, name));
   });
   expect(await store.verify()).toEqual([]);
   expect(await store.generation()).toBe(generation);
+  expect(await store.revision()).toBe(revision);
 }
 
 const operation = fc.record<Operation>({
@@ -194,7 +197,12 @@ describe("a store behaves like maps of rows", () => {
       fc.asyncProperty(fc.commands([transaction], { maxCommands: 12 }), async (commands) => {
         const store = await openMemoryStore();
         await store.create(newIdentity, metadataKey, noRows);
-        const real: Real = { store, generation: await store.generation(), reopen: async (same) => await Promise.resolve(same) };
+        const real: Real = {
+          store,
+          generation: await store.generation(),
+          revision: await store.revision(),
+          reopen: async (same) => await Promise.resolve(same),
+        };
         await fc.asyncModelRun(() => ({ model: emptyModel(), real }), commands);
         await store.close();
       }),
@@ -216,7 +224,7 @@ describe("a store behaves like maps of rows", () => {
           await old.close();
           return await openUnlocked(path);
         };
-        const real: Real = { store, generation: await store.generation(), reopen };
+        const real: Real = { store, generation: await store.generation(), revision: await store.revision(), reopen };
         await fc.asyncModelRun(() => ({ model: emptyModel(), real }), commands);
         await real.store.close();
       }),

@@ -120,15 +120,17 @@ describe("row MAC and manifest", () => {
     expect([kek, wrap, counter].map((row) => row?.["row_format"])).toEqual([1n, 1n, 1n]);
     expect(kekMac).toBe("a42afe0480fa59f0db4bb779a970f9dd8100a136145c450c80b5886a06db71b9");
 
-    const sum = ((BigInt(`0x${kekMac}`) + BigInt(`0x${wrapMac}`)) % (1n << 256n)).toString(16).padStart(64, "0");
-    const tables = `keks 1 ${kekMac}\nwraps 1 ${wrapMac}`;
+    const sum = ((BigInt(`0x${counterMac}`) + BigInt(`0x${kekMac}`) + BigInt(`0x${wrapMac}`)) % (1n << 256n))
+      .toString(16)
+      .padStart(64, "0");
+    const tables = `counters 1 ${counterMac}\nkeks 1 ${kekMac}\nwraps 1 ${wrapMac}`;
     const [manifest] = await rawRows(database, "select * from manifest");
     expect(manifest).toMatchObject({ store_id: "store-1", demo: 1n, created_at: 1_700_000_000_000n, schema: 1n, generation: 2n, tables });
     expect(hex(manifest?.["sum"])).toBe(sum);
     const manifestMac = hmac(
       key,
       ...["1", "manifest", "store_id", "t", "store-1", "demo", "i", "1", "created_at", "i", "1700000000000", "schema", "i", "1"],
-      ...["generation", "i", "2", "sum", "b"],
+      ...["generation", "i", "2", "revision", "i", "2", "sum", "b"],
       Buffer.from(sum, "hex"),
       ...["tables", "t", tables, "row_version", "i", "2"],
     );

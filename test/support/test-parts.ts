@@ -20,6 +20,7 @@ export function alteredStore(store: Store, altered: Partial<Store>): Store {
     unlock: (key) => store.unlock(key),
     verify: () => store.verify(),
     generation: () => store.generation(),
+    revision: () => store.revision(),
     raiseGeneration: (floor) => store.raiseGeneration(floor),
     read: (work) => store.read(work),
     transaction: (work) => store.transaction(work),

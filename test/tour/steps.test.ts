@@ -5,7 +5,7 @@ import { DemoClock } from "../../src/cli/tour/demo-clock.ts";
 import { generatedSource } from "../../src/cli/tour/generated-source.ts";
 import { Report } from "../../src/cli/tour/report.ts";
 import { SampleDatabase } from "../../src/cli/tour/sample-database.ts";
-import { readAuditKey, verifyAudit } from "../../src/cli/tour/steps/audit.ts";
+import { readAuditKeys, verifyAudit } from "../../src/cli/tour/steps/audit.ts";
 import { describeCensus, takeCensus } from "../../src/cli/tour/steps/census.ts";
 import { chooseSearches } from "../../src/cli/tour/steps/choose-searches.ts";
 import { destroyVersions, refuseDestruction } from "../../src/cli/tour/steps/destruction.ts";
@@ -133,7 +133,7 @@ describe("destroying", () => {
 
   it("gives certificates that only the store's audit key signs", async () => {
     const { tour, plan } = await protectedTour();
-    const auditKey = await readAuditKey(tour);
+    const auditKey = await readAuditKeys(tour);
     await rotateKeys(tour, plan);
     await reencryptTable(tour, plan);
     const { result, details } = await destroyVersions(tour, plan, auditKey);
@@ -147,7 +147,7 @@ describe("destroying", () => {
     const { tour: other } = await protectedTour();
     await rotateKeys(tour, plan);
     await reencryptTable(tour, plan);
-    const otherKey = await readAuditKey(other);
+    const otherKey = await readAuditKeys(other);
     await expect(destroyVersions(tour, plan, otherKey)).rejects.toThrow(/certificate does not hold/);
     await expect(verifyAudit(tour, otherKey)).rejects.toMatchObject({ code: "AUDIT_TAMPERED" });
   });

@@ -1,9 +1,11 @@
-import { readFile } from "node:fs/promises";
 import { type Command, Option } from "commander";
-import { errorCodes, KeysteadError } from "../../errors.ts";
-import type { AuditFinding, AuditRecordView } from "../../index.ts";
+import { errorCodes } from "../../errors.ts";
+import type { AuditFinding, AuditRecordView, CertificateFinding } from "../../index.ts";
+import { formatStatement } from "../certificate-text.ts";
 import { formatInstant } from "../instants.ts";
+import { outputOf } from "../output.ts";
 import { examples, wholeNumber } from "../options.ts";
+import { formatPublicKey, pinnedKeyOption, readPublicKeys } from "../public-keys.ts";
 import { withKeystead } from "../session.ts";
 import { formatFacts, formatTable, type TableColumn } from "../table.ts";
 
@@ -20,20 +22,24 @@ export function addAuditCommands(program: Command): void {
   const audit = program.command("audit").description("Who did what, and proof that the record is whole.");
   audit
     .command("verify")
-    .description("Check every chain, checkpoint and signature of the audit. Exit code 9 when anything was altered.")
-    .option("--pinned-key <file>", "public key of the only signer that may have signed: SPKI, DER or PEM, kept elsewhere than the store")
+    .description(
+      "Check every chain, checkpoint, destruction certificate and signature of the audit. Exit code 9 when anything was altered.",
+    )
+    .addOption(pinnedKeyOption())
     .addHelpText("after", examples("keystead audit verify", "keystead audit verify --pinned-key /etc/keystead/audit.pem"))
     .action(({ pinnedKey }: { readonly pinnedKey?: string }, command: Command) =>
       withKeystead(command, async ({ keystead, output }) => {
-        const report = await keystead.audit.verify(pinnedKey === undefined ? {} : { pinnedKey: await readPublicKey(pinnedKey) });
-        const { findings, writers, records, checkpoints, unshipped, uncovered, torn, newest } = report;
+        const report = await keystead.audit.verify(pinnedKey === undefined ? {} : { pinnedKeys: await readPublicKeys(pinnedKey) });
+        const { findings, writers, records, checkpoints, certificates, unshipped, uncovered, torn, newest } = report;
         await output.result(report, () => {
-          const facts = formatFacts({ writers, records, checkpoints, unshipped, uncovered, torn, newest });
+          const facts = formatFacts({ writers, records, checkpoints, certificates, unshipped, uncovered, torn, newest });
           return `${findings.length === 0 ? "the audit is whole\n" : formatTable(findings, findingColumns)}\n${facts}`;
         });
         if (findings.length > 0) process.exitCode = errorCodes.AUDIT_TAMPERED.exit;
       }),
     );
+  addPublicKey(audit);
+  addVerifyCertificate(audit);
   audit
     .command("show")
     .description("Show the newest records, oldest first.")
@@ -66,19 +72,61 @@ function matches(record: AuditRecordView, { action, key, dataset, failed }: Show
   );
 }
 
-async function readPublicKey(file: string): Promise<Uint8Array> {
-  const bytes = await readFile(file).catch((cause: unknown) => {
-    throw new KeysteadError("INVALID_ARGUMENT", `the public key ${file} can't be read`, { cause });
-  });
-  const [, base64] = /-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----/.exec(bytes.toString("latin1")) ?? [];
-  return base64 === undefined ? bytes : Buffer.from(base64, "base64");
+function addPublicKey(audit: Command): void {
+  audit
+    .command("public-key")
+    .description("Print the public keys that sign checkpoints and certificates, PEM. Keep them elsewhere; again after each rotation.")
+    .addHelpText("after", examples("keystead audit public-key > audit.pem", "keystead audit verify --pinned-key audit.pem"))
+    .action((_flags: unknown, command: Command) =>
+      withKeystead(command, async ({ keystead, output }) => {
+        const signers = (await keystead.audit.signers()).map((signer) => ({ ...signer, publicKey: formatPublicKey(signer.publicKey) }));
+        await output.result(signers, () => signers.map(({ publicKey }) => publicKey).join(""));
+      }),
+    );
 }
+
+function addVerifyCertificate(audit: Command): void {
+  audit
+    .command("verify-certificate")
+    .description("Check a destruction certificate, without a store. Exit code 3 when it is not genuine.")
+    .argument("<file>", "what `keystead keys certificate KEY VERSION --json` wrote; - for stdin")
+    .addOption(pinnedKeyOption().makeOptionMandatory())
+    .option("--store <id>", "id of the store that it must be of")
+    .addHelpText("after", examples("keystead audit verify-certificate certificate.json --pinned-key audit.pem"))
+    .action(async (file: string, { pinnedKey, store }: { readonly pinnedKey: string; readonly store?: string }, command: Command) => {
+      const { openSource, readWhole } = await import("../data-streams.ts");
+      const { verifyCertificate } = await import("../../index.ts");
+      const pinnedKeys = await readPublicKeys(pinnedKey);
+      const certificate = parse(await readWhole(await openSource(file)));
+      const report = verifyCertificate(certificate, { pinnedKeys, ...(store !== undefined && { storeId: store }) });
+      await outputOf(command).result(report, () =>
+        report.statement === undefined
+          ? formatTable(report.findings, certificateFindingColumns)
+          : `the certificate is genuine\n${formatStatement(report.statement)}`,
+      );
+      if (report.findings.length > 0) process.exitCode = errorCodes.VERIFICATION_FAILED.exit;
+    });
+}
+
+function parse(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString("utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+const certificateFindingColumns: readonly TableColumn<CertificateFinding>[] = [
+  { title: "what", cell: ({ kind }) => kind },
+  { title: "problem", cell: ({ problem }) => problem },
+];
 
 const findingColumns: readonly TableColumn<AuditFinding>[] = [
   { title: "what", cell: ({ kind }) => kind },
   {
     title: "where",
-    cell: ({ writer, sequence, checkpoint }) => [writer ?? checkpoint, sequence].filter((part) => part !== undefined).join(" "),
+    cell: ({ writer, sequence, checkpoint, certificate }) =>
+      [writer ?? checkpoint ?? certificate, sequence].filter((part) => part !== undefined).join(" "),
   },
   { title: "problem", cell: ({ problem }) => problem },
 ];

@@ -2,7 +2,14 @@ import { type Command, Option } from "commander";
 import { errorCodes, KeysteadError } from "../../errors.ts";
 import type { DatasetService, JobOptions, JobProgress, JobResult } from "../../index.ts";
 import { formatCensuses } from "../census-text.ts";
-import { indexSyntax, parseIndex, parsePlannedIndex, plannedIndexSyntax } from "../dataset-definition.ts";
+import {
+  contextTypeSyntax,
+  indexSyntax,
+  parseContextTypes,
+  parseIndex,
+  parsePlannedIndex,
+  plannedIndexSyntax,
+} from "../dataset-definition.ts";
 import { formatDataset } from "../dataset-text.ts";
 import { examples, parsePairs, repeatable, wholeNumber, type YesOptions, yesOption } from "../options.ts";
 import { formatProblems } from "../problem-table.ts";
@@ -21,6 +28,7 @@ interface JobFlags extends YesOptions {
 
 interface RecontextFlags extends JobFlags {
   readonly context: readonly string[];
+  readonly contextType: readonly string[];
   readonly leaveUnopened?: boolean;
 }
 
@@ -74,6 +82,7 @@ export function addDatasetJobs(datasets: Command): void {
   for (const name of jobNames) addJob(datasets, name, jobs[name]);
   withJobOptions(datasets.command("recontext").description("Bind every value to another context. Until it is done, both are accepted."))
     .addOption(repeatable("--context <name=template>", "the new template, like tenant={tenant_id}; none: go on with the one under way"))
+    .addOption(repeatable("--context-type <column=type>", `type of a column of the new template: ${contextTypeSyntax}`))
     .option("--leave-unopened", "end it although some values open under neither context: they stay as they are")
     .addHelpText(
       "after",
@@ -85,9 +94,12 @@ export function addDatasetJobs(datasets: Command): void {
     )
     .action((dataset: string, flags: RecontextFlags, command: Command) => {
       const template = flags.context.length === 0 ? undefined : parsePairs(flags.context, "context pair");
-      const leave = flags.leaveUnopened === true && { leaveUnopened: true };
+      const more = {
+        ...(flags.contextType.length > 0 && { contextTypes: parseContextTypes(flags.contextType) }),
+        ...(flags.leaveUnopened === true && { leaveUnopened: true }),
+      };
       return runJob("recontext", dataset, flags, command, (service, options) =>
-        service.recontext(dataset, template, { ...options, ...leave }),
+        service.recontext(dataset, template, { ...options, ...more }),
       );
     });
 }

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { KeysteadError } from "../../errors.ts";
 import type { DatasetInfo, DatasetInput } from "../../index.ts";
-import { columnSyntax, indexSyntax, parseColumn, parseIndex } from "../dataset-definition.ts";
+import { columnSyntax, contextTypeSyntax, indexSyntax, parseColumn, parseContextTypes, parseIndex } from "../dataset-definition.ts";
 import { formatDataset } from "../dataset-text.ts";
 import type { DataFolder } from "../data-folder.ts";
 import { examples, parsePairs, repeatable } from "../options.ts";
@@ -21,6 +21,7 @@ interface AddFlags {
   readonly index: readonly string[];
   readonly indexKey?: string;
   readonly context: readonly string[];
+  readonly contextType: readonly string[];
   readonly definition?: string;
 }
 
@@ -48,6 +49,7 @@ function addAdd(datasets: Command): void {
     .addOption(
       repeatable("--context <name=template>", "what values are bound to, like tenant={tenant_id} (default: dataset and key columns)"),
     )
+    .addOption(repeatable("--context-type <column=type>", `type of a context column, where the table does not tell: ${contextTypeSyntax}`))
     .addOption(
       new Option("--definition <file>", "all of it as JSON instead").conflicts([
         "database",
@@ -56,6 +58,7 @@ function addAdd(datasets: Command): void {
         "column",
         "index",
         "context",
+        "contextType",
       ]),
     )
     .addHelpText(
@@ -139,6 +142,7 @@ function inputOf(flags: AddFlags): DatasetInput {
       "index",
     ),
     ...(flags.context.length > 0 && { context: parsePairs(flags.context, "context pair") }),
+    contextTypes: parseContextTypes(flags.contextType),
   };
 }
 

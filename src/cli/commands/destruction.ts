@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { DestructionCertificate, KeyInfo, VersionInfo } from "../../index.ts";
+import type { KeyInfo, VersionInfo } from "../../index.ts";
 import { formatInstant } from "../instants.ts";
 import { examples, type ReasonOptions, reasonOption, wholeNumber, type YesOptions, yesOption } from "../options.ts";
 import { confirm } from "../prompts.ts";
@@ -16,6 +16,7 @@ export function addDestructionCommands(keys: Command): void {
   addCompromise(keys);
   addDestroy(keys);
   addCancelDestroy(keys);
+  addCertificate(keys);
 }
 
 function addCompromise(keys: Command): void {
@@ -66,8 +67,9 @@ function addDestroy(keys: Command): void {
       "after",
       examples(
         'keystead keys destroy pii-email 1 --reason "retired"',
-        "# after the waiting time; keep the certificate",
-        "keystead keys destroy pii-email 1 --yes --json > certificate.json",
+        "# after the waiting time; then keep the certificate",
+        "keystead keys destroy pii-email 1 --yes",
+        "keystead keys certificate pii-email 1 --json > certificate.json",
         "# something still needs it",
         "keystead keys cancel-destroy pii-email 1",
       ),
@@ -81,7 +83,7 @@ function addDestroy(keys: Command): void {
         await output.result(result, () =>
           result.status === "scheduled"
             ? `version ${result.label} of ${key.name} opens nothing from now on and may be destroyed after ${formatInstant(result.executeAfter)}\n`
-            : `version ${result.label} of ${key.name} is destroyed\n${formatCertificate(result.certificate)}`,
+            : `version ${result.label} of ${key.name} is destroyed\n${formatFacts({ ...result.certificate })}`,
         );
         if (result.status === "scheduled") output.note(`back by \`keystead keys cancel-destroy ${key.name} ${version}\``);
       }),
@@ -109,6 +111,27 @@ function addCancelDestroy(keys: Command): void {
     );
 }
 
+function addCertificate(keys: Command): void {
+  keys
+    .command("certificate")
+    .description("Show the signed certificate of a destroyed version; with --json as `keystead audit verify-certificate` reads it.")
+    .addArgument(keyArgument())
+    .addArgument(versionArgument())
+    .addHelpText(
+      "after",
+      examples(
+        "keystead keys certificate pii-email 1 --json > certificate.json",
+        "keystead audit verify-certificate certificate.json --pinned-key audit.pem",
+      ),
+    )
+    .action((name: string, versionText: string, _flags: unknown, command: Command) =>
+      withKeystead(command, async ({ keystead, output }) => {
+        const certificate = await keystead.keys.certificate(name, await findVersionNumber(keystead.keys, name, versionText));
+        await output.result(certificate, () => formatFacts({ ...certificate }));
+      }),
+    );
+}
+
 function question({ name }: KeyInfo, { label, state }: Pick<VersionInfo, "label" | "state">): string {
   return state === "destruction-pending" || state === "pre-active"
     ? `Destroy version ${label} of ${name} for ever?`
@@ -118,8 +141,4 @@ function question({ name }: KeyInfo, { label, state }: Pick<VersionInfo, "label"
 /** The version of that number; only its number when there is none, which the engine then says. */
 function versionOf(key: KeyInfo, version: number): Pick<VersionInfo, "label" | "state"> {
   return key.versions.find((candidate) => candidate.version === version) ?? { label: String(version), state: "active" };
-}
-
-function formatCertificate({ statement, signer, signature }: DestructionCertificate): string {
-  return formatFacts({ certificate: statement, signer, signature });
 }

@@ -4,7 +4,7 @@ import { DemoClock } from "./demo-clock.ts";
 import { generatedSource } from "./generated-source.ts";
 import { Report, type ReportOutput } from "./report.ts";
 import { SampleDatabase } from "./sample-database.ts";
-import { readAuditKey, verifyAudit } from "./steps/audit.ts";
+import { readAuditKeys, verifyAudit } from "./steps/audit.ts";
 import { takeCensus } from "./steps/census.ts";
 import { chooseSearches } from "./steps/choose-searches.ts";
 import { destroyVersions, refuseDestruction } from "./steps/destruction.ts";
@@ -78,7 +78,7 @@ async function guide(tour: Tour): Promise<TourSummary> {
   await report.line(
     "A demo store and a sample table on this machine, which touch nothing else. Waiting times pass at once: its clock can be moved.\n",
   );
-  const auditKey = await readAuditKey(tour);
+  const auditKeys = await readAuditKeys(tour);
   const filled = await report.step("sample table", () => makeTable(tour));
   const plan = await report.step("plaintext scan", () => chooseSearches(tour, filled));
   await report.step("keys", () => createKeys(tour, plan));
@@ -95,8 +95,8 @@ async function guide(tour: Tour): Promise<TourSummary> {
   const refusal = await report.step("refuse", () => refuseDestruction(tour, rotated));
   const reencryption = await report.step("re-encrypt", () => reencryptTable(tour, plan));
   const after = await report.step("census after", () => takeCensus(tour, plan));
-  const certificates = await report.step("destroy", () => destroyVersions(tour, plan, auditKey));
-  const audit = await report.step("audit", () => verifyAudit(tour, auditKey));
+  const certificates = await report.step("destroy", () => destroyVersions(tour, plan, auditKeys));
+  const audit = await report.step("audit", () => verifyAudit(tour, auditKeys));
   const jobs = [protection, reencryption];
   const verified = await report.step("compare", () => verifyRows(tour, plan, Math.max(...jobs.map(({ progress }) => progress.problems))));
   return {

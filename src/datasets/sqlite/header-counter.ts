@@ -1,6 +1,15 @@
 import type { SQLOutputValue } from "node:sqlite";
-import { ciphertextMagic, isKeyName, maxHeaderBytes, parseBinary, parseLabel, parseText } from "../../crypto/ciphertext.ts";
+import {
+  type CiphertextHeader,
+  ciphertextMagic,
+  isKeyName,
+  maxHeaderBytes,
+  parseBinary,
+  parseLabel,
+  parseText,
+} from "../../crypto/ciphertext.ts";
 import { maxPayloadBytes } from "../../crypto/limits.ts";
+import { maxStreamHeadBytes, parseStream } from "../../crypto/stream-header.ts";
 import { KeysteadError } from "../../errors.ts";
 import type { HeaderCount } from "../source.ts";
 import { isBase64urlFrom } from "./base64url-check.ts";
@@ -27,6 +36,7 @@ function headerExpression(column: string): string {
     `THEN iif(octet_length(${column}) <= ${shortText}, ${column}, ${large}) ` +
     `WHEN ${column} >= x'6b7331623a' AND ${column} < x'6b7331623b' ` +
     `THEN iif(octet_length(${column}) <= ${maxPayloadBytes}, substr(${column}, 1, ${enough}), ${large}) ` +
+    `WHEN ${column} >= x'6b7331733a' AND ${column} < x'6b7331733b' THEN substr(${column}, 1, ${maxStreamHeadBytes}) ` +
     `WHEN ${column} IS NULL THEN NULL ELSE 0 END`
   );
 }
@@ -71,7 +81,7 @@ export class HeaderCounter implements ValueCounter {
       return;
     }
     const group =
-      typeof value === "string" ? this.#groupOfText(value) : value instanceof Uint8Array ? this.#groupOfBinary(value) : undefined;
+      typeof value === "string" ? this.#groupOfText(value) : value instanceof Uint8Array ? this.#groupOfBytes(value) : undefined;
     if (group === undefined) this.#plaintext++;
     else group.count++;
   }
@@ -94,8 +104,7 @@ export class HeaderCounter implements ValueCounter {
 
   #groupOfText(text: string): HeaderGroup | undefined {
     if (text.length > shortText) {
-      const parsed = parseText(text);
-      return parsed === undefined ? undefined : this.#group(parsed.key, parsed.label);
+      return this.#groupOfHeader(parseText(text));
     }
     const prefix = text.startsWith(this.#lastPrefix) ? this.#lastPrefix : headerOf(text);
     if (prefix === undefined || !hasPayload(text, prefix.length)) return undefined;
@@ -111,9 +120,12 @@ export class HeaderCounter implements ValueCounter {
     return group;
   }
 
-  #groupOfBinary(bytes: Uint8Array): HeaderGroup | undefined {
-    const parsed = parseBinary(bytes);
-    return parsed === undefined ? undefined : this.#group(parsed.key, parsed.label);
+  #groupOfBytes(bytes: Uint8Array): HeaderGroup | undefined {
+    return this.#groupOfHeader(parseBinary(bytes) ?? parseStream(bytes));
+  }
+
+  #groupOfHeader(header: CiphertextHeader | undefined): HeaderGroup | undefined {
+    return header === undefined ? undefined : this.#group(header.key, header.label);
   }
 
   /** The group of a header; `undefined` when it is none. */

@@ -3,6 +3,7 @@ import type {
   Cell,
   Cursor,
   DatasetSource,
+  DeclaredType,
   GenerationCount,
   HeaderCount,
   ReplaceOutcome,
@@ -15,6 +16,7 @@ import type {
 import { adviseOn, indexedColumns } from "./advice.ts";
 import { checkLayout, layoutColumns } from "./check-layout.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
+import { canonicalTypeOf } from "./declared-type.ts";
 import { GenerationCounter } from "./generation-counter.ts";
 import { HeaderCounter, maxHeaderGroups } from "./header-counter.ts";
 import { listNames, quoteIdentifier, quoteTable } from "./identifier.ts";
@@ -58,6 +60,7 @@ export class SqliteSource implements DatasetSource {
       refuseNullKeys(connection, layout, facts);
       return {
         forms: Object.fromEntries(layout.valueColumns.map((name) => [name, formOf(facts, name)])),
+        types: Object.fromEntries([...layout.keyColumns, ...layout.contextColumns].map((name) => [name, declaredTypeOf(facts, name)])),
         rows: Number(connection.first(`SELECT count(*) FROM ${table}`)?.[0] ?? 0),
         advice: adviseOn(layout, facts),
       };
@@ -204,6 +207,11 @@ function refuseNullKeys(connection: SqliteConnection, layout: SourceLayout, tabl
 function formOf(table: TableFacts, name: string): "text" | "binary" {
   const column = table.columns.find((candidate) => candidate.name === name);
   return column?.affinity === "BLOB" && /BLOB/i.test(column.declaredType) ? "binary" : "text";
+}
+
+function declaredTypeOf(table: TableFacts, name: string): DeclaredType {
+  const declared = table.columns.find((candidate) => candidate.name === name)?.declaredType ?? "";
+  return { declared, canonical: canonicalTypeOf(declared) };
 }
 
 function requireLimit(limit: number, most: number): void {

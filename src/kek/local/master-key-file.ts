@@ -5,7 +5,7 @@ import process from "node:process";
 import { decodeBase64url, encodeBase64url } from "../../crypto/base64url.ts";
 import type { RandomSource } from "../../crypto/random.ts";
 import { KeysteadError } from "../../errors.ts";
-import { syncDirectory } from "../../sync-directory.ts";
+import { syncDirectory } from "../../durable-file.ts";
 
 const keyLength = 32;
 // A line has at most 127 characters: what is longer is another file.

@@ -3,21 +3,21 @@ import type { KeysteadError } from "../../errors.ts";
 import type { StoreIdentity } from "../store.ts";
 import type { TableDefinition } from "../tables.ts";
 import { TableSums } from "./table-sums.ts";
-import { checkRow, parseRow, sealRow, tampered, type SqlRow } from "./row.ts";
+import { tampered } from "../tampered.ts";
+import { checkRow, parseRow, sealRow, type SqlRow } from "./row.ts";
 import type { Sql, SqlValue } from "./sql-database.ts";
 import { layoutOf, rowVersionColumn, toSql, type ColumnValues } from "./table-layout.ts";
 
 /**
  * The manifest's one row. It is MACed like any other row, under the table name `manifest`.
  *
- * `sum`: of all row MACs in the tables with guard `manifest`, modulo 2^256, big-endian. `tables`: the same for each table
+ * `sum`: of all row MACs in the other guarded tables, modulo 2^256, big-endian. `tables`: the same for each table
  * with its number of rows, so that a finding can name the table. `schema`: number of the last migration step that the
  * program knew which wrote the manifest last.
  */
 export const manifestTable = layoutOf({
   name: "manifest",
-  format: 1,
-  guard: "manifest",
+  guard: "followed",
   key: ["storeId"],
   unique: [],
   columns: {
@@ -26,6 +26,7 @@ export const manifestTable = layoutOf({
     createdAt: "integer",
     schema: "integer",
     generation: "integer",
+    revision: "integer",
     sum: "bytes",
     tables: "text",
   },
@@ -40,13 +41,15 @@ export interface Manifest {
   readonly schema: number;
   /** Grows with every change of a row that the sums cover. */
   readonly generation: number;
+  /** The generation in which a row of a `followed` table changed last. */
+  readonly revision: number;
   readonly sums: TableSums;
   readonly rowVersion: number;
 }
 
 /** Writes the manifest of a new store. */
 export async function insertManifest(sql: Sql, key: KeyObject, identity: StoreIdentity, schema: number): Promise<void> {
-  const manifest: Manifest = { identity, schema, generation: 1, sums: new TableSums(), rowVersion: 1 };
+  const manifest: Manifest = { identity, schema, generation: 1, revision: 1, sums: new TableSums(), rowVersion: 1 };
   await sql.insertInto(manifestTable.name).values(sealManifest(key, manifest)).execute();
 }
 
@@ -99,6 +102,7 @@ function sealManifest(key: KeyObject, manifest: Manifest): Record<string, SqlVal
     createdAt: manifest.identity.createdAt,
     schema: manifest.schema,
     generation: manifest.generation,
+    revision: manifest.revision,
     sum: manifest.sums.total(),
     tables: manifest.sums.format(),
   };
@@ -106,12 +110,12 @@ function sealManifest(key: KeyObject, manifest: Manifest): Record<string, SqlVal
 }
 
 function parseManifest(values: ColumnValues, rowVersion: number): Manifest | undefined {
-  const { storeId, demo, createdAt, schema, generation, sum, tables } = values;
-  if (typeof storeId !== "string" || typeof createdAt !== "number" || typeof schema !== "number" || typeof generation !== "number")
-    return undefined;
+  const { storeId, demo, createdAt, schema, generation, revision, sum, tables } = values;
+  if (typeof storeId !== "string" || typeof createdAt !== "number" || typeof schema !== "number") return undefined;
+  if (typeof generation !== "number" || typeof revision !== "number") return undefined;
   const sums = typeof tables === "string" ? TableSums.parse(tables) : undefined;
   if (sums === undefined || !(sum instanceof Uint8Array) || !sums.total().equals(sum)) return undefined;
-  return { identity: { id: storeId, demo: demo !== 0, createdAt }, schema, generation, sums, rowVersion };
+  return { identity: { id: storeId, demo: demo !== 0, createdAt }, schema, generation, revision, sums, rowVersion };
 }
 
 function manifestTampered(problem: string): KeysteadError {

@@ -4,7 +4,8 @@ import type { Sql, SqlDatabase } from "./sql-database.ts";
 
 /**
  * Brings a database from one schema number to the next. A released step is never edited: what it makes must not depend on
- * `tables.ts`, which describes the newest schema only.
+ * `tables.ts`, which describes the newest schema only. It runs without the store's key, so it never writes a row that has a MAC: a new column
+ * gets a default, and its row format is in `tables.ts`.
  */
 export interface Migration {
   /** 1, 2, 3 … without gaps: the schema number after this step. */

@@ -11,7 +11,7 @@ export function toRecord<N extends TableName>(table: TableLayout, values: Column
 }
 
 /** The same with its row version. */
-export function toStoredRecord<N extends TableName>(table: TableLayout, row: Omit<OpenedRow, "mac">): StoredRecord<N> {
+export function toStoredRecord<N extends TableName>(table: TableLayout, row: Pick<OpenedRow, "values" | "rowVersion">): StoredRecord<N> {
   return { ...toRecord<N>(table, row.values), rowVersion: row.rowVersion };
 }
 

@@ -1,7 +1,7 @@
 import type { KeyObject } from "node:crypto";
-import { KeysteadError } from "../../errors.ts";
-import type { TamperFinding } from "../store.ts";
-import { computeRowMac, verifyRowMac } from "./row-mac.ts";
+import type { KeysteadError } from "../../errors.ts";
+import { tampered } from "../tampered.ts";
+import { computeRowMac, type MacedRow, verifyRowMac } from "./row-mac.ts";
 import type { SqlValue } from "./sql-database.ts";
 import {
   rowFormatColumn,
@@ -18,9 +18,7 @@ import {
 export type SqlRow = Readonly<Record<string, unknown>>;
 
 /** A row whose types are right and whose MAC was compared. */
-export interface OpenedRow {
-  readonly values: ColumnValues;
-  readonly rowVersion: number;
+export interface OpenedRow extends MacedRow {
   /** The MAC that the row carries; empty in a table without one. */
   readonly mac: Uint8Array;
 }
@@ -44,7 +42,7 @@ export function sealRow(
   for (const column of table.columns) columns[column.sqlName] = toSql(values[column.property] ?? null);
   columns[rowVersionColumn] = toSql(rowVersion);
   if (table.guard === "none") return { columns, mac: noMac };
-  const mac = computeRowMac(key, table, values, rowVersion);
+  const mac = computeRowMac(key, table, { format: table.format, values, rowVersion });
   columns[rowFormatColumn] = toSql(table.format);
   columns[rowMacColumn] = mac;
   return { columns, mac };
@@ -54,28 +52,38 @@ export function sealRow(
 export function checkRow(key: KeyObject, table: TableLayout, row: SqlRow): RowCheck {
   const parsed = parseRow(table, row);
   if (typeof parsed === "string") return { row: undefined, problem: parsed };
-  if (table.guard === "none" || verifyRowMac(key, table, parsed.values, parsed.rowVersion, parsed.mac))
-    return { row: parsed, problem: undefined };
+  if (table.guard === "none" || verifyRowMac(key, table, parsed, parsed.mac)) return { row: parsed, problem: undefined };
   return { row: parsed, problem: "its MAC does not fit: it was edited, or copied from elsewhere" };
 }
 
 /**
  * A row of the database, or what is wrong with its types. Its MAC is not looked at.
+ *
+ * A MAC of an older row format says nothing about the columns that came later. They must hold what the migration gave them:
+ * otherwise whoever can write the database could fill them in, or make a query by them miss the row.
  */
 export function parseRow(table: TableLayout, row: SqlRow): OpenedRow | string {
+  const format = table.guard === "none" ? table.format : readInteger(row[rowFormatColumn]);
+  if (format === undefined || !table.formats.has(format)) return `its ${rowFormatColumn} is not one that this version knows`;
   const values: Record<string, ColumnValue> = {};
   for (const column of table.columns) {
     const stored = row[column.sqlName];
     const value = stored === null && column.nullable ? null : column.kind.fromSql(stored);
     if (value === undefined) return `${column.sqlName} holds another type than ${column.kind.name}`;
+    const { added } = column;
+    if (added !== undefined && added.format > format && !isSameValue(value, added.value))
+      return `${column.sqlName} was filled in, and its ${rowFormatColumn} does not have it`;
     values[column.property] = value;
   }
   const rowVersion = readInteger(row[rowVersionColumn]);
   if (rowVersion === undefined) return `${rowVersionColumn} is not an integer`;
-  if (table.guard === "none") return { values, rowVersion, mac: noMac };
-  if (readInteger(row[rowFormatColumn]) !== table.format) return `its ${rowFormatColumn} is not one that this version knows`;
+  if (table.guard === "none") return { format, values, rowVersion, mac: noMac };
   const mac = row[rowMacColumn];
-  return mac instanceof Uint8Array ? { values, rowVersion, mac } : `${rowMacColumn} holds another type than bytes`;
+  return mac instanceof Uint8Array ? { format, values, rowVersion, mac } : `${rowMacColumn} holds another type than bytes`;
+}
+
+function isSameValue(a: ColumnValue, b: ColumnValue): boolean {
+  return a instanceof Uint8Array && b instanceof Uint8Array ? Buffer.compare(a, b) === 0 : a === b;
 }
 
 /** Primary key of a row as people read it: `keyId="…", version="3"`. Works on rows of any content. */
@@ -86,16 +94,6 @@ export function rowName(table: TableLayout, row: SqlRow): string {
 /** The error for one row that was found changed. */
 export function tamperedRow(table: TableLayout, row: SqlRow, problem: string): KeysteadError {
   return tampered([{ table: table.name, row: rowName(table, row), problem }]);
-}
-
-/** The error for what {@link Store.verify} found; names the first few. */
-export function tampered(findings: readonly TamperFinding[]): KeysteadError {
-  const named = findings
-    .slice(0, 5)
-    .map((finding) => `${finding.table}${finding.row === undefined ? "" : ` (${finding.row})`}: ${finding.problem}`);
-  const more = findings.length > named.length ? `; and ${findings.length - named.length} more` : "";
-  const remedy = "find out who wrote to the database, then restore it from a backup";
-  return new KeysteadError("STORE_TAMPERED", `the store was changed by someone without its key: ${named.join("; ")}${more}; ${remedy}`);
 }
 
 function describeValue(value: unknown): string {

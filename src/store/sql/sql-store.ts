@@ -2,10 +2,11 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { KeyObject } from "node:crypto";
 import { KeysteadError } from "../../errors.ts";
 import type { Store, StoreHeader, StoreIdentity, StoreTables, TamperFinding } from "../store.ts";
+import { type TableDefinitions, tables } from "../tables.ts";
 import { readHeader } from "./header.ts";
 import { insertManifest, loadManifest, updateManifest, type Manifest } from "./manifest.ts";
 import { assertSchema, migrations, newestSchema, runMigrations, type Migration } from "./migrations.ts";
-import { tampered } from "./row.ts";
+import { tampered } from "../tampered.ts";
 import type { Sql, SqlDatabase } from "./sql-database.ts";
 import { openTables } from "./sql-tables.ts";
 import { TransactionScope } from "./transaction-scope.ts";
@@ -18,6 +19,7 @@ export class SqlStore implements Store {
   readonly url: string;
   readonly #database: SqlDatabase;
   readonly #migrations: readonly Migration[];
+  readonly #definitions: TableDefinitions;
   /** Set while a transaction's callback runs, so that a nested one is refused instead of waiting for itself. */
   readonly #running = new AsyncLocalStorage<{ active: boolean }>();
   #metadataKey: KeyObject | undefined;
@@ -26,10 +28,12 @@ export class SqlStore implements Store {
   /** The highest generation that was read so far: whoever shows a lower one later was put back. */
   #seenGeneration = 0;
 
-  constructor(database: SqlDatabase, steps: readonly Migration[] = migrations) {
+  /** @param definitions the tables as they are after the steps */
+  constructor(database: SqlDatabase, steps: readonly Migration[] = migrations, definitions: TableDefinitions = tables) {
     this.url = database.url;
     this.#database = database;
     this.#migrations = steps;
+    this.#definitions = definitions;
   }
 
   async exists(): Promise<boolean> {
@@ -52,7 +56,7 @@ export class SqlStore implements Store {
   async header(): Promise<StoreHeader> {
     return await this.#execute("read only", async (sql) => {
       await this.#assertSchema(sql);
-      return await readHeader(sql);
+      return await readHeader(sql, this.#definitions);
     });
   }
 
@@ -86,6 +90,12 @@ export class SqlStore implements Store {
     return manifest.generation;
   }
 
+  async revision(): Promise<number> {
+    const key = this.#key();
+    const manifest = await this.#execute("read only", async (sql, seenGeneration) => await this.#loadManifest(sql, key, seenGeneration));
+    return manifest.revision;
+  }
+
   async raiseGeneration(floor: number): Promise<void> {
     if (!Number.isSafeInteger(floor) || floor < 0 || floor === Number.MAX_SAFE_INTEGER) {
       throw new KeysteadError("INVALID_ARGUMENT", "the floor of the generation is an integer from 0 to 2^53 - 2");
@@ -94,7 +104,7 @@ export class SqlStore implements Store {
     await this.#execute("read write", async (sql, seenGeneration) => {
       await this.#assertSchema(sql);
       const manifest = await this.#loadManifest(sql, key, seenGeneration);
-      if (manifest.generation <= floor) await this.#saveManifest(sql, key, { ...manifest, generation: floor + 1 });
+      if (manifest.generation <= floor) await this.#saveManifest(sql, key, { ...manifest, generation: floor + 1, revision: floor + 1 });
     });
   }
 
@@ -145,7 +155,8 @@ export class SqlStore implements Store {
     if (scope.changes.unchanged) return result;
     const manifest = await this.#loadManifest(scope.sql, scope.key, seenGeneration);
     const generation = manifest.generation + 1;
-    await this.#saveManifest(scope.sql, scope.key, { ...manifest, generation, sums: manifest.sums.plus(scope.changes) });
+    const revision = scope.followed ? generation : manifest.revision;
+    await this.#saveManifest(scope.sql, scope.key, { ...manifest, generation, revision, sums: manifest.sums.plus(scope.changes) });
     return result;
   }
 
@@ -153,7 +164,7 @@ export class SqlStore implements Store {
   async #run<T>(scope: TransactionScope, work: (tables: StoreTables) => Promise<T>): Promise<T> {
     const running = { active: true };
     try {
-      return await this.#running.run(running, work, openTables(scope));
+      return await this.#running.run(running, work, openTables(scope, this.#definitions));
     } finally {
       running.active = false;
       await scope.end();
@@ -173,7 +184,7 @@ export class SqlStore implements Store {
   }
 
   async #verify(sql: Sql, key: KeyObject): Promise<TamperFinding[]> {
-    return await verifyStore(sql, key, this.#database, async (scratch) => {
+    return await verifyStore(sql, key, this.#database, this.#definitions, async (scratch) => {
       await runMigrations(scratch.sql, scratch, this.#migrations, 0);
     });
   }

@@ -1,6 +1,6 @@
 import { KeysteadError } from "../../errors.ts";
 import type { Table } from "../store.ts";
-import { tables, type NewRecord, type RecordKey, type StoredRecord, type TableName } from "../tables.ts";
+import type { NewRecord, RecordKey, StoredRecord, TableDefinition, TableName } from "../tables.ts";
 import { toStoredRecord } from "./record.ts";
 import { checkRow, sealRow, tamperedRow, type OpenedRow, type SqlRow } from "./row.ts";
 import type { SqlValue } from "./sql-database.ts";
@@ -14,8 +14,8 @@ export class SqlTable<N extends TableName> implements Table<N> {
   readonly #layout: TableLayout;
   readonly #scope: TransactionScope;
 
-  constructor(name: N, scope: TransactionScope) {
-    this.#layout = layoutOf(tables[name]);
+  constructor(definition: TableDefinition, scope: TransactionScope) {
+    this.#layout = layoutOf(definition);
     this.#scope = scope;
   }
 
@@ -43,7 +43,7 @@ export class SqlTable<N extends TableName> implements Table<N> {
         .onConflict((conflict) => conflict.doNothing())
         .executeTakeFirstOrThrow();
       if (numInsertedOrUpdatedRows !== 1n) throw this.#nameTaken();
-      if (this.#inManifest) this.#scope.changes.add(this.#layout.name, mac);
+      this.#scope.enter(this.#layout, { added: mac });
       return toStoredRecord<N>(this.#layout, row);
     });
   }
@@ -57,10 +57,7 @@ export class SqlTable<N extends TableName> implements Table<N> {
       for (const [column, value] of this.#versionConditions(record, current)) update = update.where(column, "=", value);
       const { numUpdatedRows } = await update.executeTakeFirstOrThrow();
       if (numUpdatedRows !== 1n) throw this.#conflict();
-      if (this.#inManifest) {
-        this.#scope.changes.remove(this.#layout.name, current.mac);
-        this.#scope.changes.add(this.#layout.name, mac);
-      }
+      this.#scope.enter(this.#layout, { removed: current.mac, added: mac });
       return toStoredRecord<N>(this.#layout, row);
     });
   }
@@ -72,12 +69,8 @@ export class SqlTable<N extends TableName> implements Table<N> {
       for (const [column, value] of this.#versionConditions(record, current)) removal = removal.where(column, "=", value);
       const { numDeletedRows } = await removal.executeTakeFirstOrThrow();
       if (numDeletedRows !== 1n) throw this.#conflict();
-      if (this.#inManifest) this.#scope.changes.remove(this.#layout.name, current.mac);
+      this.#scope.enter(this.#layout, { removed: current.mac });
     });
-  }
-
-  get #inManifest(): boolean {
-    return this.#layout.guard === "manifest";
   }
 
   async #select(conditions: readonly Condition[]): Promise<SqlRow[]> {

@@ -1,5 +1,5 @@
 import { KeysteadError } from "../../errors.ts";
-import type { TableDefinition } from "../tables.ts";
+import type { AddedColumn, TableDefinition } from "../tables.ts";
 import type { SqlValue } from "./sql-database.ts";
 
 /** The value of a column. */
@@ -16,13 +16,19 @@ export interface ColumnLayout {
   readonly sqlName: string;
   readonly kind: ColumnKind;
   readonly nullable: boolean;
+  /** Present when row format 1 does not have it. */
+  readonly added?: AddedColumn;
 }
 
 /** A table as the database has it. */
 export interface TableLayout {
   readonly name: string;
+  /** The newest row format: what is written. */
   readonly format: number;
+  /** The columns of each row format, in the order of the row MAC. Rows of an older one stay until they are next updated. */
+  readonly formats: ReadonlyMap<number, readonly ColumnLayout[]>;
   readonly guard: TableDefinition["guard"];
+  /** The columns of the newest row format. */
   readonly columns: readonly ColumnLayout[];
   readonly key: readonly ColumnLayout[];
   /** Names of every column of the database, those that all tables have included. */
@@ -94,17 +100,51 @@ function createLayout(definition: TableDefinition): TableLayout {
     property,
     sqlName: snakeCase(property),
     ...columnTypes[type],
+    ...(definition.added?.[property] && { added: definition.added[property] }),
   }));
+  assertInOrder(definition, columns);
+  const formats = [...new Set(columns.map(formatOf))];
   const guardColumns = definition.guard === "none" ? [] : [rowFormatColumn, rowMacColumn];
   return {
     name: definition.name,
-    format: definition.format,
+    format: formats.length,
+    formats: new Map(formats.map((format) => [format, columns.filter((column) => formatOf(column) <= format)])),
     guard: definition.guard,
     columns,
     key: definition.key.flatMap((property) => columns.filter((column) => column.property === property)),
     sqlNames: [...columns.map((column) => column.sqlName), rowVersionColumn, ...guardColumns],
     uniqueNames: [definition.key, ...definition.unique].map((names) => names.join(" + ")),
   };
+}
+
+/** The row format that brought a column. */
+function formatOf({ added }: ColumnLayout): number {
+  return added?.format ?? 1;
+}
+
+/** Columns come in the order of their formats, none of which is left out; the key is whole from the beginning. */
+function assertInOrder({ name, key, added = {} }: TableDefinition, columns: readonly ColumnLayout[]): void {
+  const formats = columns.map(formatOf);
+  const inOrder = formats.every((format, index) => {
+    const before = formats[index - 1] ?? 1;
+    return format === before || format === before + 1;
+  });
+  const later = columns.filter((column) => column.added !== undefined);
+  const fits = later.every(({ property, kind, nullable, added: { value } = { value: null } }) => {
+    return !key.includes(property) && (value === null ? nullable : kind.accepts(value));
+  });
+  if (inOrder && fits && later.length === Object.keys(added).length) return;
+  throw new KeysteadError("INTERNAL", `the row formats of ${name} are out of order: add columns at the end, format by format`);
+}
+
+/**
+ * The columns of a row format, in the order of the row MAC.
+ * @throws KeysteadError `INTERNAL` for a format that the table does not have
+ */
+export function columnsOf(table: TableLayout, format: number): readonly ColumnLayout[] {
+  const columns = table.formats.get(format);
+  if (columns === undefined) throw new KeysteadError("INTERNAL", `${table.name} has no row format ${format}: this is a fault in Keystead`);
+  return columns;
 }
 
 /**

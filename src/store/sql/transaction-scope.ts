@@ -1,6 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import { isKeysteadError, KeysteadError, type ErrorCode } from "../../errors.ts";
 import type { Sql } from "./sql-database.ts";
+import type { TableLayout } from "./table-layout.ts";
 import { TableSums } from "./table-sums.ts";
 
 /** After these a transaction may go on: the statement did nothing, and what came before it stands. */
@@ -19,6 +20,7 @@ export class TransactionScope {
   /** What becomes of the manifest's sums. */
   readonly changes = new TableSums();
   readonly #writable: boolean;
+  #followed = false;
   readonly #running = new Set<Promise<unknown>>();
   #failure: Error | undefined;
   #ended = false;
@@ -27,6 +29,19 @@ export class TransactionScope {
     this.sql = sql;
     this.key = key;
     this.#writable = writable;
+  }
+
+  /** True when a row changed that other processes follow. */
+  get followed(): boolean {
+    return this.#followed;
+  }
+
+  /** Enters a changed row into the manifest's sums, by its MACs. */
+  enter({ name, guard }: TableLayout, { removed, added }: { readonly removed?: Uint8Array; readonly added?: Uint8Array }): void {
+    if (guard === "none") return;
+    if (removed !== undefined) this.changes.remove(name, removed);
+    if (added !== undefined) this.changes.add(name, added);
+    this.#followed ||= guard === "followed";
   }
 
   /** Runs an operation that reads. */

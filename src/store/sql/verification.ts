@@ -1,6 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import { isKeysteadError } from "../../errors.ts";
 import type { TamperFinding } from "../store.ts";
+import type { TableDefinitions } from "../tables.ts";
 import { checkManifest, manifestTable, type Manifest } from "./manifest.ts";
 import { verifyRowMac } from "./row-mac.ts";
 import { checkRow, rowName, type RowCheck, type SqlRow } from "./row.ts";
@@ -17,9 +18,8 @@ type CheckedRow = RowCheck & { readonly stored: SqlRow };
 /**
  * Checks the structure, every guarded row and the manifest, all in the snapshot that `sql` reads.
  *
- * Two things fit nevertheless. The whole database put back to an earlier state, manifest included: the caller finds that by
- * comparing the generation with one that is kept elsewhere, as audit checkpoints do. And a row of a table with guard `mac`
- * deleted or put back to an earlier state, since those tables change too often for the manifest.
+ * One thing fits nevertheless: the whole database put back to an earlier state, manifest included. The caller finds that by
+ * comparing the generation with one that is kept elsewhere, as audit checkpoints do.
  *
  * @param build - Makes the structure that is expected, in an empty database.
  */
@@ -27,19 +27,21 @@ export async function verifyStore(
   sql: Sql,
   key: KeyObject,
   database: SqlDatabase,
+  definitions: TableDefinitions,
   build: (scratch: SqlDatabase) => Promise<void>,
 ): Promise<TamperFinding[]> {
-  const findings = await database.inspect(sql, { guarded: [manifestTable, ...guardedLayouts].map(({ name }) => name), build });
+  const guarded = guardedLayouts(definitions);
+  const findings = await database.inspect(sql, { guarded: [manifestTable, ...guarded].map(({ name }) => name), build });
   const damaged = new Set(findings.map(({ table }) => table));
   const manifest = await unlessDamaged(damaged, manifestTable, async () => await checkManifest(sql, key));
   if (typeof manifest === "string") findings.push({ table: manifestTable.name, problem: manifest });
   if (typeof manifest === "object") findings.push(...checkSchema(manifest, await database.readSchemaVersion(sql)));
-  for (const table of guardedLayouts) {
+  for (const table of guarded) {
     const rows = await unlessDamaged(damaged, table, async () => await readRows(sql, key, table));
     if (rows === undefined) continue;
     const misfits = rows.filter(({ problem }) => problem !== undefined);
     findings.push(...describeMisfits(key, table, rows, misfits));
-    if (typeof manifest === "object" && table.guard === "manifest") findings.push(...compareSums(manifest, table, rows, misfits.length));
+    if (typeof manifest === "object") findings.push(...compareSums(manifest, table, rows, misfits.length));
   }
   return findings;
 }
@@ -81,7 +83,7 @@ function describeMisfits(key: KeyObject, table: TableLayout, rows: readonly Chec
 function holdsContentOf(key: KeyObject, table: TableLayout, misfit: CheckedRow, other: CheckedRow): boolean {
   if (misfit.row === undefined || other.row === undefined) return false;
   const otherKey: ColumnValues = Object.fromEntries(table.key.map(({ property }) => [property, other.row?.values[property] ?? null]));
-  return verifyRowMac(key, table, { ...misfit.row.values, ...otherKey }, misfit.row.rowVersion, misfit.row.mac);
+  return verifyRowMac(key, table, { ...misfit.row, values: { ...misfit.row.values, ...otherKey } }, misfit.row.mac);
 }
 
 function compareSums(manifest: Manifest, table: TableLayout, rows: readonly CheckedRow[], misfits: number): TamperFinding[] {

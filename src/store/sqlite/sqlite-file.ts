@@ -2,7 +2,7 @@ import { accessSync, closeSync, constants, existsSync, openSync, statSync } from
 import { basename, dirname } from "node:path";
 import { pathToFileURL } from "node:url";
 import { KeysteadError } from "../../errors.ts";
-import { syncDirectory } from "../../sync-directory.ts";
+import { syncDirectory } from "../../durable-file.ts";
 import { mapSqliteError } from "./sqlite-errors.ts";
 
 const ownerOnly = 0o600;

@@ -1,14 +1,20 @@
 import { createHash } from "node:crypto";
 import { binaryPrefix, formatBinary, formatText, parseBinary, parseText, textPrefix } from "../../crypto/ciphertext.ts";
+import { formatStreamHeader, parseStream, streamPrefix } from "../../crypto/stream.ts";
 import type { Cell } from "../../datasets/source.ts";
 import type { DatasetSourceSuite } from "./suite.ts";
 
-/** A cell that parses as ciphertext of a key version, in the form of a column; its payload is that of the seed, and opens nowhere. */
-export function sealedCell(form: "text" | "binary", seed: string, key = "pii-email", label = "1-k7f2qd"): Cell {
+/** A cell that parses as ciphertext of a key version, in a form; its payload is that of the seed, and opens nowhere. */
+export function sealedCell(form: "text" | "binary" | "stream", seed: string, key = "pii-email", label = "1-k7f2qd"): Cell {
   const payload = createHash("sha256").update(`keystead conformance ${seed}`).digest();
-  return form === "text"
-    ? { type: "text", bytes: Buffer.from(formatText(textPrefix(key, label), payload)) }
-    : { type: "blob", bytes: formatBinary(binaryPrefix(key, label), payload) };
+  if (form === "text") return { type: "text", bytes: Buffer.from(formatText(textPrefix(key, label), payload)) };
+  return {
+    type: "blob",
+    bytes:
+      form === "binary"
+        ? formatBinary(binaryPrefix(key, label), payload)
+        : Buffer.concat([formatStreamHeader(streamPrefix(key, label), payload), payload]),
+  };
 }
 
 /** Sealed for the first value column of a suite. */
@@ -20,7 +26,8 @@ export function sealedFor({ layout, forms }: DatasetSourceSuite, seed: string): 
 export function headerText(cell: Cell): string {
   if (cell.type === "null") return "null";
   const latin1 = cell.type === "text" ? Buffer.from(cell.bytes).toString("latin1") : "";
-  const parsed = cell.type === "text" ? parseText(latin1) : cell.type === "blob" ? parseBinary(cell.bytes) : undefined;
+  const parsed =
+    cell.type === "text" ? parseText(latin1) : cell.type === "blob" ? (parseBinary(cell.bytes) ?? parseStream(cell.bytes)) : undefined;
   return parsed === undefined ? "plaintext" : `ciphertext ${parsed.key} ${parsed.label}`;
 }
 
@@ -35,7 +42,17 @@ export function headerSamples(suite: DatasetSourceSuite): Cell[] {
     sealedCell(form, "e", "acme/a.b_c~d/x/y", "2147483647-zzzzzz"),
     sealedCell(form, "f", "k".repeat(255), "10-222222"),
   ];
-  return [...good, ...(form === "text" ? nearTexts.map(textBytes) : nearBlobs.map(blobBytes)), { type: "null" }, { type: "null" }];
+  const near = form === "text" ? nearTexts.map(textBytes) : [...streams(), ...nearBlobs.map(blobBytes)];
+  return [...good, ...near, { type: "null" }, { type: "null" }];
+}
+
+/** Streams are bytes: a text column can't hold one. */
+function streams(): Cell[] {
+  return [
+    sealedCell("stream", "g"),
+    sealedCell("stream", "h", "pii-email", "2-abcdef"),
+    sealedCell("stream", "i", "k".repeat(255), "2147483647-zzzzzz"),
+  ];
 }
 
 const payload = "A".repeat(38);
@@ -54,6 +71,8 @@ const nearTexts: readonly string[] = [
   `KS1:pii-email:1-k7f2qd:${payload}`,
   `ks2:pii-email:1-k7f2qd:${payload}`,
   `ks1b:pii-email:1-k7f2qd:${payload}`,
+  `ks1s:pii-email:1-k7f2qd:${payload}`,
+  `ks1s:pii-email:1-k7f2qd:\0\x1c${payload}`,
   `ks1:pii-email:1-K7F2QD:${payload}`,
   `ks1:pii-email:01-k7f2qd:${payload}`,
   `ks1:pii-email:0-k7f2qd:${payload}`,
@@ -88,6 +107,18 @@ const nearBlobs: readonly string[] = [
   `ks1b:pii-email:1-k7f2qd:${bytes.slice(1)}`,
   `ks1:pii-email:1-k7f2qd:${payload}`,
   `ks1s:pii-email:1-k7f2qd:${bytes}`,
+  `ks1s:pii-email:1-k7f2qd:\0\x1c${bytes}`,
+  `ks1s:pii-email:1-k7f2qd:\0\x1c${bytes}${"\xff".repeat(100_000)}`,
+  `ks1s:${"k".repeat(255)}:2147483647-zzzzzz:\x04\0${"\0".repeat(1024)}`,
+  `ks1s:pii-email:1-k7f2qd:\0\x1c${bytes.slice(1)}`,
+  `ks1s:pii-email:1-k7f2qd:\0\x1b${bytes}`,
+  `ks1s:pii-email:1-k7f2qd:\x04\x01${"\0".repeat(2000)}`,
+  `ks1s:pii-email:1-k7f2qd:\0`,
+  `ks1s:pii-email:01-k7f2qd:\0\x1c${bytes}`,
+  `ks1s:pii-email::\0\x1c${bytes}`,
+  `KS1s:pii-email:1-k7f2qd:\0\x1c${bytes}`,
+  `ks1S:pii-email:1-k7f2qd:\0\x1c${bytes}`,
+  "ks1s:",
   `KS1b:pii-email:1-k7f2qd:${bytes}`,
   `ks1b:pii-email:01-k7f2qd:${bytes}`,
   `ks1b:pii\xffemail:1-k7f2qd:${bytes}`,

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import type { SourceLayout } from "../../datasets/source.ts";
-import { sampleRows } from "./samples.ts";
+import { canonicalText } from "../../fields/canonical-text.ts";
+import { cellValue } from "../../fields/stored-cell.ts";
+import { readAll, sampleRows } from "./samples.ts";
 import { type DatasetSourceSuite, failsWith, type TestTable, withSource } from "./suite.ts";
 
 /** Looking at the table, and the end of a source. */
@@ -17,6 +19,28 @@ export function testDescribing(suite: DatasetSourceSuite): void {
       const { forms, rows } = await source.describe();
       assert.deepEqual({ ...forms }, { ...suite.forms });
       assert.equal(rows, 3);
+    }));
+
+  it("says what the declarations of key and context columns mean", () =>
+    withSource(suite, [], async (source) => {
+      const { types } = await source.describe();
+      const canonical = Object.fromEntries(Object.entries(types).map(([column, type]) => [column, type.canonical]));
+      assert.deepEqual(canonical, { ...suite.types });
+      const columns = new Set([...layout.keyColumns, ...layout.contextColumns]);
+      assert.deepEqual(Object.keys(types).sort(), [...columns].sort());
+    }));
+
+  it("gives values of such a type as cells that have a canonical text", () =>
+    withSource(suite, sampleRows(suite, 30), async (source) => {
+      const { types } = await source.describe();
+      for (const { cells } of await readAll(source, 100)) {
+        for (const column of layout.keyColumns) {
+          const type = types[column]?.canonical;
+          const cell = cells[column];
+          assert.ok(cell !== undefined);
+          if (type !== undefined) canonicalText(cellValue(cell, column), column, type);
+        }
+      }
     }));
 
   it("refuses a table that doesn't exist, naming it", () =>

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Cell, DatasetSource, SourceLayout } from "../../datasets/source.ts";
 import type { ErrorCode } from "../../errors.ts";
+import type { CanonicalType } from "../../fields/canonical-text.ts";
 
 /** The cells of a row, by column. */
 export type TestRow = Readonly<Record<string, Cell>>;
@@ -31,9 +32,11 @@ export interface DatasetSourceSuite extends TestFunctions {
   readonly layout: SourceLayout;
   /** What `describe()` is to say of the value columns. */
   readonly forms: Readonly<Record<string, "text" | "binary">>;
+  /** The same of the key and context columns: their canonical types, undefined where the declaration does not tell. */
+  readonly types: Readonly<Record<string, CanonicalType | undefined>>;
   /** Makes an empty table; called for each test. */
   readonly createTable: () => Promise<TestTable>;
-  /** Key cells of a row, by a number from 0 on: another key for each number. */
+  /** Key cells of a row, by a number from 0 on: another key for each number, of the type that `types` says. */
   readonly keyOf: (number: number) => TestRow;
   /** At least two cells that the first value column can hold, NULL among them, no two of them identical, however alike. */
   readonly values: readonly Cell[];

@@ -106,16 +106,18 @@ export function testLifecycle(suite: StoreSuite): void {
         await aliases.insert(sampleRecord("aliases", 1));
       });
       assert.equal(await store.generation(), start + 1);
-      await store.transaction(async ({ counters, jobs }) => {
-        await counters.insert(sampleRecord("counters", 1));
-        await jobs.insert(sampleRecord("jobs", 1));
-      });
+      assert.equal(await store.revision(), start + 1);
+      await store.transaction(async ({ jobs }) => await jobs.insert(sampleRecord("jobs", 1)));
       await store.transaction(async ({ settings }) => await settings.list());
       assert.equal(await store.generation(), start + 1);
+      await store.transaction(async ({ counters }) => await counters.insert(sampleRecord("counters", 1)));
+      assert.equal(await store.generation(), start + 2);
+      assert.equal(await store.revision(), start + 1);
       await store.transaction(async ({ settings }) => {
         await settings.remove(await settings.insert(sampleRecord("settings", 2)));
       });
-      assert.equal(await store.generation(), start + 2);
+      assert.equal(await store.generation(), start + 3);
+      assert.equal(await store.revision(), start + 3);
     });
   });
 
@@ -128,6 +130,7 @@ export function testLifecycle(suite: StoreSuite): void {
       assert.equal(await store.generation(), start + 1);
       await store.raiseGeneration(1_000_000);
       assert.equal(await store.generation(), 1_000_001);
+      assert.equal(await store.revision(), 1_000_001);
       assert.deepEqual(await store.verify(), []);
       for (const floor of [-1, 0.5, Number.NaN, Number.MAX_SAFE_INTEGER]) {
         await failsWith("INVALID_ARGUMENT", async () => {

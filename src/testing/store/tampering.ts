@@ -21,8 +21,9 @@ export function testTampering(suite: StoreSuite): void {
   for (const name of tableNames) {
     const records = [sampleRecord(name, 1), sampleRecord(name, 2)] as const;
     const { guard } = tables[name];
-    if (guard !== "none") testEdits(suite, name, records);
-    if (guard === "manifest") testRowsMoved(suite, name, records);
+    if (guard === "none") continue;
+    testEdits(suite, name, records);
+    testRowsMoved(suite, name, records);
   }
   testManifest(suite);
   testLimits(suite);
@@ -225,20 +226,6 @@ function testLimits(suite: StoreSuite): void {
         await second.unlock(sampleKey);
         assert.equal(await second.generation(), generation);
       });
-    });
-  });
-
-  suite.it("does not find counters that were deleted or put back: their rows stay outside the manifest", async () => {
-    await inNewStore(suite, async ({ store, sql }) => {
-      const table = layoutOf(tables.counters);
-      const inserted = await store.transaction(async ({ counters }) => await counters.insert(sampleRecord("counters", 1)));
-      const [earlier] = await readRaw(sql, table);
-      assert.ok(earlier);
-      await store.transaction(async ({ counters }) => await counters.update({ ...inserted, seals: inserted.seals + 1 }));
-      await updateRaw(sql, table, earlier, earlier);
-      assert.deepEqual(await store.verify(), []);
-      await deleteRaw(sql, table, earlier);
-      assert.deepEqual(await store.verify(), []);
     });
   });
 }

@@ -1,6 +1,6 @@
 import { createSecretKey } from "node:crypto";
 import type { AuditStore, AuditTables } from "../../../src/audit/audit-store.ts";
-import type { Signer } from "../../../src/audit/checkpoint.ts";
+import type { Signer } from "../../../src/audit/signature.ts";
 import { algorithms } from "../../../src/crypto/algorithms.ts";
 import { KeyMaterial } from "../../../src/crypto/key-material.ts";
 import { type RandomSource, systemRandom } from "../../../src/crypto/random.ts";

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { appendFile } from "node:fs/promises";
 import type { AuditStore } from "../../../src/audit/audit-store.ts";
 import { ChainWriter } from "../../../src/audit/chain-writer.ts";
-import type { Signer } from "../../../src/audit/checkpoint.ts";
+import type { Signer } from "../../../src/audit/signature.ts";
 import type { AuditEvent } from "../../../src/audit/event.ts";
 import { FileTrail, type FileTrailOptions } from "../../../src/audit/file-trail.ts";
 import { JournalFileSink, journalPath, openJournalFile } from "../../../src/audit/journal-file.ts";

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import type { Cell } from "../../../src/datasets/source.ts";
+import { sealedCell } from "../../../src/testing/dataset-source/ciphertext.ts";
 
 export const nothing: Cell = { type: "null" };
 
@@ -58,6 +59,8 @@ export const blobs: readonly Cell[] = [
   blob(0x41, 0x42, 0x43),
   blob(0x61, 0x62, 0x63),
   blob(0xff, 0xfe, 0),
+  sealedCell("binary", "a value"),
+  sealedCell("stream", "a value"),
 ];
 
 const numbers: readonly Cell[] = [

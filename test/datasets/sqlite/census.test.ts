@@ -39,18 +39,21 @@ const label = mostly(
 );
 const alphabetCharacter = fc.constantFrom(..."ABCQgwIYo048kscUM9z-_".split(""));
 const strayByte = fc.constantFrom(0x00, 0x0a, 0x20, 0x2b, 0x2f, 0x3a, 0x3d, 0x2e, 0x7f, 0x80, 0xc3, 0xff);
-const magic = mostly(["ks1:", "ks1:", "ks1b:"], ["ks1s:", "KS1:", "ks2:", ""]);
+const magic = mostly(["ks1:", "ks1:", "ks1b:", "ks1s:"], ["KS1:", "ks2:", "KS1s:", ""]);
+/** What a stream has before its sealed file key: mostly a length that there are as many bytes for. */
+const fileKeyLength = mostly(["\0\x1c", "\0\x20", "\0\x22"], ["\0\x1b", "\0\x7f", "\x04\x01", "\0", "AAA"]);
 
 /** Something near a ciphertext: of good or bad parts, and now and then a stray byte somewhere. */
 const nearCiphertext = fc
   .record({
     parts: fc.tuple(magic, keyName, label),
     payload: fc.array(alphabetCharacter, { minLength: 34, maxLength: 46 }),
+    length: fileKeyLength,
     stray: fc.option(fc.tuple(fc.nat(400), strayByte), { freq: 1 }),
     type: fc.constantFrom("text", "text", "blob"),
   })
-  .map(({ parts: [begin, key, version], payload, stray, type }): Cell => {
-    const bytes = Buffer.from(`${begin}${key}:${version}:${payload.join("")}`);
+  .map(({ parts: [begin, key, version], payload, length, stray, type }): Cell => {
+    const bytes = Buffer.from(`${begin}${key}:${version}:${begin === "ks1s:" ? length : ""}${payload.join("")}`);
     if (stray !== null) bytes[stray[0] % bytes.length] = stray[1];
     return type === "text" ? { type: "text", bytes } : { type: "blob", bytes };
   });

@@ -1,5 +1,6 @@
 import { describe, it } from "vitest";
 import type { Cell, SourceLayout } from "../../../src/datasets/source.ts";
+import type { CanonicalType } from "../../../src/fields/canonical-text.ts";
 import { type TestRow, testDatasetSource } from "../../../src/testing/dataset-source.ts";
 import { blob, blobs, everything, integer, nothing, real, text, texts } from "./cells.ts";
 import { createTable } from "./database.ts";
@@ -10,6 +11,8 @@ interface Shape {
   readonly sql: string;
   readonly layout?: Partial<SourceLayout>;
   readonly form?: "text" | "binary";
+  /** Types that differ from those of `plainTypes`. */
+  readonly types?: Readonly<Record<string, CanonicalType | undefined>>;
   readonly keyOf: (number: number) => TestRow;
   readonly values: readonly Cell[];
   readonly contexts?: readonly Cell[];
@@ -22,6 +25,8 @@ const plainLayout: SourceLayout = {
   contextColumns: ["tenant"],
   indexColumns: ["email_index"],
 };
+/** Of most tables' key and context columns. */
+const plainTypes = { id: "integer", tenant: "text" } as const;
 const columns = "email TEXT, tenant TEXT, email_index TEXT";
 /** Numbers in an order that is neither that of the keys nor that of inserting. */
 const scattered = (number: number): number => ((number * 7919) % 104_729) - 50_000;
@@ -47,9 +52,16 @@ const shapes: readonly Shape[] = [
     keyOf: idOf,
     values: texts,
   },
-  { name: "text primary key", sql: `CREATE TABLE person(id TEXT PRIMARY KEY, ${columns})`, keyOf: textKeyOf, values: texts },
+  {
+    name: "text primary key",
+    types: { id: "text" },
+    sql: `CREATE TABLE person(id TEXT PRIMARY KEY, ${columns})`,
+    keyOf: textKeyOf,
+    values: texts,
+  },
   {
     name: "NOCASE primary key and columns",
+    types: { id: "text" },
     sql: "CREATE TABLE person(id TEXT COLLATE NOCASE PRIMARY KEY, email TEXT COLLATE NOCASE, tenant TEXT COLLATE RTRIM, email_index TEXT COLLATE NOCASE)",
     keyOf: textKeyOf,
     values: texts,
@@ -63,12 +75,14 @@ const shapes: readonly Shape[] = [
   },
   {
     name: "unique index over a nullable column",
+    types: { id: "text" },
     sql: `CREATE TABLE person(id TEXT, ${columns}); CREATE UNIQUE INDEX by_id ON person(id)`,
     keyOf: textKeyOf,
     values: texts,
   },
   {
     name: "composite primary key",
+    types: { realm: "text" },
     sql: `CREATE TABLE person(realm TEXT NOT NULL, id INTEGER NOT NULL, ${columns}, PRIMARY KEY (realm, id))`,
     layout: { keyColumns: ["realm", "id"], contextColumns: ["realm", "tenant"] },
     keyOf: (number) => ({ realm: text(`realm ${String(number % 3)}`), id: integer(scattered(number)) }),
@@ -76,6 +90,7 @@ const shapes: readonly Shape[] = [
   },
   {
     name: "columns without types",
+    types: { id: undefined, tenant: undefined },
     sql: "CREATE TABLE person(id PRIMARY KEY, email, tenant, email_index); CREATE INDEX by_token ON person(email_index)",
     keyOf: mixedKeyOf,
     values: everything,
@@ -83,6 +98,7 @@ const shapes: readonly Shape[] = [
   },
   {
     name: "WITHOUT ROWID, mixed keys",
+    types: { id: undefined, tenant: undefined },
     sql: "CREATE TABLE person(id PRIMARY KEY, email, tenant, email_index) WITHOUT ROWID",
     keyOf: mixedKeyOf,
     values: everything,
@@ -90,12 +106,14 @@ const shapes: readonly Shape[] = [
   },
   {
     name: "WITHOUT ROWID, NOCASE key",
+    types: { id: "text" },
     sql: `CREATE TABLE person(id TEXT COLLATE NOCASE PRIMARY KEY, ${columns}) WITHOUT ROWID; CREATE INDEX by_token ON person(email_index)`,
     keyOf: textKeyOf,
     values: texts,
   },
   {
     name: "WITHOUT ROWID, composite key of two collations and directions",
+    types: { realm: "text", id: "bytes", place: "text" },
     sql: `CREATE TABLE person(realm TEXT, id BLOB, place TEXT COLLATE NOCASE, ${columns}, PRIMARY KEY (realm COLLATE NOCASE, id DESC, place COLLATE RTRIM)) WITHOUT ROWID; CREATE INDEX by_token ON person(email_index)`,
     layout: { keyColumns: ["realm", "id", "place"] },
     keyOf: (number) => ({
@@ -107,6 +125,7 @@ const shapes: readonly Shape[] = [
   },
   {
     name: "WITHOUT ROWID, named by another unique key",
+    types: { id: "text" },
     sql: `CREATE TABLE person(number INTEGER PRIMARY KEY DEFAULT (abs(random())), id TEXT NOT NULL UNIQUE, ${columns}) WITHOUT ROWID`,
     keyOf: textKeyOf,
     values: texts,
@@ -119,6 +138,7 @@ const shapes: readonly Shape[] = [
   },
   {
     name: "STRICT, type ANY, WITHOUT ROWID",
+    types: { id: "text", tenant: undefined },
     sql: "CREATE TABLE person(id TEXT PRIMARY KEY, email ANY, tenant ANY, email_index ANY) STRICT, WITHOUT ROWID",
     keyOf: textKeyOf,
     values: everything,
@@ -133,7 +153,8 @@ const shapes: readonly Shape[] = [
   },
   {
     name: "binary values beside other types",
-    sql: "CREATE TABLE person(id BLOB PRIMARY KEY, email BLOB, tenant BLOB, email_index BLOB)",
+    types: { id: undefined, tenant: "bytes" },
+    sql: "CREATE TABLE person(id PRIMARY KEY, email BLOB, tenant BLOB, email_index BLOB)",
     form: "binary",
     keyOf: mixedKeyOf,
     values: everything,
@@ -141,12 +162,14 @@ const shapes: readonly Shape[] = [
   },
   {
     name: "numeric value column",
+    types: { tenant: "numeric" },
     sql: "CREATE TABLE person(id INTEGER PRIMARY KEY, email NUMERIC, tenant DECIMAL(10,2), email_index TEXT)",
     keyOf: idOf,
     values: [nothing, integer(1), integer(2n ** 63n - 1n), real(1.5), text("abc"), text("1 a"), blob(0x31), real(Number.POSITIVE_INFINITY)],
   },
   {
     name: "integer value column",
+    types: { tenant: undefined },
     sql: "CREATE TABLE person(id INTEGER PRIMARY KEY, email INT, tenant REAL, email_index TEXT)",
     keyOf: idOf,
     values: [nothing, integer(0), integer(1), integer(-1), real(0.5), text("abc"), blob(0x30)],
@@ -154,6 +177,7 @@ const shapes: readonly Shape[] = [
   },
   {
     name: "odd names",
+    types: { select: "integer", rowid: "text", GROUP: "text" },
     sql: `CREATE TABLE "order ""by"" select"("select" INTEGER PRIMARY KEY, "E-mail 'x'" TEXT, "GROUP" TEXT, "rowid" TEXT, "[token]" TEXT, "тема" TEXT)`,
     layout: {
       table: 'order "by" select',
@@ -167,6 +191,7 @@ const shapes: readonly Shape[] = [
   },
   {
     name: "columns that hide names of the rowid",
+    types: { rowid: "text" },
     sql: `CREATE TABLE person(rowid TEXT PRIMARY KEY, OID TEXT, ${columns})`,
     layout: { keyColumns: ["rowid"] },
     keyOf: (number) => ({ rowid: text(`row ${String(scattered(number))}`) }),
@@ -181,11 +206,16 @@ const shapes: readonly Shape[] = [
   },
 ];
 
+function isNamed({ keyColumns, contextColumns }: SourceLayout, column: string): boolean {
+  return keyColumns.includes(column) || contextColumns.includes(column);
+}
+
 for (const {
   name,
   sql,
   layout: differences,
   form = "text",
+  types,
   keyOf,
   values,
   contexts = [text("acme"), text("ACME"), text("acme "), nothing],
@@ -198,6 +228,10 @@ for (const {
     name: `SQLite, ${name}`,
     layout,
     forms,
+    types:
+      types === undefined
+        ? plainTypes
+        : Object.fromEntries(Object.entries({ ...plainTypes, ...types }).filter(([column]) => isNamed(layout, column))),
     createTable: () => createTable(sql, layout),
     keyOf,
     values,

@@ -1,6 +1,5 @@
-import { decodeCertificate, type ShownCertificate } from "../certificate.ts";
 import { isKeysteadError, KeysteadError } from "../../../errors.ts";
-import type { Census, DestructionCertificate, ErrorCode } from "../../../index.ts";
+import { type Census, type DestructionCertificate, type DestructionStatement, type ErrorCode, verifyCertificate } from "../../../index.ts";
 import { formatInstant } from "../../instants.ts";
 import type { StepOutcome } from "../report.ts";
 import { reason, type Tour, type TourPlan } from "../tour.ts";
@@ -46,7 +45,7 @@ export async function refuseDestruction({ keystead }: Tour, { columns }: Census)
 export async function destroyVersions(
   { keystead, clock, signal }: Tour,
   { purposes }: TourPlan,
-  auditKey: Uint8Array,
+  pinnedKeys: readonly Uint8Array[],
 ): Promise<StepOutcome<readonly Destruction[]>> {
   const { destructionWaitingDays } = await keystead.settings.list();
   for (const key of purposes) {
@@ -64,17 +63,18 @@ export async function destroyVersions(
     const outcome = await keystead.keys.destroy(key, oldVersion, { reason });
     if (outcome.status !== "destroyed")
       throw new KeysteadError("VERIFICATION_FAILED", "a version survived its destruction; please report this");
-    const { certificate } = outcome;
-    const shown = decodeCertificate(certificate, auditKey);
-    if (shown === undefined)
+    const certificate = await keystead.keys.certificate(key, oldVersion);
+    const { statement } = verifyCertificate(certificate, { pinnedKeys, storeId: keystead.store.id });
+    if (statement?.key.name !== key || statement.version !== outcome.label)
       throw new KeysteadError("VERIFICATION_FAILED", "a certificate does not hold what was done; please report this");
     destroyed.push({ key, version: outcome.label, verified: true, ...certificate });
-    details.push(describe(shown));
+    details.push(describe(statement));
   }
   const versions = destroyed.map(({ key, version }) => `${key} ${version}`).join(", ");
   return { result: destroyed, text: `gone for ever: ${versions}; certificates verified`, details };
 }
 
-function describe({ key, version, executedAt, count, signer }: ShownCertificate): string {
-  return `certificate: ${key} ${version}, ${formatInstant(executedAt)} UTC, ${count} values left anywhere, signed by ${signer}`;
+function describe({ key, version, executedAt, evidence, signer }: DestructionStatement): string {
+  const count = evidence.censuses.reduce((sum, census) => sum + census.count, 0);
+  return `certificate: ${key.name} ${version}, ${formatInstant(executedAt)} UTC, ${count} values left anywhere, signed by ${signer}`;
 }

@@ -1,25 +1,27 @@
+import { constants } from "node:fs";
 import { type FileHandle, link, open, rename, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
-import { KeysteadError } from "../errors.ts";
+import process from "node:process";
+import { KeysteadError } from "./errors.ts";
 
 /** How {@link writeWhole} writes. */
 export interface WriteWholeOptions {
   /** Where it is written first; exists only while it is written. */
   readonly temporary: string;
-  /** Replace a file that is there. */
-  readonly replace: boolean;
   /** What to say when `temporary` is there already. */
   readonly busy: string;
+  /** What to say when the file is there already; absent: it is replaced. */
+  readonly taken?: string;
 }
 
 /**
  * Writes a file that only its owner can read, whole and durably or not at all: under a temporary name, then moved to its place.
- * @throws KeysteadError `CONFLICT` when the file is there and not to be replaced, or `temporary` is; errors of the system
+ * @throws KeysteadError `CONFLICT` with `taken` or `busy`; errors of the system
  */
 export async function writeWhole(
   path: string,
   chunks: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
-  { temporary, replace, busy }: WriteWholeOptions,
+  { temporary, busy, taken }: WriteWholeOptions,
 ): Promise<number> {
   const file = await open(temporary, "wx", 0o600).catch((cause: unknown) => {
     if (errorCode(cause) === "EEXIST") throw new KeysteadError("CONFLICT", busy);
@@ -27,9 +29,9 @@ export async function writeWhole(
   });
   try {
     const bytes = await writeAll(file, chunks).finally(() => file.close());
-    if (replace) await rename(temporary, path);
-    else await place(temporary, path);
-    await syncFolder(dirname(path));
+    if (taken === undefined) await rename(temporary, path);
+    else await place(temporary, path, taken);
+    await syncDirectory(dirname(path));
     return bytes;
   } catch (error) {
     await unlink(temporary).catch(() => undefined);
@@ -49,34 +51,30 @@ async function writeAll(file: FileHandle, chunks: AsyncIterable<string | Uint8Ar
 }
 
 /** Moves without replacing: a link fails where the name is taken, even by a file that came a moment ago. */
-async function place(temporary: string, path: string): Promise<void> {
+async function place(temporary: string, path: string, taken: string): Promise<void> {
   try {
     await link(temporary, path);
   } catch (error) {
-    if (errorCode(error) === "EEXIST") throw alreadyThere(path);
+    if (errorCode(error) === "EEXIST") throw new KeysteadError("CONFLICT", taken);
     // This file system has no links.
-    const taken = await open(path, "wx", 0o600).catch((cause: unknown) => {
-      throw errorCode(cause) === "EEXIST" ? alreadyThere(path) : cause;
+    const reserved = await open(path, "wx", 0o600).catch((cause: unknown) => {
+      throw errorCode(cause) === "EEXIST" ? new KeysteadError("CONFLICT", taken) : cause;
     });
-    await taken.close();
+    await reserved.close();
     await rename(temporary, path);
     return;
   }
   await unlink(temporary);
 }
 
-/** The error for a file that would be overwritten. */
-export function alreadyThere(path: string): KeysteadError {
-  return new KeysteadError("CONFLICT", `${path} exists already and is left as it is; give --force to replace it`);
-}
-
 function errorCode(error: unknown): unknown {
   return error instanceof Error && "code" in error ? error.code : undefined;
 }
 
-async function syncFolder(path: string): Promise<void> {
-  // Windows can't open folders; its file systems keep names without it.
+/** Makes the names in a directory durable: a new or renamed file is found again after a power failure. */
+export async function syncDirectory(path: string): Promise<void> {
+  // Windows can't open directories; its file systems keep names without it.
   if (process.platform === "win32") return;
-  const folder = await open(path, "r");
-  await folder.sync().finally(() => folder.close());
+  const directory = await open(path, constants.O_RDONLY);
+  await directory.sync().finally(() => directory.close());
 }
