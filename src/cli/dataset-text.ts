@@ -18,7 +18,7 @@ export function formatDataset(dataset: DatasetInfo | AddedDataset): string {
     "context types": pairs(dataset.contextTypes),
     "moving to": pairs(dataset.nextContext),
     "moving to types": pairs(dataset.nextContextTypes),
-    "left under": dataset.formerContexts.map(pairs).join("; "),
+    "left under": dataset.formerContexts.map(({ context }) => pairs(context)).join("; "),
     created: formatInstant(dataset.createdAt),
     rows: "rows" in dataset ? dataset.rows : undefined,
   });

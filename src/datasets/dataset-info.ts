@@ -2,7 +2,7 @@ import { instant } from "../keys/key-records.ts";
 import type { StoreTables } from "../store/store.ts";
 import type { ContextTypes } from "./context-types.ts";
 import type { Dataset } from "./dataset-records.ts";
-import type { ProtectedColumn } from "./definition.ts";
+import type { DatasetDefinition, ProtectedColumn } from "./definition.ts";
 import { describeGeneration, type IndexGenerationInfo } from "./index-generations.ts";
 
 /** A dataset as services report it. */
@@ -20,7 +20,7 @@ export interface DatasetInfo {
   readonly nextContext?: Readonly<Record<string, string>>;
   readonly nextContextTypes?: ContextTypes;
   /** Templates under which a `recontext` left values that did not open, oldest first. */
-  readonly formerContexts: readonly Readonly<Record<string, string>>[];
+  readonly formerContexts: DatasetDefinition["formerContexts"];
   readonly indexes: readonly IndexGenerationInfo[];
   readonly createdAt: string;
 }

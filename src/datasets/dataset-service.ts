@@ -26,12 +26,13 @@ import type { Databases } from "./databases.ts";
 import { withNextContext } from "./dataset-changes.ts";
 import { type AddedDataset, type DatasetInfo, describeDataset } from "./dataset-info.ts";
 import { type Dataset, findDataset, layoutOf, listDatasets, saveDefinition } from "./dataset-records.ts";
-import { type ContextMove, type DatasetDefinition, type DatasetIndexInput, type DatasetInput, parseContextMove } from "./definition.ts";
 import { DatasetRegistration } from "./dataset-registration.ts";
+import { type ContextMove, type DatasetIndexInput, type DatasetInput, parseContextMove } from "./definition.ts";
 import { type FindOptions, type FindResult, findRows, type IndexSearch } from "./find-rows.ts";
 import { registeredIndexes } from "./index-generations.ts";
 import type { JobOptions, RecontextOptions } from "./job-options.ts";
 import type { JobResult } from "./job-run.ts";
+import { restartUnfinishedJobs } from "./job-record.ts";
 import { JobRunner } from "./job-runner.ts";
 import { type PlannedIndex, planDatasetIndex } from "./plan-index.ts";
 import type { JobKind } from "./row-tasks.ts";
@@ -153,7 +154,7 @@ export class DatasetService {
    * Moves every value to another context template. Until it is done, jobs and searches accept both. A value that can't be moved is
    * reported and left alone; it keeps the result `incomplete` and both templates accepted, unless it opens under neither and
    * `leaveUnopened` is given.
-   * @param template the new template; absent: go on with the one that is under way
+   * @param template the new template; absent: go on with the one that is under way; the one before: go back
    * @throws KeysteadError as {@link protect}; `CONFLICT` while the values move to another template, `INVALID_ARGUMENT`
    */
   async recontext(
@@ -170,9 +171,12 @@ export class DatasetService {
       // A template that does not fit the table must not be stored: nothing would work on the dataset any more.
       const declared = await this.#declaredTypes(await this.#engine.store.read((tables) => findDataset(tables, name)), move);
       await this.#engine.store.transaction(async (tables) => {
-        const moving = withNextContext(await findDataset(tables, name), move, declared);
-        await refuseSharedColumns(tables, moving);
-        await saveDefinition(tables, moving.id, () => moving.definition);
+        const found = await findDataset(tables, name);
+        const moved = withNextContext(found, move, declared);
+        await refuseSharedColumns(tables, moved);
+        // A job that is on its way to the other template must not end as if it were this one.
+        if (found.definition.nextContext !== null && moved !== found) await restartUnfinishedJobs(tables, found, this.#engine.clock.now());
+        await saveDefinition(tables, moved.id, () => moved.definition);
       });
     });
     return this.#run(name, "recontext", job);
@@ -260,12 +264,9 @@ export class DatasetService {
 
   /** What the table says about the columns of a dataset's template and of the one that it is to move to. */
   async #declaredTypes({ definition }: Dataset, move: ContextMove | undefined): Promise<SourceDescription["types"]> {
-    return (await this.#describe({ ...definition, nextContext: move?.context ?? definition.nextContext })).types;
-  }
-
-  async #describe(definition: DatasetDefinition): Promise<SourceDescription> {
-    const source = await this.#databases.open(definition.database, layoutOf(definition));
-    return source.describe().finally(() => source.close());
+    const layout = layoutOf({ ...definition, nextContext: move?.context ?? definition.nextContext });
+    const source = await this.#databases.open(definition.database, layout);
+    return (await source.describe().finally(() => source.close())).types;
   }
 
   async #run(

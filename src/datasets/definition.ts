@@ -96,7 +96,10 @@ const storedDefinitionSchema = z.strictObject({
   nextContext: template.nullable(),
   nextContextTypes: storedTypes,
   /** Templates that a `recontext` left values under which did not open, oldest first. Nothing is opened under them. */
-  formerContexts: z.array(template).readonly().default([]),
+  formerContexts: z
+    .array(z.strictObject({ context: template, contextTypes: storedTypes }).readonly())
+    .readonly()
+    .default([]),
   indexes: z.array(storedIndexSchema.readonly()).readonly(),
 });
 

@@ -28,16 +28,11 @@ export class JobRunner {
    * @throws KeysteadError `UNKNOWN_DATASET`, `CONFLICT` while another process works on it, `JOB_INCOMPLETE` when the application
    *   keeps undoing it
    */
-  async run(
-    name: string,
-    kind: JobKind,
-    options: RecontextOptions,
-    adapt = (dataset: Dataset): Promise<Dataset> => Promise.resolve(dataset),
-  ): Promise<JobResult> {
+  async run(name: string, kind: JobKind, options: RecontextOptions, adapt?: (dataset: Dataset) => Promise<Dataset>): Promise<JobResult> {
     checkOptions(options);
     const record = await JobRecord.claim(this.#engine, name, kind, options.dryRun === true);
     try {
-      return await this.#runClaimed(record, kind, options, await adapt(record.dataset));
+      return await this.#runClaimed(record, kind, options, (await adapt?.(record.dataset)) ?? record.dataset);
     } finally {
       await record.release();
     }

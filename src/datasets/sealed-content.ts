@@ -58,13 +58,17 @@ export function open(sealed: SealedContent, column: Opening, contexts: ColumnCon
   return openMoved(sealed, column, contexts) ?? openUnder(sealed, column, contexts.now);
 }
 
-/** The plaintext of what a `recontext` moved already; undefined for what it did not move. @throws as {@link open} */
-export function openMoved(sealed: SealedContent, column: Opening, { next }: ColumnContexts): Buffer | undefined {
-  if (next === undefined) return undefined;
+/**
+ * The plaintext of what a `recontext` moved already; undefined for what it did not move, as a row that has no context in the
+ * template that it moves to.
+ * @throws as {@link open}
+ */
+export function openMoved(sealed: SealedContent, column: Opening, contexts: ColumnContexts): Buffer | undefined {
   try {
-    return openUnder(sealed, column, next);
+    const { next } = contexts;
+    return next === undefined ? undefined : openUnder(sealed, column, next);
   } catch (error) {
-    if (isKeysteadError(error, "DECRYPTION_FAILED")) return undefined;
+    if (isKeysteadError(error, "DECRYPTION_FAILED") || isKeysteadError(error, "INVALID_ARGUMENT")) return undefined;
     throw error;
   }
 }

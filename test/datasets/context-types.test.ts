@@ -205,7 +205,7 @@ describe("types of context columns", () => {
       nextContextTypes: { tenant: "integer" },
     });
     expect(await codeOf(datasets.recontext("crm.person", { t: "{tenant}" }, { contextTypes: { tenant: "numeric" } }))).toBe("CONFLICT");
-    expect(await codeOf(datasets.recontext("crm.person", byRow))).toBe("CONFLICT");
+    expect(await codeOf(datasets.recontext("crm.person", { other: "{id}" }))).toBe("CONFLICT");
     expect((await datasets.verify("crm.person")).progress.problems).toBe(0);
     expect((await datasets.recontext("crm.person", { t: "{tenant}" })).state).toBe("done");
     expect((await datasets.show("crm.person")).contextTypes).toEqual({ tenant: "integer" });

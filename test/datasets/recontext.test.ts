@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
+import type { JobProgress } from "../../src/index.ts";
 import { codeOf } from "../support/test-keystead.ts";
-import { problemsOf, readColumn, readExactly } from "./support/crm.ts";
+import { createCrm, personDataset, problemsOf, readColumn, readExactly } from "./support/crm.ts";
 import { createPersons, pauseAt } from "./support/persons.ts";
 
 describe("recontext", () => {
@@ -107,13 +108,16 @@ describe("recontext", () => {
     setName.run(damaged);
     const { state, progress } = await keystead.datasets.recontext("crm.person", { row: "{id}" }, { leaveUnopened: true });
     expect({ state, problems: progress.problems }).toEqual({ state: "done", problems: 1 });
-    expect(await keystead.datasets.show("crm.person")).toMatchObject({ context: { row: "{id}" }, formerContexts: [old] });
+    expect(await keystead.datasets.show("crm.person")).toMatchObject({
+      context: { row: "{id}" },
+      formerContexts: [{ context: old, contextTypes: { id: "integer" } }],
+    });
     expect(readColumn(database, "name").get("1")).toBe(damaged);
     expect(problemsOf(await keystead.datasets.verify("crm.person"))).toEqual(["1 name DECRYPTION_FAILED"]);
     // The next template is not held up by it.
     const third = { no: "{id}" };
     expect((await keystead.datasets.recontext("crm.person", third, { leaveUnopened: true })).state).toBe("done");
-    expect((await keystead.datasets.show("crm.person")).formerContexts).toEqual([old, { row: "{id}" }]);
+    expect((await keystead.datasets.show("crm.person")).formerContexts.map(({ context }) => context)).toEqual([old, { row: "{id}" }]);
     // Put back from a backup, it is under the oldest template: on the way there and back it is taken along.
     setName.run(String(sealed.get("1")));
     for (const template of [old, third]) {
@@ -166,5 +170,52 @@ describe("recontext", () => {
     const result = await keystead.datasets.recontext("crm.person", undefined, { leaveUnopened: true });
     expect(result.state).toBe("done");
     expect(problemsOf(result)).toEqual(["1 name KEY_STATE"]);
+  });
+
+  it("to a template that some row has no context in leaves that readable, and can be turned back", async () => {
+    const { keystead, database } = await createCrm("CREATE TABLE person (id INTEGER PRIMARY KEY, tenant TEXT, name, name_sx TEXT)");
+    database.exec("INSERT INTO person (id, tenant, name) VALUES (1, 'acme', 'Robert'), (2, NULL, 'Rupert')");
+    const sound = { columns: ["name"], column: "name_sx", key: "bi", kind: "soundex", normalisers: ["text"], bits: 24 };
+    const { context } = await keystead.datasets.add("crm.person", personDataset({ name: "pii" }, { indexes: { sound } }));
+    await keystead.datasets.protect("crm.person");
+    const result = await keystead.datasets.recontext("crm.person", { tenant: "{tenant}", row: "{id}" }, { leaveUnopened: true });
+    expect(result).toMatchObject({ state: "incomplete", progress: { problems: 1, unopened: 0 } });
+    expect(problemsOf(result)).toEqual(["2 name INVALID_ARGUMENT"]);
+    expect((await keystead.datasets.verify("crm.person")).progress.problems).toBe(0);
+    const found = await keystead.datasets.find("crm.person", "sound", ["Robert"]);
+    expect({ rows: found.rows.length, complete: found.complete }).toEqual({ rows: 2, complete: true });
+    expect(await codeOf(keystead.datasets.recontext("crm.person", { row: "{id}" }))).toBe("CONFLICT");
+    expect(await keystead.datasets.recontext("crm.person", context)).toMatchObject({
+      state: "done",
+      progress: { problems: 0, replaced: 1 },
+    });
+    const shown = await keystead.datasets.show("crm.person");
+    expect({ context: shown.context, next: shown.nextContext, former: shown.formerContexts }).toEqual({
+      context,
+      next: undefined,
+      former: [],
+    });
+    expect((await keystead.datasets.verify("crm.person")).progress.problems).toBe(0);
+  });
+
+  it("is turned back from the middle of the table, and not while a job works on it", async () => {
+    const { keystead } = await createPersons(1200);
+    const { context } = await keystead.datasets.show("crm.person");
+    await keystead.datasets.protect("crm.person");
+    const next = { no: "{id}" };
+    expect((await keystead.datasets.recontext("crm.person", next, pauseAt(500).options)).state).toBe("paused");
+    const attempts: Promise<string>[] = [];
+    const { options } = pauseAt(1000);
+    const onProgress = (progress: JobProgress): void => {
+      if (attempts.length === 0) attempts.push(codeOf(keystead.datasets.recontext("crm.person", context)));
+      options.onProgress?.(progress);
+    };
+    expect((await keystead.datasets.recontext("crm.person", next, { ...options, onProgress })).state).toBe("paused");
+    expect(await Promise.all(attempts)).toEqual(["CONFLICT"]);
+    expect(await keystead.datasets.show("crm.person")).toMatchObject({ context, nextContext: next });
+    const { state, progress } = await keystead.datasets.recontext("crm.person", context);
+    expect({ state, problems: progress.problems }).toEqual({ state: "done", problems: 0 });
+    expect((await keystead.datasets.show("crm.person")).context).toEqual(context);
+    expect((await keystead.datasets.verify("crm.person")).progress.problems).toBe(0);
   });
 });

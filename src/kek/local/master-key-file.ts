@@ -65,7 +65,7 @@ export async function createMasterKeyFile(path: string, name: string, random: Ra
  * `WRONG_MASTER_KEY` when it holds the key of another name; `KEK_FAILED` when it can't be read or is no master key file
  */
 export async function readMasterKeyFile(path: string, name: string): Promise<Buffer> {
-  const remedy = "make it with `keystead init`, or give the right path";
+  const remedy = "give the right path or restore the file from its copy: only a store that is new gets a new one, by `keystead init`";
   const bytes = await readPrivateFile(path, maxFileLength, { what: "master key file", remedy });
   const [, foundName, encoded] = line.exec(bytes?.toString("latin1") ?? "") ?? [];
   bytes?.fill(0);
