@@ -62,11 +62,17 @@ function bootOf({ start }: ProcessIdentity): string | undefined {
   return start?.split("/")[0];
 }
 
+/**
+ * True for processes under one running kernel: a lock that it keeps holds between them. Where the system doesn't tell one boot
+ * from another, the name of the host has to do.
+ */
+export function onSameMachine(one: ProcessIdentity, other: ProcessIdentity): boolean {
+  return bootOf(one) === bootOf(other) && (bootOf(one) !== undefined || one.host === other.host);
+}
+
 /** True when both processes count their numbers in the same place, so that one can look for the other. */
 function shareNumbers(one: ProcessIdentity, other: ProcessIdentity): boolean {
-  if (bootOf(one) !== bootOf(other)) return false;
-  if (bootOf(one) === undefined) return one.host === other.host;
-  return one.namespace !== undefined && one.namespace === other.namespace;
+  return onSameMachine(one, other) && one.namespace === other.namespace && (one.namespace !== undefined || bootOf(one) === undefined);
 }
 
 /**
@@ -79,11 +85,6 @@ export function processStatus(identity: ProcessIdentity, own: ProcessIdentity = 
   const start = readStart(identity.process);
   if (start === undefined) return isSignalled(identity.process) ? "unknown" : "gone";
   return start === identity.start ? "running" : "gone";
-}
-
-/** True for processes under one running kernel, or on hosts of one name: locks that the system keeps hold between them. */
-export function onSameMachine(one: ProcessIdentity, other: ProcessIdentity): boolean {
-  return one.host === other.host || (bootOf(one) !== undefined && bootOf(one) === bootOf(other));
 }
 
 /** True when both are one process. */

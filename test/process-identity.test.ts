@@ -60,11 +60,13 @@ describe("processStatus", () => {
 });
 
 describe("identities", () => {
-  it("are of one machine when they have one boot, or one host name", () => {
+  it("are of one machine when they have one boot; where nobody knows, when they have one host name", () => {
     expect(onSameMachine({ ...own, host: "there", namespace: "pid:[1]" }, own)).toBe(linux);
-    expect(onSameMachine({ ...own, start: "other/1" }, own)).toBe(true);
-    expect(onSameMachine({ ...own, host: "there", start: "other/1" }, own)).toBe(false);
-    expect(onSameMachine({ ...own, host: "there", start: undefined }, { ...own, start: undefined })).toBe(false);
+    expect(onSameMachine({ ...own, start: "other/1" }, own)).toBe(false);
+    const bare = { ...own, start: undefined, namespace: undefined };
+    expect(onSameMachine(bare, own)).toBe(!linux);
+    expect(onSameMachine(bare, { ...bare, process: 1 })).toBe(true);
+    expect(onSameMachine(bare, { ...bare, host: "there" })).toBe(false);
   });
 
   it.runIf(linux)("are the same process only with number, start and namespace", () => {

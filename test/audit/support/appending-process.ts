@@ -8,12 +8,16 @@ import { identifyProcess, type ProcessIdentity } from "../../../src/process-iden
  * holds what it pretends to be.
  */
 const [directory = "", storeId = "", identity = "{}"] = process.argv.slice(2);
+const pretended = Object.entries(JSON.parse(identity) as Record<keyof ProcessIdentity, unknown>).map(([name, value]) => [
+  name,
+  value ?? undefined,
+]);
 const journal = await Journal.open({
   directory,
   storeId,
   clock: systemClock,
   random: systemRandom,
-  identity: { ...identifyProcess(), ...(JSON.parse(identity) as Partial<ProcessIdentity>) },
+  identity: { ...identifyProcess(), ...(Object.fromEntries(pretended) as Partial<ProcessIdentity>) },
 });
 let last = 0;
 
