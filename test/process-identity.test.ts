@@ -47,7 +47,8 @@ describe("processStatus", () => {
     expect(processStatus(identity, own)).toBe(linux ? "running" : "unknown");
     child.stdin.write("\n");
     await once(child.stdout, "data");
-    expect(processStatus(identity, own)).toBe("gone");
+    // The signal is sent; the system ends the process when it gets to it.
+    await expect.poll(() => processStatus(identity, own), { timeout: 5000 }).toBe("gone");
     child.stdin.end("\n");
     await once(child, "close");
     expect(processStatus(identity, own)).toBe("gone");

@@ -25,7 +25,7 @@ export function addAuditCommands(program: Command): void {
   const audit = program
     .command("audit")
     .description("Who did what, and proof that the record is whole.")
-    .addHelpText("after", examples("keystead audit show --last 20", "keystead audit verify"));
+    .addHelpText("after", examples("keystead audit show --limit 20", "keystead audit verify"));
   audit
     .command("verify")
     .description(
