@@ -36,13 +36,25 @@ function addCensus(datasets: Command): void {
             ]),
           );
         }
-        const names = name === undefined ? (await service.list()).map((dataset) => dataset.name) : [name];
+        if (name !== undefined) {
+          const census = await stoppable((signal) => service.takeCensus(name, signal));
+          return output.result(census, () => formatCensuses([census]));
+        }
         const censuses = await stoppable(async (signal) => {
           const taken = [];
-          for (const dataset of names) taken.push(await service.takeCensus(dataset, signal));
+          for (const dataset of await service.list()) {
+            try {
+              taken.push(await service.takeCensus(dataset.name, signal));
+            } catch (error) {
+              // The others are worth knowing all the same.
+              if (!(error instanceof KeysteadError) || error.code === "CANCELLED") throw error;
+              output.note(`${dataset.name} can't be counted: ${error.message}`);
+              process.exitCode = errorCodes[error.code].exit;
+            }
+          }
           return taken;
         });
-        await output.result(name === undefined ? censuses : censuses[0], () => formatCensuses(censuses));
+        await output.result(censuses, () => formatCensuses(censuses));
       }),
     );
 }
