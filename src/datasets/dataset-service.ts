@@ -56,7 +56,6 @@ const rules = {
   add: { name, input: recordOf(anything) },
   addIndex: { name, index: text, input: recordOf(anything) },
   run: { name, options: optional(object(jobShape)) },
-  runRecontext: { name, options: optional(object(recontextShape)) },
   recontext: { name, template: optional(recordOf(text)), options: optional(object(recontextShape)) },
   takeCensus: { name, signal },
   census: { nameOrAlias: text },
@@ -166,7 +165,7 @@ export class DatasetService {
     const { contextTypes, ...job } = options;
     const move = contextMove(template, contextTypes);
     const dryRun = async (dataset: Dataset): Promise<Dataset> => withNextContext(dataset, move, await this.#declaredTypes(dataset, move));
-    if (job.dryRun === true) return this.#run(name, "recontext", job, dryRun);
+    if (job.dryRun === true) return this.#start(name, "recontext", job, dryRun);
     await audited(this.#engine, { action: "datasets.set-context", dataset: name }, async () => {
       // A template that does not fit the table must not be stored: nothing would work on the dataset any more.
       const declared = await this.#declaredTypes(await this.#engine.store.read((tables) => findDataset(tables, name)), move);
@@ -179,7 +178,7 @@ export class DatasetService {
         await saveDefinition(tables, moved.id, () => moved.definition);
       });
     });
-    return this.#run(name, "recontext", job);
+    return this.#start(name, "recontext", job);
   }
 
   /** Counts everything in a dataset by SQL, without opening anything, and keeps the result. */
@@ -269,13 +268,12 @@ export class DatasetService {
     return (await source.describe().finally(() => source.close())).types;
   }
 
-  async #run(
-    name: string,
-    kind: JobKind,
-    options: RecontextOptions = {},
-    adapt?: (dataset: Dataset) => Promise<Dataset>,
-  ): Promise<JobResult> {
-    assertArguments({ name, options }, kind === "recontext" ? rules.runRecontext : rules.run);
+  async #run(name: string, kind: JobKind, options: JobOptions = {}): Promise<JobResult> {
+    assertArguments({ name, options }, rules.run);
+    return this.#start(name, kind, options);
+  }
+
+  #start(name: string, kind: JobKind, options: RecontextOptions, adapt?: (dataset: Dataset) => Promise<Dataset>): Promise<JobResult> {
     return audited(
       this.#engine,
       { action: `datasets.${kind}`, dataset: name },

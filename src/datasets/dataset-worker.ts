@@ -6,7 +6,7 @@ import type { DatasetKeys } from "./job-keys.ts";
 import type { RowProblem } from "./job-progress.ts";
 import { rowProblem } from "./row-problem.ts";
 import { type ContextRenderer, rowContexts } from "./row-context.ts";
-import { applyTask, type ColumnWork, type JobKind, KeyNeeded } from "./row-tasks.ts";
+import { applyTask, type ColumnWork, type JobKind } from "./row-tasks.ts";
 import { sameCell } from "./cells.ts";
 import type { Cell, RowReplacement, SourceDescription, SourceRow } from "./source.ts";
 
@@ -83,11 +83,8 @@ export class DatasetWorker {
       } catch (error) {
         // A version that no KEK here opens stays unloaded, however often it is tried.
         if (tries === mostTries) throw error;
-        if (error instanceof KeyNeeded) await this.#keys.openNamed(error.keyName);
-        else if (isKeysteadError(error, "KEY_VERSION_NOT_LOADED") || isKeysteadError(error, "KEY_LEASE_EXPIRED"))
-          await this.#engine.registry.refresh();
-        else if (isKeysteadError(error, "KEY_BUDGET_NOT_LEASED")) await this.prepare();
-        else throw error;
+        if (isKeysteadError(error, "KEY_BUDGET_NOT_LEASED")) await this.prepare();
+        else if (!(await this.#keys.provideFor(error))) throw error;
       }
     }
   }

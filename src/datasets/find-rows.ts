@@ -75,7 +75,7 @@ export async function findRows(
   try {
     const revision = await engine.store.read((tables) => indexRevision(tables, dataset.id, indexName));
     const index = await selectIndex(engine, dataset, indexName, search.length, keys);
-    const found = new Search(dataset, index, search, new RowOpener(engine, dataset, keys));
+    const found = new Search(dataset, index, search, new RowOpener(dataset, keys));
     const result = await found.run(source, limit, signal);
     if ((await engine.store.read((tables) => indexRevision(tables, dataset.id, indexName))) !== revision) {
       throw new KeysteadError("CONFLICT", `index ${index.name} changed during the search; search again`);

@@ -47,6 +47,18 @@ export class DatasetKeys {
     }
   }
 
+  /**
+   * Loads what an attempt to open a value lacked: a key, a version, the lease. The attempt is worth repeating then.
+   * @returns false when the error is about something else
+   */
+  async provideFor(error: unknown): Promise<boolean> {
+    if (error instanceof KeyNeeded) await this.openNamed(error.keyName);
+    else if (isKeysteadError(error, "KEY_VERSION_NOT_LOADED") || isKeysteadError(error, "KEY_LEASE_EXPIRED"))
+      await this.#engine.registry.refresh();
+    else return false;
+    return true;
+  }
+
   /** The opened key of a header. @throws KeyNeeded, or the error with which opening it failed */
   readonly named = (keyName: string): KeyHandle => {
     const handle = this.#handles.get(keyName);

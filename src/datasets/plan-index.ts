@@ -27,7 +27,7 @@ export async function planDatasetIndex(engine: Engine, databases: Databases, dat
   const kinds = index.columns.map((name) => dataset.definition.columns.find((column) => column.name === name)?.kind ?? "typed");
   const frequencies = new ValueFrequencies();
   const keys = new DatasetKeys(engine, dataset.id, "open");
-  const opener = new RowOpener(engine, dataset, keys);
+  const opener = new RowOpener(dataset, keys);
   const source = await databases.open(dataset.definition.database, layoutOf(dataset.definition));
   try {
     let cursor: string | undefined;

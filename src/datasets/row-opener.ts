@@ -1,12 +1,10 @@
 import type { FieldValue } from "../crypto/typed-value.ts";
-import { type ErrorCode, isKeysteadError, KeysteadError } from "../errors.ts";
-import type { Engine } from "../keys/engine.ts";
+import { type ErrorCode, KeysteadError } from "../errors.ts";
 import { plaintextToValue, readCell } from "./cells.ts";
 import type { Dataset } from "./dataset-records.ts";
 import type { ProtectedColumn } from "./definition.ts";
 import type { DatasetKeys } from "./job-keys.ts";
 import { type ContextRenderer, rowContexts } from "./row-context.ts";
-import { KeyNeeded } from "./row-tasks.ts";
 import { isStream, open } from "./sealed-content.ts";
 import type { SourceRow } from "./source.ts";
 
@@ -33,13 +31,11 @@ const problemsOfValues: ReadonlySet<ErrorCode> = new Set([
 
 /** Opens protected values of a dataset's rows. */
 export class RowOpener {
-  readonly #engine: Engine;
   readonly #dataset: Dataset;
   readonly #keys: DatasetKeys;
   readonly #contexts: ContextRenderer;
 
-  constructor(engine: Engine, dataset: Dataset, keys: DatasetKeys) {
-    this.#engine = engine;
+  constructor(dataset: Dataset, keys: DatasetKeys) {
     this.#dataset = dataset;
     this.#keys = keys;
     this.#contexts = rowContexts(dataset.definition);
@@ -83,11 +79,7 @@ export class RowOpener {
       try {
         return work();
       } catch (error) {
-        if (tries === mostTries) throw error;
-        if (error instanceof KeyNeeded) await this.#keys.openNamed(error.keyName);
-        else if (isKeysteadError(error, "KEY_VERSION_NOT_LOADED") || isKeysteadError(error, "KEY_LEASE_EXPIRED"))
-          await this.#engine.registry.refresh();
-        else throw error;
+        if (tries === mostTries || !(await this.#keys.provideFor(error))) throw error;
       }
     }
   }

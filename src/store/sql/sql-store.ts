@@ -85,15 +85,11 @@ export class SqlStore implements Store {
   }
 
   async generation(): Promise<number> {
-    const key = this.#key();
-    const manifest = await this.#execute("read only", async (sql, seenGeneration) => await this.#loadManifest(sql, key, seenGeneration));
-    return manifest.generation;
+    return (await this.#manifest()).generation;
   }
 
   async revision(): Promise<number> {
-    const key = this.#key();
-    const manifest = await this.#execute("read only", async (sql, seenGeneration) => await this.#loadManifest(sql, key, seenGeneration));
-    return manifest.revision;
+    return (await this.#manifest()).revision;
   }
 
   async raiseGeneration(floor: number): Promise<void> {
@@ -187,6 +183,11 @@ export class SqlStore implements Store {
     return await verifyStore(sql, key, this.#database, this.#definitions, async (scratch) => {
       await runMigrations(scratch.sql, scratch, this.#migrations, 0);
     });
+  }
+
+  async #manifest(): Promise<Manifest> {
+    const key = this.#key();
+    return await this.#execute("read only", async (sql, seenGeneration) => await this.#loadManifest(sql, key, seenGeneration));
   }
 
   async #loadManifest(sql: Sql, key: KeyObject, seenGeneration: number): Promise<Manifest> {
