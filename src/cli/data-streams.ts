@@ -10,7 +10,8 @@ import type { Output } from "./output.ts";
 /** The most that is held in memory at once; what is larger goes as a stream. */
 const largestValue = 64 * 1024 * 1024;
 
-const readBytes = 1024 * 1024;
+/** Fast, and yet small enough that what was read is collected before much of it piles up. */
+const readBytes = 128 * 1024;
 
 /** Where data comes from. */
 export interface DataSource {

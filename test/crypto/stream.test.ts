@@ -42,6 +42,14 @@ function sealedChunk(plaintext: Uint8Array, index: number, last: boolean): Buffe
   return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
 }
 
+/** The buffers of a stream, none longer than that. */
+async function buffersWithin(stream: AsyncIterable<Buffer>, longest: number): Promise<Buffer[]> {
+  const buffers: Buffer[] = [];
+  for await (const buffer of stream) buffers.push(buffer);
+  expect(Math.max(...buffers.map(({ length }) => length))).toBeLessThanOrEqual(longest);
+  return buffers;
+}
+
 describe("sealChunks and openChunks", () => {
   const sizes = [0, 1, 15, 16, 17, chunk - 1, chunk, chunk + 1, 2 * chunk - 1, 2 * chunk, 2 * chunk + 1, 3 * chunk + 12_345];
 
@@ -77,6 +85,17 @@ describe("sealChunks and openChunks", () => {
     );
     expect((await open(await seal(plaintext, 1_000), 999)).equals(plaintext)).toBe(true);
   });
+
+  it.each([16 * chunk - 1, 16 * chunk, 16 * chunk + 1, 17 * chunk, 33 * chunk + 5])(
+    "take %d bytes at once, a bounded part at a time",
+    async (size) => {
+      const plaintext = random.bytes(size);
+      const sealed = Buffer.concat(await buffersWithin(sealChunks(fileKey, pieces(plaintext, size)), 16 * record));
+      expect(sealed.equals(await seal(plaintext, 1_000))).toBe(true);
+      const opened = Buffer.concat(await buffersWithin(openChunks(fileKey, pieces(sealed, sealed.length)), 16 * chunk));
+      expect(opened.equals(plaintext)).toBe(true);
+    },
+  );
 
   it("number chunks beyond 256", async () => {
     const plaintext = random.bytes(300 * chunk);
