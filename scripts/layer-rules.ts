@@ -17,7 +17,7 @@ const services = [...domain, "fields", "datasets", "secrets", "signing", "backup
 /**
  * The direction of imports: a layer is a file `src/<layer>.ts` or a folder `src/<layer>/`, and imports itself and what its row says.
  *
- *   errors, arguments, clock, crypto, durable-file, field-problem, nearest-name, process-identity <- {kek, store, access, audit} <- keys <- {fields, datasets, secrets, signing, backup} <- keystead <- api <- {server, cli}
+ *   errors, arguments, clock, crypto, durable-file, field-problem, nearest-name, process-identity <- {kek, store, access, audit} <- keys <- {fields <- datasets, secrets, signing, backup} <- keystead <- api <- {server, cli}
  */
 export const layerRules: Readonly<Record<string, LayerRule>> = {
   errors: { imports: [], outside: [] },

@@ -3,7 +3,7 @@ import { normaliseEmail } from "./email-normaliser.ts";
 import { versionWith } from "./library-versions.ts";
 import { findByName } from "./parameterised-name.ts";
 import { createPhoneNormaliser } from "./phone-normaliser.ts";
-import { asciiDigits, foldText, trimWhiteSpace } from "./text-folding.ts";
+import { asciiDigits, casefoldText, foldText, nfkcText, trimWhiteSpace } from "./text-folding.ts";
 
 /** Makes one text of all the ways to write the same value, before a blind index sees it. */
 export interface Normaliser {
@@ -29,11 +29,13 @@ interface NormaliserFamily {
 
 /**
  * The normalisers. A row that comes to give other results gets a new version number here, and indexes get a new generation.
- * `text`, `digits`, `email` and `phone` make canonically equivalent texts equal; `none` and `trim` keep every code point.
+ * All but `none` and `trim`, which keep every code point, make canonically equivalent texts equal.
  */
 export const normalisers = {
   none: { version: "1", description: "the text as it is", create: () => (text) => text },
   trim: { version: "1", description: "without white space at either end", create: () => trimWhiteSpace },
+  nfkc: { version: "1", description: "Unicode NFKC, trimmed; case kept", create: () => nfkcText },
+  casefold: { version: "1", description: "Unicode NFKC, case folded, trimmed; white space inside kept", create: () => casefoldText },
   text: {
     version: "1",
     description: "Unicode NFKC, white space collapsed, invisible characters removed, case folded",
@@ -56,7 +58,7 @@ export const normalisers = {
 const families: Readonly<Record<string, NormaliserFamily>> = normalisers;
 
 /**
- * A normaliser by its name: `none`, `trim`, `text`, `digits`, `email`, `phone` or `phone(AU)`.
+ * A normaliser by its name: `none`, `trim`, `nfkc`, `casefold`, `text`, `digits`, `email`, `phone` or `phone(AU)`.
  *
  * @throws KeysteadError `INVALID_ARGUMENT` for an unknown name or argument.
  */

@@ -21,6 +21,16 @@ export function trimWhiteSpace(text: string): string {
   return text.replace(/^\p{White_Space}+/u, "").replace(/(?<!\p{White_Space})\p{White_Space}+$/u, "");
 }
 
+/** NFKC, trimmed. */
+export function nfkcText(text: string): string {
+  return trimWhiteSpace(text.normalize("NFKC"));
+}
+
+/** {@link foldCase}, trimmed. */
+export function casefoldText(text: string): string {
+  return trimWhiteSpace(foldCase(text));
+}
+
 /** NFKC, without code points that nobody sees (soft hyphens, joiners, direction marks), every run of white space one space, trimmed. */
 export function tidyText(text: string): string {
   return trimWhiteSpace(

@@ -8,7 +8,7 @@ import { libraryVersions } from "../../src/fields/library-versions.ts";
 import { findNormaliser, normalisers } from "../../src/fields/normalisers.ts";
 import { expectError } from "../crypto/support/expect-error.ts";
 
-const folding = ["text", "digits", "email", "phone", "phone(DE)"] as const;
+const folding = ["nfkc", "casefold", "text", "digits", "email", "phone", "phone(DE)"] as const;
 const all = ["none", "trim", ...folding] as const;
 
 const normalise = (name: string, text: string): string | undefined => findNormaliser(name).normalise(text);
@@ -122,6 +122,17 @@ describe("none and trim", () => {
   it("trim a long run of white space inside in linear time", () => {
     const text = `a${" ".repeat(200_000)}b`;
     expect(normalise("trim", text)).toBe(text);
+  });
+});
+
+describe("nfkc and casefold", () => {
+  it.each([
+    ["nfkc", " Ａ１\u3000ﬁ Straße\u00a0", "A1 fi Straße"],
+    ["nfkc", "e\u0301  É", "é  É"],
+    ["casefold", " Straße  ＡB\n", "strasse  ab"],
+    ["casefold", "İSMAİL ΟΔΥΣΣΕΥΣ", "ismail οδυσσευσ"],
+  ])("%s: %j comes out as %j", (name, text, expected) => {
+    expect(normalise(name, text)).toBe(expected);
   });
 });
 

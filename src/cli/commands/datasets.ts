@@ -101,7 +101,7 @@ A definition (person.json):
 What may be left out: column (the name), indexes, bits, context, kind of a column.
 
 Kinds of index: exact, last4 or last(4) (the last 4 characters), soundex, metaphone, compound.
-Normalisers:    text (when none is named), none, trim, digits, email, phone, phone-DE or phone(DE) (without a country code: German).
+Normalisers:    text (when none is named), none, trim, nfkc, casefold, digits, email, phone, phone-DE or phone(DE) (without a country code: German).
 Bits:           fewer hide more and find more in vain; when none are named, as \`datasets index --plan\` advises.`,
     )
     .action(addDataset);
