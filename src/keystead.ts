@@ -45,7 +45,7 @@ export interface KeysteadOptions {
   /** Who asks, for access control and audit. */
   readonly principal?: Principal;
   readonly access?: AccessControl;
-  /** Only for stores that are marked as demo stores, and for tests. */
+  /** For demo stores and for tests: waiting times, expiry and leases pass by this clock. */
   readonly clock?: Clock;
   readonly random?: RandomSource;
   /** Bring an older schema up to date while opening. */

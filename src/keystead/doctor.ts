@@ -32,6 +32,7 @@ export class Doctor {
   /** Every check, in the order of a start-up. A check that itself fails is reported, too. */
   async examine(): Promise<Diagnosis[]> {
     const checks: [string, () => Promise<Diagnosis[]>][] = [
+      ["store", () => this.#store()],
       ["metadata", () => this.#metadata()],
       ["KEKs", () => this.#keks()],
       ["store history", () => this.#history()],
@@ -47,6 +48,13 @@ export class Doctor {
       findings.push(...(found.length === 0 ? [{ check, status: "good" as const, message: "nothing to report" }] : found));
     }
     return findings;
+  }
+
+  async #store(): Promise<Diagnosis[]> {
+    if (!this.#parts.engine.identity.demo) return [];
+    return [
+      warning("store", "this is a demo store: its clock may have been moved, so waiting times mean nothing; keep no real data in it"),
+    ];
   }
 
   async #metadata(): Promise<Diagnosis[]> {

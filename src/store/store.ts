@@ -35,7 +35,7 @@ export type StoreTables = { readonly [N in TableName]: Table<N> };
 /** Facts about a store, written once by {@link Store.create} and MACed with the manifest. */
 export interface StoreIdentity {
   readonly id: string;
-  /** A demo store may run on an injected clock; it says so everywhere. */
+  /** A demo store runs on a clock that can be moved; the doctor says so. */
   readonly demo: boolean;
   readonly createdAt: number;
 }
