@@ -34,7 +34,7 @@ const rules = {
 export interface KeyHandleOptions {
   /** Seals are counted as this dataset's; empty: outside datasets. */
   readonly datasetId: string;
-  /** `reencrypt` may open suspended, compromised and to-be-destroyed versions: for jobs only. */
+  /** `reencrypt` may open, and make tokens of, suspended, compromised and to-be-destroyed versions: for what moves data away only. */
   readonly opening: "open" | "reencrypt";
 }
 
@@ -160,10 +160,11 @@ export class KeyHandle {
   indexer(spec: IndexSpec): (values: readonly string[]) => string {
     assertArguments({ spec }, rules.indexer);
     this.#keyset.assertUsage("blind-index");
-    const index = createIndexer(this.#verifying(spec.keyVersion), spec);
+    const operation = this.#options.opening === "reencrypt" ? "reencrypt" : "index";
+    const index = createIndexer(this.#using(spec.keyVersion, operation), spec);
     return (values) => {
       assertArguments({ values }, rules.index);
-      this.#verifying(spec.keyVersion);
+      this.#using(spec.keyVersion, operation);
       return index(values);
     };
   }
@@ -195,7 +196,7 @@ export class KeyHandle {
     const parsed = parseLabel(label);
     if (given === undefined || parsed === undefined || algorithm.kind !== "mac") return false;
     const version = this.#keyset.byLabel(label);
-    if (version !== undefined) return algorithm.verifyMac(this.#verifying(version.version), toBytes(data), given);
+    if (version !== undefined) return algorithm.verifyMac(this.#using(version.version, "verify"), toBytes(data), given);
     const missing = this.#missing({ version: parsed.version, label });
     if (missing.code === "KEY_VERSION_NOT_LOADED") throw missing;
     return false;
@@ -316,7 +317,8 @@ export class KeyHandle {
     return this.#keyset.notLoaded(label);
   }
 
-  #verifying(number: number): KeyObject {
+  /** The key of a version that need not be current. */
+  #using(number: number, operation: "verify" | "index" | "reencrypt"): KeyObject {
     const now = this.#now();
     const version = this.#keyset.byNumber(number);
     if (version === undefined) {
@@ -325,7 +327,7 @@ export class KeyHandle {
         `key ${this.name} has no version ${String(number)}; see \`keystead keys show ${this.name}\``,
       );
     }
-    this.#keyset.assertPermits(version, "verify", now);
+    this.#keyset.assertPermits(version, operation, now);
     return this.#keyset.material(version).material.key;
   }
 
