@@ -76,7 +76,10 @@ export function addCipherCommands(program: Command): void {
   withDataOptions(
     program
       .command("rewrap")
-      .description("Move ciphertext to the current version of its key, or to another key. The context stays; plaintext is never written.")
+      .description(
+        "Move ciphertext to the current version of its key, or to another key; also from versions that open nothing else any more. " +
+          "The context stays; plaintext is never written. Of a file only the head changes: after a leak decrypt and encrypt it anew.",
+      )
       .option("--to-key <key>", "key to move to (default: its own)")
       .option("--dataset <name>", "dataset that will hold the ciphertext")
       .option("--lines", "rewrap each line of the input"),
