@@ -278,10 +278,10 @@ export class Keystead {
   }
 
   /**
-   * Moves a ciphertext of {@link encrypt} to the current version of its key, or to another key. The context stays. It is
+   * Moves a ciphertext of {@link encrypt} or {@link encryptValue} to the current version of its key, or to another key. The context stays. It is
    * re-encryption outside datasets: like a job it also opens what a suspended or compromised version sealed, or one that waits for
    * destruction.
-   * @returns ciphertext in the form that it had
+   * @returns ciphertext of the kind and in the form that it had
    * @throws KeysteadError as {@link decrypt} and {@link encrypt}
    */
   rewrap<T extends string | Uint8Array>(sealed: T, options?: RewrapOptions): Promise<T extends string ? string : Buffer> {

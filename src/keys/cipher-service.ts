@@ -1,4 +1,5 @@
 import { assertArguments, having, object, optional, recordOf, text, textOr, textOrBytes } from "../arguments.ts";
+import type { ParsedCiphertext } from "../crypto/ciphertext.ts";
 import type { Context } from "../crypto/context.ts";
 import { formatStreamHeader, readStreamHeader } from "../crypto/stream-header.ts";
 import { fileKeyBytes, openChunks, sealChunks, streamPrefix } from "../crypto/stream.ts";
@@ -154,10 +155,10 @@ export class CipherService {
   }
 
   /**
-   * Moves a ciphertext of {@link encrypt} to the current version of its key, or to another key. The context stays. It is
+   * Moves a ciphertext of {@link encrypt} or {@link encryptValue} to the current version of its key, or to another key. The context stays. It is
    * re-encryption outside datasets: like a job it also opens what a suspended or compromised version sealed, or one that waits for
    * destruction.
-   * @returns ciphertext in the form that it had
+   * @returns ciphertext of the kind and in the form that it had
    * @throws KeysteadError as {@link decrypt} and {@link encrypt}
    */
   async rewrap<T extends string | Uint8Array>(sealed: T, options?: RewrapOptions): Promise<T extends string ? string : Buffer>;
@@ -165,10 +166,10 @@ export class CipherService {
     assertArguments({ sealed, options }, rules.rewrap);
     const { context, key, dataset } = options;
     const parsed = parseSealed(sealed);
-    const plaintext = await this.#with(parsed.key, { opening: "reencrypt" }, (handle) => handle.openBytes("value", parsed, context));
+    const { kind, plaintext } = await this.#with(parsed.key, { opening: "reencrypt" }, (handle) => openEitherKind(handle, parsed, context));
     const form = typeof sealed === "string" ? "text" : "binary";
     try {
-      return await this.#with(key ?? parsed.key, { dataset }, (handle) => handle.sealBytes("value", form, plaintext, context));
+      return await this.#with(key ?? parsed.key, { dataset }, (handle) => handle.sealBytes(kind, form, plaintext, context));
     } finally {
       plaintext.fill(0);
     }
@@ -334,6 +335,20 @@ export class CipherService {
     if (row === undefined) throw new KeysteadError("UNKNOWN_DATASET", "no dataset has this name; `keystead datasets list` shows them");
     this.#datasetIds.set(name, row.id);
     return row.id;
+  }
+}
+
+/** Opens what `encrypt` made, or `encryptValue`. The kind is authenticated: the one under which it opens is its own. */
+function openEitherKind(
+  key: KeyHandle,
+  parsed: ParsedCiphertext,
+  context: Context | undefined,
+): { readonly kind: "value" | "typed"; readonly plaintext: Buffer } {
+  try {
+    return { kind: "value", plaintext: key.openBytes("value", parsed, context) };
+  } catch (error) {
+    if (!isKeysteadError(error, "DECRYPTION_FAILED")) throw error;
+    return { kind: "typed", plaintext: key.openBytes("typed", parsed, context) };
   }
 }
 

@@ -44,6 +44,20 @@ const everything: readonly Sealed[] = [
     move,
     open: (keystead, sealed, options) => keystead.decrypt(sealed, options),
   },
+  ...[new Date(0), 2n ** 70n, -0, true, text, { a: [1] }].map((typed): Sealed => ({
+    what: `a typed ${typed instanceof Date ? "date" : typeof typed}`,
+    value: typed,
+    seal: (keystead, options) => keystead.encryptValue("k", typed, { context, ...options }),
+    move,
+    open: (keystead, sealed, options) => keystead.decryptValue(sealed, options),
+  })),
+  {
+    what: "a typed value in the binary form",
+    value: 7,
+    seal: async (keystead, options) => (await keystead.open("k", options)).encryptValueBytes(7, context),
+    move,
+    open: (keystead, sealed, options) => keystead.decryptValue(sealed, options),
+  },
   {
     what: "a stream",
     value: large,
