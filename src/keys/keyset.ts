@@ -134,6 +134,12 @@ export class Keyset {
     return version >= (this.currentVersion ?? 0) && this.#byNumber.get(version)?.phase === "active";
   }
 
+  /** True when a version makes tokens of blind indexes, be it current or not. */
+  indexesWith(version: number): boolean {
+    const phase = this.#byNumber.get(version)?.phase;
+    return this.usages.has("blind-index") && phase !== undefined && permits(phase, "index");
+  }
+
   /** @throws KeysteadError `KEY_USAGE` */
   assertUsage(usage: KeyUsage): void {
     if (!this.usages.has(usage)) {
