@@ -278,8 +278,10 @@ export class Keystead {
   }
 
   /**
-   * Moves a ciphertext of {@link encrypt} to the current version of its key, or to another key. The context stays.
-   * @returns ciphertext in the form that it had
+   * Moves a ciphertext of {@link encrypt} or {@link encryptValue} to the current version of its key, or to another key. The context stays. It is
+   * re-encryption outside datasets: like a job it also opens what a suspended or compromised version sealed, or one that waits for
+   * destruction.
+   * @returns ciphertext of the kind and in the form that it had
    * @throws KeysteadError as {@link decrypt} and {@link encrypt}
    */
   rewrap<T extends string | Uint8Array>(sealed: T, options?: RewrapOptions): Promise<T extends string ? string : Buffer> {
@@ -305,7 +307,9 @@ export class Keystead {
   }
 
   /**
-   * Moves a stream to the current version of its key, or to another key: only its head changes, its chunks stay.
+   * Moves a stream to the current version of its key, or to another key: only its head changes, its chunks and the file key that
+   * they are sealed with stay. It opens what {@link rewrap} opens. After a leak of a key decrypt and encrypt anew instead: whoever had
+   * the version's key and the old head has the file key.
    * @throws KeysteadError as {@link decrypt} and {@link encrypt}
    */
   rewrapStream(source: AsyncIterable<Uint8Array>, options?: RewrapOptions): AsyncGenerator<Uint8Array> {

@@ -20,6 +20,25 @@ export function openedValue(plaintext: Buffer): OpenedValue {
   return { plaintextBase64url: plaintext.toString("base64url") };
 }
 
+/** Names of the types of values, as fields have them. */
+export type ValueType = "string" | "number" | "bigint" | "boolean" | "date" | "bytes" | "json";
+
+/** What is written of a typed value alone: bytes as they are, everything else as text that loses nothing. */
+export function typedPlaintext(value: FieldValue): { readonly type: ValueType; readonly plaintext: Buffer } {
+  if (value instanceof Uint8Array) return { type: "bytes", plaintext: Buffer.from(value) };
+  const [type, text] = typedText(value);
+  return { type, plaintext: Buffer.from(text) };
+}
+
+function typedText(value: Exclude<FieldValue, Uint8Array>): readonly [type: ValueType, text: string] {
+  if (typeof value === "string") return ["string", value];
+  if (typeof value === "number") return ["number", Object.is(value, -0) ? "-0" : String(value)];
+  if (typeof value === "bigint") return ["bigint", String(value)];
+  if (typeof value === "boolean") return ["boolean", String(value)];
+  if (value instanceof Date) return ["date", value.toISOString()];
+  return ["json", JSON.stringify(value)];
+}
+
 /** A typed value as JSON: integers beyond 2^53 as decimal text, dates as ISO 8601, bytes as base64url. */
 export function jsonValue(value: FieldValue | null): unknown {
   if (typeof value === "bigint")
@@ -38,7 +57,7 @@ export function displayedValue(value: FieldValue | null | undefined): string {
 
 /**
  * Converts line by line; stops at the first line that can't be converted and names its number. As JSON, one array.
- * @param convert makes an object with one field of a line
+ * @param convert makes an object of a line, whose first field is the text
  */
 export async function convertLines(
   source: DataSource,

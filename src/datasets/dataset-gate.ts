@@ -44,7 +44,7 @@ export class DatasetGate implements DestroyGate {
     }));
     if (usage.sealsOutsideDatasets > 0) {
       blockers.push(
-        `up to ${String(usage.sealsOutsideDatasets)} values were sealed outside datasets, where no census finds them (so the version is kept; registering their table now does not change that, see docs/datasets.md)`,
+        `up to ${String(usage.sealsOutsideDatasets)} values were sealed outside datasets, or tokens made of them, where no census finds them (so the version is kept; registering their table now does not change that, see docs/datasets.md)`,
       );
     }
     for (const index of indexes) blockers.push(`blind index ${index} is made with it (the version is kept while the index uses it)`);

@@ -88,8 +88,14 @@ export async function findRows(
 }
 
 async function selectIndex(engine: Engine, dataset: Dataset, name: string, columns: number, keys: DatasetKeys): Promise<RowIndex> {
-  const indexes = await openIndexes(engine, dataset, keys);
-  const index = indexes.find((candidate) => candidate.name === name);
+  const { indexes } = dataset.definition;
+  // The others may be under versions that make no tokens for searches.
+  const [index] = await openIndexes(
+    engine,
+    dataset,
+    keys,
+    indexes.filter((candidate) => candidate.name === name),
+  );
   if (index === undefined) {
     const names = indexes.map((candidate) => candidate.name).join(", ") || "none";
     throw new KeysteadError("INVALID_ARGUMENT", `dataset ${dataset.name} has no index of this name; it has: ${names}`);

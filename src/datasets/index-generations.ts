@@ -3,7 +3,9 @@ import { KeysteadError } from "../errors.ts";
 import type { RegisteredIndexDefinition } from "../fields/field-specification.ts";
 import { BlindIndex, createIndexSpec, findIndexDrift } from "../fields/blind-index.ts";
 import type { Engine } from "../keys/engine.ts";
-import { findKey } from "../keys/key-records.ts";
+import { findKey, findVersion } from "../keys/key-records.ts";
+import { describeVersion } from "../keys/keyset.ts";
+import { permits } from "../keys/version-state.ts";
 import type { StoreTables } from "../store/store.ts";
 import type { NewRecord, StoredRecord } from "../store/tables.ts";
 import type { Dataset } from "./dataset-records.ts";
@@ -24,7 +26,10 @@ export interface IndexGenerationInfo {
   readonly drift: readonly string[];
 }
 
-/** The first generation of an index, to be stored with its dataset. */
+/**
+ * The first generation of an index, to be stored with its dataset.
+ * @throws KeysteadError `KEY_USAGE`, `KEY_STATE` when the key's current version protects nothing new
+ */
 export async function firstGeneration(
   tables: StoreTables,
   datasetId: string,
@@ -36,6 +41,13 @@ export async function firstGeneration(
     throw new KeysteadError(
       "KEY_USAGE",
       `index ${index.name} needs a key of usage blind-index with a current version; key ${key.name} is none`,
+    );
+  }
+  const { label, phase } = describeVersion(await findVersion(tables, key, key.currentVersion));
+  if (!permits(phase, "seal")) {
+    throw new KeysteadError(
+      "KEY_STATE",
+      `index ${index.name} would be made with version ${label} of key ${key.name}, which is ${phase}; run \`keystead keys rotate ${key.name}\` first`,
     );
   }
   const spec = createIndexSpec(index, { datasetId, generation: 1, keyVersion: key.currentVersion });
@@ -58,11 +70,16 @@ export async function firstGeneration(
   };
 }
 
-/** Opens the indexes of a dataset with the generations that are in use. */
-export async function openIndexes(engine: Engine, dataset: Dataset, keys: DatasetKeys): Promise<RowIndex[]> {
+/** Opens indexes of a dataset, all unless some are named, with the generations that are in use. */
+export async function openIndexes(
+  engine: Engine,
+  dataset: Dataset,
+  keys: DatasetKeys,
+  indexes: readonly DatasetIndex[] = dataset.definition.indexes,
+): Promise<RowIndex[]> {
   const rows = await engine.store.read((tables) => tables.indexGenerations.list({ datasetId: dataset.id }));
   const opened: RowIndex[] = [];
-  for (const { name, column, columns, key } of dataset.definition.indexes) {
+  for (const { name, column, columns, key } of indexes) {
     const generations = rows.filter((row) => row.indexName === name && row.state !== "retired");
     if (generations.length === 0) continue;
     const blind = BlindIndex.open(await keys.open(key), generations.map(specOf));

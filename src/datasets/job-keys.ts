@@ -8,8 +8,8 @@ import { KeyNeeded } from "./row-tasks.ts";
 const rememberedMisses = 1000;
 
 /**
- * The keys that a job or search has open for one dataset. Opened for re-encryption, they also open versions that are
- * suspended, compromised or waiting for destruction: a job is how data leaves those.
+ * The keys that a job or search has open for one dataset. Opened for re-encryption, they also open, and make index tokens of,
+ * versions that are suspended, compromised or waiting for destruction: a job is how data leaves those.
  */
 export class DatasetKeys {
   readonly #engine: Engine;

@@ -138,7 +138,7 @@ export class BlindIndex {
   }
 
   /**
-   * @param key - Opened key of usage `blind-index`.
+   * @param key - Opened key of usage `blind-index`; for the index of a dataset, opened for that dataset.
    * @throws KeysteadError `INVALID_ARGUMENT` for no generation, for unknown names; what {@link IndexKey.indexer} throws.
    */
   static open(key: IndexKey, specs: readonly IndexSpec[]): BlindIndex {

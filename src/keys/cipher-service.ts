@@ -1,4 +1,5 @@
 import { assertArguments, having, object, optional, recordOf, text, textOr, textOrBytes } from "../arguments.ts";
+import type { ParsedCiphertext } from "../crypto/ciphertext.ts";
 import type { Context } from "../crypto/context.ts";
 import { formatStreamHeader, readStreamHeader } from "../crypto/stream-header.ts";
 import { fileKeyBytes, openChunks, sealChunks, streamPrefix } from "../crypto/stream.ts";
@@ -7,7 +8,7 @@ import { encodeTypedValue, type FieldValue } from "../crypto/typed-value.ts";
 import { type ErrorCode, isKeysteadError, KeysteadError } from "../errors.ts";
 import { audited, auditedOnKey } from "./audited.ts";
 import type { Engine } from "./engine.ts";
-import { KeyHandle } from "./key-handle.ts";
+import { KeyHandle, type KeyHandleOptions } from "./key-handle.ts";
 import { findKey, isAlias } from "./key-records.ts";
 import { parseSealed } from "./parse-sealed.ts";
 import type { PurposeService } from "./purpose-service.ts";
@@ -58,13 +59,21 @@ const retries: Readonly<Partial<Record<ErrorCode, (key: KeyHandle) => Promise<vo
   KEY_LEASE_EXPIRED: (key) => key.refresh(),
 };
 
-/** A key, and the dataset that its seals are for. */
-interface Place {
+/** What a call needs a key for: to seal for a dataset, and to open what it may. */
+interface Need {
+  readonly dataset?: string | undefined;
+  readonly opening?: KeyHandleOptions["opening"];
+}
+
+/** A key, and what it is opened for. */
+interface Place extends KeyHandleOptions {
   readonly keyId: string;
   readonly keyName: string;
   readonly dataset: string | undefined;
-  readonly datasetId: string;
 }
+
+/** What access control and audit are told of an opening. */
+const openingActs: Readonly<Record<KeyHandleOptions["opening"], string>> = { open: "keys.open", reencrypt: "keys.rewrap" };
 
 interface OpenHandle {
   readonly key: KeyHandle;
@@ -79,7 +88,7 @@ interface OpenHandle {
 export class CipherService {
   readonly #engine: Engine;
   readonly #purposes: PurposeService;
-  /** By key and dataset, the one that was used last at the end. */
+  /** By place, the one that was used last at the end. */
   readonly #handles = new Map<string, OpenHandle>();
   readonly #opening = new Map<string, Promise<void>>();
   /** Ids of keys and datasets by name: names are never reused, aliases move and are looked up each time. */
@@ -99,21 +108,21 @@ export class CipherService {
     assertArguments({ target, options }, rules.openKey);
     const { dataset } = options;
     const name = await this.#keyName(target);
-    return auditedOnKey(this.#engine, name, { action: "keys.open", ...(dataset !== undefined && { dataset }) }, async (keyId) =>
-      this.#openById(keyId, await this.#datasetId(dataset)),
+    return auditedOnKey(this.#engine, name, { action: openingActs.open, ...(dataset !== undefined && { dataset }) }, async (keyId) =>
+      this.#openById(keyId, { datasetId: await this.#datasetId(dataset), opening: "open" }),
     );
   }
 
   /** Seals text or bytes under the current version, as text. @throws KeysteadError as {@link KeyHandle.encrypt} and {@link open} */
   async encrypt(target: KeyTarget, plaintext: string | Uint8Array, options: SealOptions = {}): Promise<string> {
     assertArguments({ target, plaintext, options }, rules.seal);
-    return this.#with(target, options.dataset, (key) => key.encrypt(plaintext, options.context));
+    return this.#with(target, { dataset: options.dataset }, (key) => key.encrypt(plaintext, options.context));
   }
 
   /** As {@link encrypt}, in the binary form. @throws KeysteadError as {@link encrypt} */
   async encryptBytes(target: KeyTarget, plaintext: string | Uint8Array, options: SealOptions = {}): Promise<Buffer> {
     assertArguments({ target, plaintext, options }, rules.seal);
-    return this.#with(target, options.dataset, (key) => key.encryptBytes(plaintext, options.context));
+    return this.#with(target, { dataset: options.dataset }, (key) => key.encryptBytes(plaintext, options.context));
   }
 
   /** Seals a value together with its type, as text. @throws KeysteadError as {@link encrypt} */
@@ -121,14 +130,14 @@ export class CipherService {
     assertArguments({ target, options }, rules.sealValue);
     // What can't be sealed is refused before a key is opened for it.
     encodeTypedValue(value);
-    return this.#with(target, options.dataset, (key) => key.encryptValue(value, options.context));
+    return this.#with(target, { dataset: options.dataset }, (key) => key.encryptValue(value, options.context));
   }
 
   /** Opens ciphertext of {@link encrypt} or {@link encryptBytes}. @throws KeysteadError as {@link KeyHandle.decrypt} */
   async decrypt(sealed: string | Uint8Array, options: CipherOptions = {}): Promise<Buffer> {
     assertArguments({ sealed, options }, rules.open);
     const parsed = parseSealed(sealed);
-    return this.#with(parsed.key, undefined, (key) => key.openBytes("value", parsed, options.context));
+    return this.#with(parsed.key, {}, (key) => key.openBytes("value", parsed, options.context));
   }
 
   /** As {@link decrypt}, for text. @throws KeysteadError as {@link decrypt} */
@@ -142,12 +151,14 @@ export class CipherService {
   async decryptValue(sealed: string | Uint8Array, options: CipherOptions = {}): Promise<FieldValue> {
     assertArguments({ sealed, options }, rules.open);
     const { key: name } = parseSealed(sealed);
-    return this.#with(name, undefined, (key) => key.decryptValue(sealed, options.context));
+    return this.#with(name, {}, (key) => key.decryptValue(sealed, options.context));
   }
 
   /**
-   * Moves a ciphertext of {@link encrypt} to the current version of its key, or to another key. The context stays.
-   * @returns ciphertext in the form that it had
+   * Moves a ciphertext of {@link encrypt} or {@link encryptValue} to the current version of its key, or to another key. The context stays. It is
+   * re-encryption outside datasets: like a job it also opens what a suspended or compromised version sealed, or one that waits for
+   * destruction.
+   * @returns ciphertext of the kind and in the form that it had
    * @throws KeysteadError as {@link decrypt} and {@link encrypt}
    */
   async rewrap<T extends string | Uint8Array>(sealed: T, options?: RewrapOptions): Promise<T extends string ? string : Buffer>;
@@ -155,10 +166,10 @@ export class CipherService {
     assertArguments({ sealed, options }, rules.rewrap);
     const { context, key, dataset } = options;
     const parsed = parseSealed(sealed);
-    const plaintext = await this.#with(parsed.key, undefined, (handle) => handle.openBytes("value", parsed, context));
+    const { kind, plaintext } = await this.#with(parsed.key, { opening: "reencrypt" }, (handle) => openEitherKind(handle, parsed, context));
     const form = typeof sealed === "string" ? "text" : "binary";
     try {
-      return await this.#with(key ?? parsed.key, dataset, (handle) => handle.sealBytes("value", form, plaintext, context));
+      return await this.#with(key ?? parsed.key, { dataset }, (handle) => handle.sealBytes(kind, form, plaintext, context));
     } finally {
       plaintext.fill(0);
     }
@@ -173,7 +184,7 @@ export class CipherService {
     const { context, dataset } = options;
     const fileKey = this.#engine.random.bytes(fileKeyBytes);
     try {
-      const head = await this.#with(target, dataset, (key) => ({ name: key.name, ...key.sealFileKey(fileKey, context) }));
+      const head = await this.#with(target, { dataset }, (key) => ({ name: key.name, ...key.sealFileKey(fileKey, context) }));
       yield formatStreamHeader(streamPrefix(head.name, head.label), head.payload);
       yield* sealChunks(fileKey, source);
     } finally {
@@ -188,7 +199,7 @@ export class CipherService {
    */
   async *decryptStream(source: AsyncIterable<Uint8Array>, options: CipherOptions = {}): AsyncGenerator<Buffer> {
     assertArguments({ source, options }, rules.openStream);
-    const { fileKey, rest } = await this.#openFileKey(source, options.context);
+    const { fileKey, rest } = await this.#openFileKey(source, options.context, "open");
     try {
       yield* openChunks(fileKey, rest);
     } finally {
@@ -197,15 +208,17 @@ export class CipherService {
   }
 
   /**
-   * Moves a stream to the current version of its key, or to another key: only its head changes, its chunks stay.
+   * Moves a stream to the current version of its key, or to another key: only its head changes, its chunks and the file key that
+   * they are sealed with stay. It opens what {@link rewrap} opens. After a leak of a key decrypt and encrypt anew instead: whoever had
+   * the version's key and the old head has the file key.
    * @throws KeysteadError as {@link decryptStream} and {@link encrypt}
    */
   async *rewrapStream(source: AsyncIterable<Uint8Array>, options: RewrapOptions = {}): AsyncGenerator<Uint8Array> {
     assertArguments({ source, options }, rules.rewrapStream);
     const { context, key, dataset } = options;
-    const { name, fileKey, rest } = await this.#openFileKey(source, context);
+    const { name, fileKey, rest } = await this.#openFileKey(source, context, "reencrypt");
     try {
-      const head = await this.#with(key ?? name, dataset, (handle) => ({ name: handle.name, ...handle.sealFileKey(fileKey, context) }));
+      const head = await this.#with(key ?? name, { dataset }, (handle) => ({ name: handle.name, ...handle.sealFileKey(fileKey, context) }));
       yield formatStreamHeader(streamPrefix(head.name, head.label), head.payload);
     } finally {
       fileKey.fill(0);
@@ -233,16 +246,17 @@ export class CipherService {
   async #openFileKey(
     source: AsyncIterable<Uint8Array>,
     context: Context | undefined,
+    opening: KeyHandleOptions["opening"],
   ): Promise<{ readonly name: string; readonly fileKey: Buffer; readonly rest: AsyncIterable<Uint8Array> }> {
     const { header, sealedFileKey, rest } = await readStreamHeader(source);
     const sealed = { ...header, payload: sealedFileKey };
-    const fileKey = await this.#with(header.key, undefined, (key) => key.openBytes("file-key", sealed, context));
+    const fileKey = await this.#with(header.key, { opening }, (key) => key.openBytes("file-key", sealed, context));
     return { name: header.key, fileKey, rest };
   }
 
-  async #with<T>(target: KeyTarget, dataset: string | undefined, work: (key: KeyHandle) => T): Promise<T> {
+  async #with<T>(target: KeyTarget, { dataset, opening = "open" }: Need, work: (key: KeyHandle) => T): Promise<T> {
     const named = await this.#locate(await this.#keyName(target));
-    const place = { ...named, dataset, datasetId: await this.#datasetId(dataset) };
+    const place = { ...named, dataset, datasetId: await this.#datasetId(dataset), opening };
     const tried = new Set<string>();
     for (;;) {
       const key = this.#use(place);
@@ -262,8 +276,8 @@ export class CipherService {
   }
 
   /** The open handle of a place, for use before anything else can close it. */
-  #use({ keyId, datasetId }: Place): KeyHandle | undefined {
-    const name = `${keyId} ${datasetId}`;
+  #use(place: Place): KeyHandle | undefined {
+    const name = nameOf(place);
     const handle = this.#handles.get(name);
     if (handle === undefined) return undefined;
     handle.usedAt = this.#engine.clock.monotonic();
@@ -273,7 +287,7 @@ export class CipherService {
   }
 
   #openOnce(place: Place): Promise<void> {
-    const name = `${place.keyId} ${place.datasetId}`;
+    const name = nameOf(place);
     let opening = this.#opening.get(name);
     if (opening === undefined) {
       opening = this.#openNow(place, name).finally(() => this.#opening.delete(name));
@@ -282,9 +296,10 @@ export class CipherService {
     return opening;
   }
 
-  async #openNow({ keyId, keyName, dataset, datasetId }: Place, name: string): Promise<void> {
-    const act = { action: "keys.open", key: keyName, ...(dataset !== undefined && { dataset }) };
-    const key = await audited(this.#engine, act, () => this.#openById(keyId, datasetId));
+  async #openNow(place: Place, name: string): Promise<void> {
+    const { keyId, keyName, dataset, opening } = place;
+    const act = { action: openingActs[opening], key: keyName, ...(dataset !== undefined && { dataset }) };
+    const key = await audited(this.#engine, act, () => this.#openById(keyId, place));
     this.#handles.set(name, { key, usedAt: this.#engine.clock.monotonic() });
     const [oldest] = this.#handles;
     if (oldest === undefined || this.#handles.size <= openHandles.count) return;
@@ -292,11 +307,11 @@ export class CipherService {
     await oldest[1].key.close();
   }
 
-  async #openById(keyId: string, datasetId: string): Promise<KeyHandle> {
+  async #openById(keyId: string, { datasetId, opening }: KeyHandleOptions): Promise<KeyHandle> {
     const { registry } = this.#engine;
-    const key = new KeyHandle(registry, await registry.get(keyId), { datasetId, opening: "open" });
+    const key = new KeyHandle(registry, await registry.get(keyId), { datasetId, opening });
     // A key that can't seal at the moment may still open: whoever seals is told why not.
-    await key.prepare().catch(() => undefined);
+    if (opening === "open") await key.prepare().catch(() => undefined);
     return key;
   }
 
@@ -321,6 +336,24 @@ export class CipherService {
     this.#datasetIds.set(name, row.id);
     return row.id;
   }
+}
+
+/** Opens what `encrypt` made, or `encryptValue`. The kind is authenticated: the one under which it opens is its own. */
+function openEitherKind(
+  key: KeyHandle,
+  parsed: ParsedCiphertext,
+  context: Context | undefined,
+): { readonly kind: "value" | "typed"; readonly plaintext: Buffer } {
+  try {
+    return { kind: "value", plaintext: key.openBytes("value", parsed, context) };
+  } catch (error) {
+    if (!isKeysteadError(error, "DECRYPTION_FAILED")) throw error;
+    return { kind: "typed", plaintext: key.openBytes("typed", parsed, context) };
+  }
+}
+
+function nameOf({ keyId, datasetId, opening }: Place): string {
+  return `${opening} ${keyId} ${datasetId}`;
 }
 
 /** A handle that made room for another one meanwhile is opened again. */

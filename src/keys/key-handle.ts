@@ -32,9 +32,9 @@ const rules = {
 
 /** What a handle is opened for. */
 export interface KeyHandleOptions {
-  /** Seals are counted as this dataset's; empty: outside datasets. */
+  /** Seals are counted as this dataset's, and tokens are left to its indexes; empty: both are counted outside datasets. */
   readonly datasetId: string;
-  /** `reencrypt` may open suspended, compromised and to-be-destroyed versions: for jobs only. */
+  /** `reencrypt` may open, and make tokens of, suspended, compromised and to-be-destroyed versions: for what moves data away only. */
   readonly opening: "open" | "reencrypt";
 }
 
@@ -154,17 +154,23 @@ export class KeyHandle {
   }
 
   /**
-   * A function from normalised values to the blind-index token `<generation>.<base64url>`.
-   * @throws KeysteadError `KEY_USAGE`, `KEY_STATE`, `UNKNOWN_KEY_VERSION`, `KEY_VERSION_NOT_LOADED`, `KEY_LEASE_EXPIRED`
+   * A function from normalised values to the blind-index token `<generation>.<base64url>`. Tokens of a dataset are those of its index;
+   * others are counted as seals are. For the first ones of a version that is not current, {@link prepare} leases.
+   * @throws KeysteadError `KEY_USAGE`, `KEY_STATE`, `UNKNOWN_KEY_VERSION`, `KEY_VERSION_NOT_LOADED`, `KEY_LEASE_EXPIRED`,
+   *   `INVALID_ARGUMENT` for an index of another dataset; the function also `KEY_BUDGET_NOT_LEASED`
    */
   indexer(spec: IndexSpec): (values: readonly string[]) => string {
     assertArguments({ spec }, rules.indexer);
     this.#keyset.assertUsage("blind-index");
-    const index = createIndexer(this.#verifying(spec.keyVersion), spec);
+    const operation = this.#options.opening === "reencrypt" ? "reencrypt" : "index";
+    const index = createIndexer(this.#using(spec.keyVersion, operation), spec);
+    const count = this.#tokenCount(spec);
     return (values) => {
       assertArguments({ values }, rules.index);
-      this.#verifying(spec.keyVersion);
-      return index(values);
+      this.#using(spec.keyVersion, operation);
+      const token = index(values);
+      count();
+      return token;
     };
   }
 
@@ -195,7 +201,7 @@ export class KeyHandle {
     const parsed = parseLabel(label);
     if (given === undefined || parsed === undefined || algorithm.kind !== "mac") return false;
     const version = this.#keyset.byLabel(label);
-    if (version !== undefined) return algorithm.verifyMac(this.#verifying(version.version), toBytes(data), given);
+    if (version !== undefined) return algorithm.verifyMac(this.#using(version.version, "verify"), toBytes(data), given);
     const missing = this.#missing({ version: parsed.version, label });
     if (missing.code === "KEY_VERSION_NOT_LOADED") throw missing;
     return false;
@@ -220,10 +226,13 @@ export class KeyHandle {
   }
 
   /**
-   * Leases a block of seals for the current version, so that the first seal has one. Opening a key does it.
+   * Leases a block of seals for the current version, so that the first seal has one; and of tokens for versions that make some
+   * outside datasets. Opening a key does it.
    * @throws KeysteadError `KEY_BUDGET_EXHAUSTED`, `KEY_STATE`, `KEY_VERSION_EXPIRED`, `STORE_RESTORED`, what the store says
    */
   async prepare(): Promise<void> {
+    this.#now();
+    if (this.#keyset.usages.has("blind-index") && this.#options.datasetId === "") await this.#registry.prepareTokens(this.#keyset);
     await this.#meterFor(this.#keyset.current(this.#now())).prepare();
   }
 
@@ -316,7 +325,8 @@ export class KeyHandle {
     return this.#keyset.notLoaded(label);
   }
 
-  #verifying(number: number): KeyObject {
+  /** The key of a version that need not be current. */
+  #using(number: number, operation: "verify" | "index" | "reencrypt"): KeyObject {
     const now = this.#now();
     const version = this.#keyset.byNumber(number);
     if (version === undefined) {
@@ -325,8 +335,28 @@ export class KeyHandle {
         `key ${this.name} has no version ${String(number)}; see \`keystead keys show ${this.name}\``,
       );
     }
-    this.#keyset.assertPermits(version, "verify", now);
+    this.#keyset.assertPermits(version, operation, now);
     return this.#keyset.material(version).material.key;
+  }
+
+  /** Counts a token that is made outside datasets; for those of a dataset its index generations speak. */
+  #tokenCount({ datasetId, keyVersion }: IndexSpec): () => void {
+    if (this.#options.datasetId !== "") {
+      if (datasetId === this.#options.datasetId) return () => undefined;
+      throw new KeysteadError(
+        "INVALID_ARGUMENT",
+        `this index is not of the dataset that key ${this.name} was opened for; open the key for the index's own dataset, or for none`,
+      );
+    }
+    const meterNow = (): SealMeter | undefined => {
+      const version = this.#keyset.byNumber(keyVersion);
+      return version && this.#registry.tokenMeter(this.#keyset, version);
+    };
+    let meter = meterNow();
+    return () => {
+      if (meter?.idle === true) meter = meterNow();
+      meter?.take();
+    };
   }
 
   /** The current version's key, for one use that is counted. */

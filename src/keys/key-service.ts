@@ -104,7 +104,7 @@ export class KeyService {
   }
 
   /**
-   * Marks a version as compromised: it seals and opens nothing; re-encryption jobs may still open it.
+   * Marks a version as compromised: it seals and opens nothing; re-encryption jobs and `rewrap` may still open it.
    * @throws KeysteadError as {@link activate}
    */
   compromise(nameOrAlias: string, version: number, options?: StateChangeOptions): Promise<KeyInfo> {

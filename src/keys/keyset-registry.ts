@@ -32,7 +32,11 @@ const neverRead = -1;
 interface Holders {
   readonly handles: number;
   readonly seal: boolean;
+  /** Versions that they make counted tokens with. */
+  readonly indexed: ReadonlySet<number>;
 }
+
+const noHolders: Holders = { handles: 0, seal: false, indexed: new Set() };
 
 interface Entry {
   readonly keyset: Keyset;
@@ -101,8 +105,8 @@ export class KeysetRegistry {
     const held = this.#entries.get(keyset.id)?.keyset ?? keyset;
     if (!this.#entries.has(keyset.id)) this.#enter(keyset, neverRead);
     const datasets = this.#holders.get(keyset.id) ?? new Map<string, Holders>();
-    const { handles = 0, seal = false } = datasets.get(datasetId) ?? {};
-    datasets.set(datasetId, { handles: handles + 1, seal });
+    const holders = datasets.get(datasetId) ?? noHolders;
+    datasets.set(datasetId, { ...holders, handles: holders.handles + 1 });
     this.#holders.set(keyset.id, datasets);
     return held;
   }
@@ -122,6 +126,28 @@ export class KeysetRegistry {
     const holders = datasets?.get(datasetId);
     if (holders !== undefined) datasets?.set(datasetId, { ...holders, seal: true });
     return this.counts.meter(keyset, version, datasetId);
+  }
+
+  /**
+   * The meter of tokens that are made outside datasets with a version of a held keyset, which need not be current. From then on the
+   * version keeps a lease while the keyset is held.
+   */
+  tokenMeter(keyset: Keyset, version: LoadedVersion): SealMeter {
+    const datasets = this.#holders.get(keyset.id);
+    const holders = datasets?.get("");
+    if (holders !== undefined) datasets?.set("", { ...holders, indexed: new Set([...holders.indexed, version.version]) });
+    const meter = this.counts.meter(keyset, version, "");
+    meter.prepareSoon();
+    return meter;
+  }
+
+  /** Leases tokens outside datasets for the versions that make some, or have made some in whatever process. @throws what the store says */
+  async prepareTokens(keyset: Keyset): Promise<void> {
+    const counted = await this.#options.store.read((tables) => tables.counters.list({ keyId: keyset.id, datasetId: "" }));
+    const indexed = this.#holders.get(keyset.id)?.get("")?.indexed ?? [];
+    const numbers = new Set([...indexed, ...counted.filter(({ seals }) => seals > 0).map(({ version }) => version)]);
+    const versions = keyset.versions.filter(({ version }) => numbers.has(version) && keyset.indexesWith(version));
+    await Promise.all(versions.map((version) => this.counts.meter(keyset, version, "").prepare()));
   }
 
   /**
@@ -147,8 +173,9 @@ export class KeysetRegistry {
   flush(): Promise<void> {
     const keysets = [...this.#entries.values()].map(({ keyset }) => keyset);
     return this.counts.flush(keysets, ({ keyId, version, datasetId }) => {
-      const held = this.#holders.get(keyId)?.has(datasetId) === true;
-      return held && this.#entries.get(keyId)?.keyset.sealsWith(version) === true;
+      const holders = this.#holders.get(keyId)?.get(datasetId);
+      const keyset = this.#entries.get(keyId)?.keyset;
+      return holders !== undefined && keyset !== undefined && (keyset.sealsWith(version) || makesTokens(keyset, holders, version));
     });
   }
 
@@ -270,9 +297,12 @@ export class KeysetRegistry {
    */
   async #leaseAhead(entries: readonly Entry[]): Promise<void> {
     const leases = entries.flatMap(({ keyset }) => {
-      const sealing = [...(this.#holders.get(keyset.id) ?? [])].filter(([, { seal }]) => seal);
-      const versions = sealing.length === 0 ? [] : keyset.versions.filter(({ version }) => keyset.sealsWith(version));
-      return sealing.flatMap(([datasetId]) => versions.map((version) => this.counts.meter(keyset, version, datasetId).prepare()));
+      const held = [...(this.#holders.get(keyset.id) ?? [])].filter(([, { seal, indexed }]) => seal || indexed.size > 0);
+      return held.flatMap(([datasetId, holders]) =>
+        keyset.versions
+          .filter(({ version }) => (holders.seal && keyset.sealsWith(version)) || makesTokens(keyset, holders, version))
+          .map((version) => this.counts.meter(keyset, version, datasetId).prepare()),
+      );
     });
     await Promise.allSettled(leases);
   }
@@ -284,6 +314,10 @@ export class KeysetRegistry {
       if (!this.#holders.has(keyId) && !keyset.used) this.#entries.delete(keyId);
     }
   }
+}
+
+function makesTokens(keyset: Keyset, { indexed }: Holders, version: number): boolean {
+  return indexed.has(version) && keyset.indexesWith(version);
 }
 
 async function readKeyset(tables: StoreTables, keyId: string): Promise<{ readonly rows: KeysetRows; readonly wraps: readonly WrapRow[] }> {

@@ -134,6 +134,12 @@ export class Keyset {
     return version >= (this.currentVersion ?? 0) && this.#byNumber.get(version)?.phase === "active";
   }
 
+  /** True when a version makes tokens of blind indexes, be it current or not. */
+  indexesWith(version: number): boolean {
+    const phase = this.#byNumber.get(version)?.phase;
+    return this.usages.has("blind-index") && phase !== undefined && permits(phase, "index");
+  }
+
   /** @throws KeysteadError `KEY_USAGE` */
   assertUsage(usage: KeyUsage): void {
     if (!this.usages.has(usage)) {
@@ -175,13 +181,16 @@ export class Keyset {
   }
 
   /** @throws KeysteadError `KEY_STATE`; each refusal is counted, but for versions that have never sealed anything. */
-  assertPermits(version: LoadedVersion, operation: VersionOperation, now: number): void {
+  assertPermits(version: LoadedVersion, operation: UseOfOldVersions, now: number): void {
     if (permits(version.phase, operation)) return;
     if (version.phase !== "pre-active") {
       version.usage.refusals += 1;
       version.usage.lastRefusedAt = now;
     }
-    throw new KeysteadError("KEY_STATE", `version ${version.label} of key ${this.name} is ${version.phase}: ${remedies[version.phase]}`);
+    throw new KeysteadError(
+      "KEY_STATE",
+      `version ${version.label} of key ${this.name} is ${version.phase}: ${remedyFor(operation, version.phase)}`,
+    );
   }
 
   /** The material of a version. @throws KeysteadError `KEY_VERSION_NOT_LOADED` while it could not be opened */
@@ -216,15 +225,42 @@ export class Keyset {
   }
 }
 
-const remedies: Readonly<Record<VersionPhase, string>> = {
+/** What is done with versions that need not be current. */
+type UseOfOldVersions = Exclude<VersionOperation, "seal">;
+
+const always: Partial<Record<VersionPhase, string>> = {
   "pre-active": "wait for its activation date or run `keystead keys activate`",
-  active: "only the current version protects new data",
-  suspended: "run `keystead keys resume`, or move the data to the current version by re-encryption",
-  deactivated: "it protects nothing new; rotate the key",
-  "destruction-pending": "run `keystead keys cancel-destroy` if its data is still needed, then re-encrypt it",
-  compromised: "only a re-encryption job may open it",
   destroyed: "nothing opens its data any more",
 };
+
+/** What can be done about a refusal, by what was tried. */
+const remedies: Readonly<Record<UseOfOldVersions, Partial<Record<VersionPhase, string>>>> = {
+  open: {
+    ...always,
+    suspended: "run `keystead keys resume`, or move the data: `keystead datasets reencrypt`, and `keystead rewrap` outside datasets",
+    "destruction-pending":
+      "is its data still needed, run `keystead keys cancel-destroy` and move it: `keystead datasets reencrypt`, and `keystead rewrap` outside datasets",
+    compromised: "only what moves its data may open it: `keystead datasets reencrypt`, and `keystead rewrap` outside datasets",
+  },
+  reencrypt: always,
+  verify: {
+    ...always,
+    suspended: "run `keystead keys resume`",
+    "destruction-pending": "run `keystead keys cancel-destroy` if it is still needed",
+    compromised: "its tags prove nothing any more; make new ones with the current version",
+  },
+  index: {
+    ...always,
+    suspended: "jobs alone make its tokens until `keystead keys resume`; search by another index",
+    "destruction-pending": "jobs alone make its tokens until `keystead keys cancel-destroy`; search by another index",
+    compromised:
+      "jobs alone make its tokens; search by another index, which `keystead datasets index --add` makes under the current version",
+  },
+};
+
+function remedyFor(operation: UseOfOldVersions, phase: VersionPhase): string {
+  return remedies[operation][phase] ?? "see `keystead keys show`";
+}
 
 /** Builds the cipher of a version with an AEAD algorithm. */
 export function createVersionCipher(keyId: string, keyName: string, label: string, aead: Aead): VersionCipher {

@@ -9,7 +9,7 @@ import { instant } from "./key-records.ts";
 export interface VersionUsage {
   /** Seals made for datasets; the census speaks for them. */
   readonly sealsInDatasets: number;
-  /** Seals made for nobody that Keystead knows. */
+  /** Seals made for nobody that Keystead knows; tokens of blind indexes that are no dataset's are among them. */
   readonly sealsOutsideDatasets: number;
   readonly opens: number;
   readonly lastOpenedAt: string | null;

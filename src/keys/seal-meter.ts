@@ -60,6 +60,11 @@ export class SealMeter {
     if (this.#left === 0) await this.#lease();
   }
 
+  /** As {@link prepare}, without waiting for it: a failure shows when something is to be counted. */
+  prepareSoon(): void {
+    if (this.#left === 0) this.#leaseInBackground();
+  }
+
   /**
    * Counts one seal, before it is made.
    * @throws KeysteadError `KEY_BUDGET_NOT_LEASED`, `KEY_BUDGET_EXHAUSTED`

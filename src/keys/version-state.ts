@@ -7,8 +7,11 @@ export type VersionState = "pre-active" | "active" | "suspended" | "deactivated"
 /** A state, or `destruction-pending`: deactivated or compromised with a date of destruction. */
 export type VersionPhase = VersionState | "destruction-pending";
 
-/** What may be done with a version. `seal` covers signing, and the current version alone does it. */
-export type VersionOperation = "seal" | "open" | "reencrypt" | "verify";
+/**
+ * What may be done with a version. `seal` covers signing, and the current version alone does it. `index` makes tokens of blind
+ * indexes; what moves data to other versions (`reencrypt`) makes them, too.
+ */
+export type VersionOperation = "seal" | "open" | "reencrypt" | "verify" | "index";
 
 interface PhaseRule {
   readonly permits: readonly VersionOperation[];
@@ -18,9 +21,9 @@ interface PhaseRule {
 /** What each phase permits and where it may go. */
 export const phases: Readonly<Record<VersionPhase, PhaseRule>> = {
   "pre-active": { permits: [], goesTo: ["active", "compromised", "destroyed"] },
-  active: { permits: ["seal", "open", "reencrypt", "verify"], goesTo: ["suspended", "deactivated", "compromised"] },
+  active: { permits: ["seal", "open", "reencrypt", "verify", "index"], goesTo: ["suspended", "deactivated", "compromised"] },
   suspended: { permits: ["reencrypt"], goesTo: ["active", "deactivated", "compromised"] },
-  deactivated: { permits: ["open", "reencrypt", "verify"], goesTo: ["destruction-pending", "compromised"] },
+  deactivated: { permits: ["open", "reencrypt", "verify", "index"], goesTo: ["destruction-pending", "compromised"] },
   "destruction-pending": { permits: ["reencrypt"], goesTo: ["deactivated", "compromised", "destroyed"] },
   compromised: { permits: ["reencrypt"], goesTo: ["destruction-pending"] },
   destroyed: { permits: [], goesTo: [] },

@@ -3,7 +3,7 @@ import { KeysteadError } from "../../src/errors.ts";
 import { describeFailure, formatFailure, HintedError, isClosedPipe } from "../../src/cli/failure.ts";
 import { Progress } from "../../src/cli/progress.ts";
 import { formatFacts, formatTable, printable, textWidth } from "../../src/cli/table.ts";
-import { displayedValue, jsonValue, openedValue } from "../../src/cli/value-output.ts";
+import { displayedValue, jsonValue, openedValue, typedPlaintext } from "../../src/cli/value-output.ts";
 import type { Clock } from "../../src/clock.ts";
 
 const normal = { path: "keystead", debug: false };
@@ -64,6 +64,22 @@ describe("opened values", () => {
     expect(openedValue(Buffer.from("Zoë\t1\r\n2"))).toEqual({ plaintext: "Zoë\t1\r\n2" });
     expect(openedValue(Buffer.from([0xff]))).toEqual({ plaintextBase64url: "_w" });
     expect(openedValue(Buffer.from("\u001b[2J"))).toHaveProperty("plaintextBase64url");
+  });
+
+  it("of a type are written as text that loses nothing, bytes as they are", () => {
+    const values = ["Zoë", -0, 0.1, Number.NaN, 2n ** 70n, true, new Date(0), new Uint8Array([0, 255]), { b: [1, null], a: "x" }, []];
+    expect(values.map(typedPlaintext).map(({ type, plaintext }) => `${type} ${plaintext.toString("latin1")}`)).toEqual([
+      "string ZoÃ«",
+      "number -0",
+      "number 0.1",
+      "number NaN",
+      "bigint 1180591620717411303424",
+      "boolean true",
+      "date 1970-01-01T00:00:00.000Z",
+      "bytes \u0000ÿ",
+      'json {"b":[1,null],"a":"x"}',
+      "json []",
+    ]);
   });
 
   it("lose nothing as JSON", () => {

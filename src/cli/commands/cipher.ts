@@ -1,11 +1,11 @@
 import { type Command, Option } from "commander";
-import { KeysteadError } from "../../errors.ts";
-import type { Context, KeyTarget, SealOptions } from "../../index.ts";
+import { isKeysteadError, KeysteadError } from "../../errors.ts";
+import type { CipherOptions, Context, KeyTarget, SealOptions } from "../../index.ts";
 import { assertWritable, type DataSource, type DataTarget, openSource, peek, readWhole, watched, writeData } from "../data-streams.ts";
 import { examples, parsePairs, repeatable } from "../options.ts";
 import { type Session, withKeystead } from "../session.ts";
 import { stoppable } from "../signals.ts";
-import { convertLines, openedValue } from "../value-output.ts";
+import { convertLines, openedValue, typedPlaintext } from "../value-output.ts";
 
 interface DataFlags extends DataTarget {
   readonly file?: string;
@@ -59,7 +59,10 @@ export function addCipherCommands(program: Command): void {
   withDataOptions(
     program
       .command("decrypt")
-      .description("Decrypt text, binary values and streams; which it is, is recognised.")
+      .description(
+        "Decrypt text, binary values and streams; which it is, is recognised. Of a typed value, as tables hold it, the value is written: " +
+          "text and bytes as they are, dates as ISO 8601, objects and lists as JSON; --json says the type.",
+      )
       .option("--lines", "decrypt each line of the input; each ends with LF"),
     "file to decrypt; - is stdin",
   )
@@ -68,6 +71,8 @@ export function addCipherCommands(program: Command): void {
       examples(
         "keystead decrypt --context table=person --context row=42 < email.ks1",
         "keystead decrypt --lines < emails.ks1",
+        "# a value of a table, in the dataset's context",
+        "keystead decrypt --context dataset=crm.person --context row.id=42 --context column=email --json < value.ks1",
         "keystead decrypt --file dump.sql.ks --out dump.sql",
         "keystead decrypt --file crm.ks | psql crm",
       ),
@@ -76,7 +81,10 @@ export function addCipherCommands(program: Command): void {
   withDataOptions(
     program
       .command("rewrap")
-      .description("Move ciphertext to the current version of its key, or to another key. The context stays; plaintext is never written.")
+      .description(
+        "Move ciphertext to the current version of its key, or to another key; also from versions that open nothing else any more. " +
+          "The context stays; plaintext is never written. Of a file only the head changes: after a leak decrypt and encrypt it anew.",
+      )
       .option("--to-key <key>", "key to move to (default: its own)")
       .option("--dataset <name>", "dataset that will hold the ciphertext")
       .option("--lines", "rewrap each line of the input"),
@@ -130,7 +138,7 @@ async function encrypt({ keystead, output, clock }: Session, flags: EncryptFlags
 async function decrypt({ keystead, output, clock }: Session, flags: DataFlags): Promise<void> {
   const options = contextOf(flags);
   if (flags.lines === true) {
-    const open = async (line: Buffer): Promise<object> => openedValue(await keystead.decrypt(line.toString("utf8"), options));
+    const open = async (line: Buffer): Promise<object> => (await openValue(keystead, line.toString("utf8"), options)).shown;
     return convertLines(await openLines(flags), flags, output, open);
   }
   const { form, source } = await recognise(flags);
@@ -140,11 +148,26 @@ async function decrypt({ keystead, output, clock }: Session, flags: DataFlags): 
       keystead.decryptStream(watched(source, "decrypt", { output, clock, signal }), options),
     );
   }
-  const plaintext = await keystead.decrypt(await readValue(source, form), options);
-  const value = openedValue(plaintext);
-  await assertWritable(flags, "plaintext" in value ? "text" : "binary");
+  const { plaintext, shown } = await openValue(keystead, await readValue(source, form), options);
+  await assertWritable(flags, "plaintext" in shown ? "text" : "binary");
   const onTerminal = flags.out === undefined && process.stdout.isTTY;
-  return writeValue(value, onTerminal ? Buffer.concat([plaintext, Buffer.from("\n")]) : plaintext, flags, output);
+  return writeValue(shown, onTerminal ? Buffer.concat([plaintext, Buffer.from("\n")]) : plaintext, flags, output);
+}
+
+/** Opens a value of either kind: one that `encrypt` made, or a typed one. */
+async function openValue(
+  keystead: Session["keystead"],
+  sealed: string | Uint8Array,
+  options: CipherOptions,
+): Promise<{ readonly plaintext: Buffer; readonly shown: object }> {
+  try {
+    const plaintext = await keystead.decrypt(sealed, options);
+    return { plaintext, shown: openedValue(plaintext) };
+  } catch (error) {
+    if (!isKeysteadError(error, "DECRYPTION_FAILED")) throw error;
+    const { type, plaintext } = typedPlaintext(await keystead.decryptValue(sealed, options));
+    return { plaintext, shown: { ...openedValue(plaintext), type } };
+  }
 }
 
 async function rewrap({ keystead, output, clock }: Session, flags: RewrapFlags): Promise<void> {

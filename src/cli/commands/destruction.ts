@@ -5,6 +5,7 @@ import { examples, type ReasonOptions, reasonOption, wholeNumber, type YesOption
 import { confirm } from "../prompts.ts";
 import { withKeystead } from "../session.ts";
 import { formatFacts } from "../table.ts";
+import { compromiseNotes, notesOn } from "../usage-notes.ts";
 import { findVersionNumber, keyArgument, versionArgument } from "./keys.ts";
 
 interface DestroyFlags extends ReasonOptions, YesOptions {
@@ -34,6 +35,7 @@ function addCompromise(keys: Command): void {
         "keystead keys rotate pii-email",
         'keystead keys compromise pii-email 1 --reason "found in a log, ticket 4711"',
         "keystead datasets reencrypt crm.person",
+        "keystead rewrap --lines < values.ks1 > values.new.ks1",
       ),
     )
     .action((name: string, versionText: string, { yes, ...reason }: ReasonOptions & YesOptions, command: Command) =>
@@ -46,7 +48,7 @@ function addCompromise(keys: Command): void {
         });
         const key = await keystead.keys.compromise(name, version, reason);
         await output.result(key, () => `version ${label} of ${key.name} is compromised\n`);
-        output.note("move its data to another version with `keystead datasets reencrypt`");
+        for (const note of notesOn(key.usages, compromiseNotes)) output.note(note);
       }),
     );
 }

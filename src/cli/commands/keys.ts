@@ -6,6 +6,7 @@ import { formatInstant, parseInstant } from "../instants.ts";
 import { examples, oneOf, parsePairs, type ReasonOptions, reasonOption, repeatable, wholeNumber } from "../options.ts";
 import { withKeystead } from "../session.ts";
 import { formatFacts, formatTable, type TableColumn } from "../table.ts";
+import { notesOn, rotationNotes } from "../usage-notes.ts";
 import { addDestructionCommands } from "./destruction.ts";
 
 interface CreateFlags {
@@ -194,7 +195,7 @@ function addRotate(keys: Command): void {
           ...(activate !== undefined && { activateAt: parseInstant(activate, now) }),
         });
         await output.result(key, () => describeKey(key));
-        output.note("what is stored stays under the old versions until `keystead datasets reencrypt`");
+        for (const note of notesOn(key.usages, rotationNotes)) output.note(note);
       }),
     );
 }
