@@ -1,7 +1,7 @@
 import { join, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { KeysteadError } from "../../errors.ts";
-import type { KekInfo, KekService } from "../../index.ts";
+import type { KekInfo, KekService, RewrapProgress } from "../../index.ts";
 import type { MasterKeyOrigin } from "../configuration.ts";
 import type { DataFolder } from "../data-folder.ts";
 import { formatInstant } from "../instants.ts";
@@ -116,14 +116,18 @@ async function rotate({ to, from, passphrase }: RotateFlags, command: Command): 
           ? { done: 0, total: 0 }
           : await keystead.keks.rotate(oldUri, newUri, ({ done, total }) => progress.update(done, total)).finally(() => progress.end());
       const summary = { from: oldUri ?? null, to: newUri, ...result };
-      await output.result(summary, () =>
-        result.total === 0 ? `every key is under ${newUri} already\n` : `${result.done} of ${result.total} keys moved to ${newUri}\n`,
-      );
-      if (oldUri !== undefined) output.note(await retire(folder, oldUri));
+      await output.result(summary, () => `${describeMove(result, oldUri, newUri)}\n`);
+      const advice = oldUri === undefined ? undefined : await retire(folder, oldUri, result.total > 0);
+      if (advice !== undefined) output.note(advice);
       output.note(keep(folder, origin));
     },
     { passphrases },
   );
+}
+
+function describeMove({ done, total }: RewrapProgress, oldUri: string | undefined, newUri: string): string {
+  if (oldUri === undefined) return `every key is under ${newUri} already`;
+  return total === 0 ? `nothing is under ${oldUri}` : `${done} of ${total} keys moved to ${newUri}`;
 }
 
 async function onlyOther(keks: KekService, uri: string): Promise<string | undefined> {
@@ -134,17 +138,18 @@ async function onlyOther(keks: KekService, uri: string): Promise<string | undefi
 }
 
 /** Says what to keep of the old master key. A passphrase that opens nothing any more is not asked for again. */
-async function retire(folder: DataFolder, uri: string): Promise<string> {
+async function retire(folder: DataFolder, uri: string, moved: boolean): Promise<string | undefined> {
   const { masterKeyName } = await import("../master-keys.ts");
   const name = masterKeyName(uri);
   const origin = folder.configuration.masterKeys[name];
-  if (origin === undefined) return `backups of the store from before now still need ${uri}`;
-  if ("file" in origin) return `keep the old master key as long as backups of the store from before now: ${join(folder.name, origin.file)}`;
+  if (origin === undefined) return moved ? `backups of the store from before now still need ${uri}` : undefined;
+  if ("file" in origin)
+    return moved ? `keep the old master key as long as backups of the store from before now: ${join(folder.name, origin.file)}` : undefined;
   await folder.change(({ masterKeys, ...rest }) => ({
     ...rest,
     masterKeys: Object.fromEntries(Object.entries(masterKeys).filter(([other]) => other !== name)),
   }));
-  return "keep the old passphrase as long as backups of the store from before now";
+  return `the passphrase of ${uri} is not asked for any more; keep it as long as backups of the store from before now`;
 }
 
 const columns: readonly TableColumn<KekInfo>[] = [
