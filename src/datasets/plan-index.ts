@@ -6,7 +6,7 @@ import type { Engine } from "../keys/engine.ts";
 import { cellToPlaintext, readCell } from "./cells.ts";
 import type { Databases } from "./databases.ts";
 import { type Dataset, layoutOf } from "./dataset-records.ts";
-import type { DatasetIndex } from "./definition.ts";
+import { assertProtected, type DatasetIndex } from "./definition.ts";
 import { DatasetKeys } from "./job-keys.ts";
 import { indexedValues } from "./row-indexes.ts";
 import { RowOpener } from "./row-opener.ts";
@@ -20,9 +20,10 @@ export type PlannedIndex = Pick<DatasetIndex, "columns" | "kind" | "normalisers"
 /**
  * Counts how often each indexed value really occurs in a table, plaintext and protected rows alike, in bounded memory, and
  * advises how many bits of a token to keep.
- * @throws KeysteadError `INVALID_ARGUMENT` for unknown kinds and normalisers, `DATABASE_FAILED`
+ * @throws KeysteadError `INVALID_ARGUMENT` for unknown columns, kinds and normalisers, `DATABASE_FAILED`
  */
 export async function planDatasetIndex(engine: Engine, databases: Databases, dataset: Dataset, index: PlannedIndex): Promise<IndexPlan> {
+  assertProtected(dataset.definition.columns, index.columns, "the index");
   const recipe = createIndexRecipe({ columns: index.columns, kind: index.kind, normaliser: index.normalisers.join(",") });
   const kinds = index.columns.map((name) => dataset.definition.columns.find((column) => column.name === name)?.kind ?? "typed");
   const frequencies = new ValueFrequencies();
