@@ -56,7 +56,8 @@ export async function createMasterKeyFile(path: string, name: string, random: Ra
  * `WRONG_MASTER_KEY` when it holds the key of another name; `KEK_FAILED` when it can't be read or is no master key file
  */
 export async function readMasterKeyFile(path: string, name: string): Promise<Buffer> {
-  const remedy = "give the right path or restore the file from its copy: a new one opens nothing of what this one wraps";
+  const remedy =
+    "give the right path or restore the file from its copy: a new one, by `keystead init` or `keystead kek add`, opens nothing that is there";
   const bytes = await readPrivateFile(path, maxFileLength, { what: "master key file", remedy });
   const [, foundName, encoded] = line.exec(bytes?.toString("latin1") ?? "") ?? [];
   bytes?.fill(0);
