@@ -55,7 +55,7 @@ export class DataFolder {
 
   /** Writes the configuration of a folder that has none. @throws KeysteadError `CONFLICT` when it has one */
   async create(): Promise<void> {
-    await this.#write(this.#configuration, false);
+    await this.#write([formatConfiguration(this.#configuration)], false);
   }
 
   get configuration(): Configuration {
@@ -64,15 +64,21 @@ export class DataFolder {
 
   /** Changes the configuration, whole and durably; two commands at once don't overwrite each other. */
   async change(edit: (configuration: Configuration) => Configuration): Promise<void> {
-    const next = edit(await readConfiguration(this.name));
-    await this.#write(next, true);
+    const { name } = this;
+    let next = this.#configuration;
+    // Read while it is being written, when no other command can change it.
+    async function* changed(): AsyncGenerator<string> {
+      next = edit(await readConfiguration(name));
+      yield formatConfiguration(next);
+    }
+    await this.#write(changed(), true);
     this.#configuration = next;
   }
 
-  async #write(configuration: Configuration, replace: boolean): Promise<void> {
+  async #write(text: Iterable<string> | AsyncIterable<string>, replace: boolean): Promise<void> {
     const file = join(this.path, folderFiles.configuration);
     const temporary = `${file}.new`;
-    await writeWhole(file, [formatConfiguration(configuration)], {
+    await writeWhole(file, text, {
       temporary,
       ...(!replace && { taken: `${file} exists already and is left as it is; name another folder` }),
       busy: `another command changes ${folderFiles.configuration} at this moment; if none does, remove ${temporary}`,

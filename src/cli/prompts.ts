@@ -30,9 +30,9 @@ export async function confirm(
 export interface PassphraseRequest {
   /** Name of the master key that comes from it. */
   readonly name: string;
-  /** File to read it from instead, and the environment variable that named it. */
+  /** File to read it from instead, and the environment variables that may name it. */
   readonly file: string | undefined;
-  readonly variable: string;
+  readonly variables: readonly string[];
   /** A new passphrase is typed twice. */
   readonly isNew: boolean;
 }
@@ -43,7 +43,7 @@ export interface PassphraseRequest {
  * @throws KeysteadError `INSECURE_FILE` for a file that others may read, `KEK_FAILED` when there is neither file nor terminal,
  * `INVALID_ARGUMENT` when a new one was not typed twice, `CANCELLED`
  */
-export async function readPassphrase({ name, file, variable, isNew }: PassphraseRequest): Promise<string> {
+export async function readPassphrase({ name, file, variables, isNew }: PassphraseRequest): Promise<string> {
   if (file !== undefined) {
     const { readPassphraseFile } = await import("../index.ts");
     return readPassphraseFile(file);
@@ -52,7 +52,7 @@ export async function readPassphrase({ name, file, variable, isNew }: Passphrase
   if (terminal === undefined) {
     throw new KeysteadError(
       "KEK_FAILED",
-      `the master key ${name} comes from a passphrase and there is no terminal to ask on; put it into a file and name that in ${variable}`,
+      `the master key ${name} comes from a passphrase and there is no terminal to ask on; put it into a file and name that in ${variables.join(" or ")}`,
     );
   }
   try {

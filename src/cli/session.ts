@@ -105,8 +105,10 @@ function asksForPassphrase({ configuration }: DataFolder): boolean {
 
 async function masterKey(folder: string, name: string, origin: MasterKeyOrigin, passphrases: PassphraseOptions): Promise<MasterKeyConfig> {
   if ("file" in origin) return { file: resolve(folder, origin.file) };
-  const variable = name === passphrases.fromNewFile ? "KEYSTEAD_NEW_PASSPHRASE_FILE" : "KEYSTEAD_PASSPHRASE_FILE";
-  return { passphrase: await readPassphrase({ name, file: process.env[variable], variable, isNew: name === passphrases.typedTwice }) };
+  const own = `KEYSTEAD_PASSPHRASE_FILE_${name.toUpperCase().replaceAll(/[^A-Z0-9]/g, "_")}`;
+  const variables = name === passphrases.fromNewFile ? ["KEYSTEAD_NEW_PASSPHRASE_FILE"] : [own, "KEYSTEAD_PASSPHRASE_FILE"];
+  const file = variables.map((variable) => process.env[variable]).find((path) => path !== undefined);
+  return { passphrase: await readPassphrase({ name, file, variables, isNew: name === passphrases.typedTwice }) };
 }
 
 /** Adds "did you mean", or the remedy, to an error about a name that nobody knows. */

@@ -114,13 +114,15 @@ export class DatasetRegistration {
     }
   }
 
+  /** Plans one index after the other, each beside those that have their bits. */
   async #withPlannedBits(dataset: Dataset, unplanned: readonly string[]): Promise<DatasetDefinition> {
-    const indexes = [];
-    for (const index of dataset.definition.indexes) {
-      const plan = unplanned.includes(index.name) ? await planDatasetIndex(this.#engine, this.#databases, dataset, index) : undefined;
-      indexes.push(plan === undefined ? index : { ...index, bits: plan.recommended.bits });
+    const { indexes } = dataset.definition;
+    const settled = indexes.filter(({ name }) => !unplanned.includes(name));
+    for (const index of indexes.filter(({ name }) => unplanned.includes(name))) {
+      const { recommended } = await planDatasetIndex(this.#engine, this.#databases, dataset, index, settled);
+      settled.push({ ...index, bits: recommended.bits });
     }
-    return { ...dataset.definition, indexes };
+    return { ...dataset.definition, indexes: indexes.map((index) => settled.find(({ name }) => name === index.name) ?? index) };
   }
 }
 

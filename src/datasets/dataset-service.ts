@@ -34,7 +34,7 @@ import type { JobOptions, RecontextOptions } from "./job-options.ts";
 import type { JobResult } from "./job-run.ts";
 import { restartUnfinishedJobs } from "./job-record.ts";
 import { JobRunner } from "./job-runner.ts";
-import { type PlannedIndex, planDatasetIndex } from "./plan-index.ts";
+import { indexesBeside, type PlannedIndex, planDatasetIndex } from "./plan-index.ts";
 import type { JobKind } from "./row-tasks.ts";
 import { refuseSharedColumns } from "./shared-columns.ts";
 import type { SourceDescription } from "./source.ts";
@@ -249,7 +249,8 @@ export class DatasetService {
   }
 
   /**
-   * Advises how many bits a blind index should keep, from the real frequencies of the values in the table.
+   * Advises how many bits a blind index should keep, from the real frequencies of the values in the table and beside the dataset's
+   * other indexes over the same columns.
    * @param index columns by logical name, kind, one normaliser per column
    * @throws KeysteadError `UNKNOWN_DATASET`, `INVALID_ARGUMENT`, `DATABASE_FAILED`
    */
@@ -257,7 +258,7 @@ export class DatasetService {
     assertArguments({ name, index }, rules.planIndex);
     return audited(this.#engine, { action: "datasets.plan-index", dataset: name }, async () => {
       const dataset = await this.#engine.store.read((tables) => findDataset(tables, name));
-      return planDatasetIndex(this.#engine, this.#databases, dataset, index);
+      return planDatasetIndex(this.#engine, this.#databases, dataset, index, indexesBeside(dataset.definition, index));
     });
   }
 

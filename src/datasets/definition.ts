@@ -3,6 +3,7 @@ import { maxIndexBits, minIndexBits } from "../crypto/blind-index.ts";
 import { isKeyName } from "../crypto/ciphertext.ts";
 import { KeysteadError } from "../errors.ts";
 import { checkFields } from "../field-problem.ts";
+import { nearestName } from "../nearest-name.ts";
 import { canonicalTypes } from "../fields/canonical-text.ts";
 import { checkContextTypes, type ContextTypes } from "./context-types.ts";
 import { compileContext } from "./row-context.ts";
@@ -209,6 +210,20 @@ function defaultContext(dataset: string, keyColumns: readonly string[]): Record<
   return { dataset, ...Object.fromEntries(rows) };
 }
 
+/**
+ * Refuses columns that the dataset does not protect.
+ * @param what what names them, for the message
+ * @throws KeysteadError `INVALID_ARGUMENT`
+ */
+export function assertProtected(columns: readonly ProtectedColumn[], names: readonly string[], what: string): void {
+  const known = columns.map((column) => column.name);
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const near = nearestName([unknown], known);
+  const question = near === undefined ? `; protected are ${known.join(", ")}` : `; did you mean ${near}?`;
+  throw invalid(`${what} names column ${JSON.stringify(unknown)}, which is not protected${question}`);
+}
+
 function assertConsistent(definition: DatasetDefinition): void {
   const { keyColumns, columns, indexes } = definition;
   const physical = [...keyColumns, ...columns.map((column) => column.column), ...indexes.map((index) => index.column)];
@@ -216,8 +231,7 @@ function assertConsistent(definition: DatasetDefinition): void {
   const twice = physical.find((_, position) => folded.indexOf(folded[position] ?? "") !== position);
   if (twice !== undefined) throw invalid(`column ${twice} is named twice; every key, protected and index column needs its own`);
   for (const index of indexes) {
-    const unknown = index.columns.find((name) => !columns.some((column) => column.name === name));
-    if (unknown !== undefined) throw invalid(`index ${index.name} names column ${unknown}, which is not protected; add it to the columns`);
+    assertProtected(columns, index.columns, `index ${index.name}`);
     if (index.normalisers.length !== index.columns.length) throw invalid(`index ${index.name} needs one normaliser for each column`);
   }
 }

@@ -1,4 +1,5 @@
-import { createIndexRecipe } from "../fields/blind-index.ts";
+import { isDeepStrictEqual } from "node:util";
+import { createIndexRecipe, type IndexRecipe } from "../fields/blind-index.ts";
 import { type IndexPlan, planIndex } from "../fields/index-planner.ts";
 import { ValueFrequencies } from "../fields/value-frequencies.ts";
 import { KeysteadError } from "../errors.ts";
@@ -6,9 +7,9 @@ import type { Engine } from "../keys/engine.ts";
 import { cellToPlaintext, readCell } from "./cells.ts";
 import type { Databases } from "./databases.ts";
 import { type Dataset, layoutOf } from "./dataset-records.ts";
-import type { DatasetIndex } from "./definition.ts";
+import { assertProtected, type DatasetDefinition, type DatasetIndex } from "./definition.ts";
 import { DatasetKeys } from "./job-keys.ts";
-import { indexedValues } from "./row-indexes.ts";
+import { indexedValues, type RowIndex } from "./row-indexes.ts";
 import { RowOpener } from "./row-opener.ts";
 import type { SourceRow } from "./source.ts";
 
@@ -17,15 +18,57 @@ const pageRows = 1000;
 /** What the planner needs to know of an index that may not exist yet. */
 export type PlannedIndex = Pick<DatasetIndex, "columns" | "kind" | "normalisers">;
 
+/** An index whose values are counted. */
+interface CountedIndex extends Pick<RowIndex, "columns" | "kinds"> {
+  readonly recipe: IndexRecipe;
+  readonly frequencies: ValueFrequencies;
+}
+
 /**
  * Counts how often each indexed value really occurs in a table, plaintext and protected rows alike, in bounded memory, and
  * advises how many bits of a token to keep.
- * @throws KeysteadError `INVALID_ARGUMENT` for unknown kinds and normalisers, `DATABASE_FAILED`
+ * @param others indexes that the rows have, or will have. Bits of those over a column of this one are taken off: they add up.
+ * @throws KeysteadError `INVALID_ARGUMENT` for unknown columns, kinds and normalisers, `DATABASE_FAILED`
  */
-export async function planDatasetIndex(engine: Engine, databases: Databases, dataset: Dataset, index: PlannedIndex): Promise<IndexPlan> {
-  const recipe = createIndexRecipe({ columns: index.columns, kind: index.kind, normaliser: index.normalisers.join(",") });
-  const kinds = index.columns.map((name) => dataset.definition.columns.find((column) => column.name === name)?.kind ?? "typed");
-  const frequencies = new ValueFrequencies();
+export async function planDatasetIndex(
+  engine: Engine,
+  databases: Databases,
+  dataset: Dataset,
+  index: PlannedIndex,
+  others: readonly DatasetIndex[],
+): Promise<IndexPlan> {
+  const { definition } = dataset;
+  assertProtected(definition.columns, index.columns, "the index");
+  const planned = countedIndex(definition, index);
+  const beside = others
+    .filter(({ columns }) => columns.some((name) => index.columns.includes(name)))
+    .map((other) => ({ bits: other.bits, counted: countedIndex(definition, other) }));
+  await countRows(engine, databases, dataset, [planned, ...beside.map(({ counted }) => counted)]);
+  const existing = beside.map(({ bits, counted }) => ({ bits, inputBits: Math.log2(Math.max(1, distinctValues(counted))) }));
+  return planIndex(planned.frequencies.table(), existing);
+}
+
+/** The indexes beside a planned one: one that holds just the same is the planned one itself. */
+export function indexesBeside({ indexes }: DatasetDefinition, planned: PlannedIndex): readonly DatasetIndex[] {
+  const content = ({ columns, kind, normalisers }: PlannedIndex): unknown => [columns, kind, normalisers];
+  return indexes.filter((index) => !isDeepStrictEqual(content(index), content(planned)));
+}
+
+function countedIndex(definition: DatasetDefinition, { columns, kind, normalisers }: PlannedIndex): CountedIndex {
+  return {
+    columns,
+    kinds: columns.map((name) => definition.columns.find((column) => column.name === name)?.kind ?? "typed"),
+    recipe: createIndexRecipe({ columns, kind, normaliser: normalisers.join(",") }),
+    frequencies: new ValueFrequencies(),
+  };
+}
+
+function distinctValues({ frequencies }: CountedIndex): number {
+  return frequencies.table().frequencies.reduce((sum, { values }) => sum + values, 0);
+}
+
+async function countRows(engine: Engine, databases: Databases, dataset: Dataset, indexes: readonly CountedIndex[]): Promise<void> {
+  const names = indexes.flatMap(({ columns }) => columns);
   const keys = new DatasetKeys(engine, dataset.id, "open");
   const opener = new RowOpener(dataset, keys);
   const source = await databases.open(dataset.definition.database, layoutOf(dataset.definition));
@@ -34,8 +77,8 @@ export async function planDatasetIndex(engine: Engine, databases: Databases, dat
     do {
       const page = await source.readPage(cursor, pageRows);
       for (const row of page.rows) {
-        const plaintexts = await readRow(opener, row, index.columns);
-        frequencies.add(valuesOrNothing(() => recipe.values(indexedValues({ columns: index.columns, kinds }, plaintexts))));
+        const plaintexts = await readRow(opener, row, names);
+        for (const index of indexes) index.frequencies.add(valuesOrNothing(() => index.recipe.values(indexedValues(index, plaintexts))));
       }
       cursor = page.next;
     } while (cursor !== undefined);
@@ -43,7 +86,6 @@ export async function planDatasetIndex(engine: Engine, databases: Databases, dat
     await keys.close();
     await source.close();
   }
-  return planIndex(frequencies.table());
 }
 
 /** Opens what is protected and takes plaintext as it is. */

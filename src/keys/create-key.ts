@@ -39,7 +39,7 @@ export interface CreateKeyInput {
   readonly rotationDays?: number;
   /** From then on version 1 protects nothing new. */
   readonly expiresAt?: Date;
-  /** Until then version 1 is pre-active. */
+  /** Until then version 1 is pre-active; not in the past. */
   readonly activateAt?: Date;
 }
 

@@ -57,6 +57,21 @@ export class KekService {
   }
 
   /**
+   * Makes a configured KEK known to this store, before it wraps anything: which KEK it is and, for a passphrase, how it is derived.
+   * One that is known is opened and checked. Routes and rotations do the same on their way.
+   * @throws KeysteadError `INVALID_ARGUMENT`, `UNKNOWN_KEK`, `WRONG_MASTER_KEY`, `KEK_FAILED`
+   * @example
+   * await keystead.keks.add("local:medical");
+   * await keystead.routes.set({ purpose: "medical" }, "local:medical");
+   */
+  async add(uri: string): Promise<void> {
+    assertArguments({ uri }, { uri: text });
+    await audited(this.#engine, { action: "kek.add", detail: { kek: recordableKekUri(uri) } }, () =>
+      withKek(this.#engine, parseKekUri(uri).toString(), () => Promise.resolve()),
+    );
+  }
+
+  /**
    * Re-wraps the store key and every keyset key from one KEK under another, and points the routes there. The new one must be
    * configured; the old one, too, unless a third one wraps the same keys. A call that was killed is simply made again: what is
    * left is found by a query. Data is not touched.

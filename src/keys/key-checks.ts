@@ -1,6 +1,6 @@
 import { KeysteadError } from "../errors.ts";
 
-/** @throws KeysteadError `INVALID_ARGUMENT` for an invalid date, an expiry in the past or before the activation. */
+/** @throws KeysteadError `INVALID_ARGUMENT` for an invalid date, one in the past, and an expiry before the activation. */
 export function assertVersionDates(
   { expiresAt, activateAt }: { readonly expiresAt?: Date; readonly activateAt?: Date },
   now: number,
@@ -9,6 +9,12 @@ export function assertVersionDates(
     if (date !== undefined && Number.isNaN(date.getTime())) {
       throw new KeysteadError("INVALID_ARGUMENT", "a date is not valid; write it as 2027-01-31 or 2027-01-31T12:00:00Z");
     }
+  }
+  if (activateAt !== undefined && activateAt.getTime() < now) {
+    throw new KeysteadError(
+      "INVALID_ARGUMENT",
+      "the activation is in the past; leave it out to make the version current now, or choose a later one",
+    );
   }
   if (expiresAt === undefined) return;
   if (expiresAt.getTime() <= now) {

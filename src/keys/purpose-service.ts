@@ -149,7 +149,7 @@ async function defaultKeyId(tables: StoreTables, purpose: string, name: string |
   if (key.purpose === purpose && key.usages === "encrypt") return key.id;
   throw new KeysteadError(
     "INVALID_ARGUMENT",
-    `key ${key.name} is an ${key.usages} key of purpose ${key.purpose}; a default key encrypts for ${purpose}`,
+    `key ${key.name} is for ${key.usages} and of purpose ${key.purpose}; name a key for encrypt and of purpose ${purpose}`,
   );
 }
 

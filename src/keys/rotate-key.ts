@@ -18,7 +18,7 @@ export interface RotateKeyOptions {
   readonly reason?: string;
   /** From then on the new version protects nothing new. */
   readonly expiresAt?: Date;
-  /** Until then the new version is pre-active and the old one stays current. */
+  /** Until then the new version is pre-active and the old one stays current; not in the past. */
   readonly activateAt?: Date;
 }
 

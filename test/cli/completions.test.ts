@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { encryptAlgorithmNames } from "../../src/cli/algorithm-names.ts";
 import { completionsOf } from "../../src/cli/completions.ts";
 import { buildProgram } from "../../src/cli/program.ts";
 
@@ -18,7 +19,8 @@ describe("completionsOf", () => {
     expect(complete("keys", "create", "x", "--js")).toEqual(["--json"]);
     expect(complete("keys", "create", "--usage", "")).toEqual(["encrypt", "blind-index", "mac", "sign"]);
     expect(complete("keys", "create", "--algorithm", "A")).toEqual(["AES-256-GCM", "AES-256-GCM-KC"]);
-    expect(complete("purposes", "set", "pii", "--algorithm", "E")).toEqual(["Ed25519"]);
+    expect(complete("keys", "create", "--algorithm", "E")).toEqual(["Ed25519"]);
+    expect(complete("purposes", "set", "pii", "--algorithm", "")).toEqual(encryptAlgorithmNames);
     expect(complete("settings", "set", "back")).toEqual(["backupRetentionDays"]);
     expect(complete("completion", "z")).toEqual(["zsh"]);
   });

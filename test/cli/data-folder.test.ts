@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
@@ -46,6 +46,11 @@ describe("the configuration", () => {
     await other.change((before) => ({ ...before, databases: { a: "sqlite:a.db" } }));
     await folder.change((before) => ({ ...before, databases: { ...before.databases, b: "sqlite:b.db" } }));
     expect(folder.configuration.databases).toEqual({ a: "sqlite:a.db", b: "sqlite:b.db" });
+    await folder.change((before) => {
+      // Others must not change in between what this change is made of.
+      expect(existsSync(join(path, "keystead.json.new"))).toBe(true);
+      return before;
+    });
 
     writeFileSync(join(path, "keystead.json.new"), "");
     await expect(folder.change((before) => before)).rejects.toMatchObject({ code: "CONFLICT" });

@@ -4,11 +4,12 @@ import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import ts from "typescript";
 import { describe, expect, it } from "vitest";
-import { algorithmNames } from "../../src/cli/algorithm-names.ts";
+import { algorithmNames, encryptAlgorithmNames } from "../../src/cli/algorithm-names.ts";
 import { parseConfiguration } from "../../src/cli/configuration.ts";
 import { buildProgram } from "../../src/cli/program.ts";
 import { parseDatasetInput } from "../../src/datasets/definition.ts";
 import { algorithms } from "../../src/crypto/algorithms.ts";
+import { codeOf, createTestKeystead } from "../support/test-keystead.ts";
 
 function commandsBelow(command: Command, path: string): [string, Command][] {
   return command
@@ -89,6 +90,16 @@ describe("the entry", () => {
 describe("the algorithms of the command line", () => {
   it("are those of the engine", () => {
     expect(algorithmNames).toEqual(Object.keys(algorithms));
+  });
+
+  it("are, for a purpose, just those that it takes", async () => {
+    const { keystead } = await createTestKeystead();
+    const taken = [];
+    for (const algorithm of algorithmNames) {
+      const code = await codeOf(keystead.purposes.set("pii", { algorithms: [algorithm] }));
+      if (code === "no error") taken.push(algorithm);
+    }
+    expect(encryptAlgorithmNames).toEqual(taken);
   });
 });
 

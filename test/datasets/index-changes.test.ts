@@ -130,7 +130,7 @@ describe("an index that is added later", () => {
   it.each<[what: string, index: string, change: Readonly<Record<string, unknown>>, code: string, words: RegExp]>([
     ["a name that is taken", "sound", {}, "NAME_TAKEN", /the dataset has an index sound already/],
     ["a name that is none", "1st index", {}, "INVALID_ARGUMENT", /beginning with a letter/],
-    ["an unknown column to index", "mail", { columns: ["nobody"] }, "INVALID_ARGUMENT", /names column nobody/],
+    ["an unknown column to index", "mail", { columns: ["nobody"] }, "INVALID_ARGUMENT", /names column "nobody"/],
     ["a column that is protected", "mail", { column: "name" }, "INVALID_ARGUMENT", /column name is named twice/],
     ["a column that another index has", "mail", { column: "NAME_SX" }, "INVALID_ARGUMENT", /NAME_SX is named twice/],
     ["a column that isn't there", "mail", { column: "nothing" }, "DATASET_UNSUITABLE", /no column "nothing"/],

@@ -41,6 +41,20 @@ describe("createMasterKeyFile", () => {
     await expect(createMasterKeyFile(link, "main", systemRandom)).rejects.toMatchObject({ code: "CONFLICT" });
   });
 
+  it("leaves nothing behind when it is stopped before the key is written, and succeeds then", async () => {
+    const broken = {
+      bytes: (): never => {
+        throw new Error("no randomness");
+      },
+    };
+    await expect(createMasterKeyFile(path, "main", broken)).rejects.toThrow("no randomness");
+    expect(await readdir(directory)).toEqual([]);
+    await writeFile(`${path}.new`, "keystead-master-v1:ma");
+    await createMasterKeyFile(path, "main", systemRandom);
+    expect(await readMasterKeyFile(path, "main")).toHaveLength(32);
+    expect((await readdir(directory)).sort()).toEqual(["main.key", "main.key.new"]);
+  });
+
   it("refuses a bad name, and leaves nothing behind where it can't write", async () => {
     await expect(createMasterKeyFile(path, "a:b", systemRandom)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     await writeFile(join(directory, "file"), "");

@@ -185,13 +185,15 @@ describe("closing", () => {
 });
 
 describe("bounds that are checked before anything is stored", () => {
-  it("of dates: nothing expires before it began, or in the past", async () => {
+  it("of dates: nothing expires before it began, and nothing happens in the past", async () => {
     const { keystead, clock } = await createTestKeystead();
     await keystead.keys.create({ name: "k", purpose: "pii" });
     const at = (milliseconds: number): Date => new Date(clock.now() + milliseconds);
     const dates = [
       { expiresAt: at(0) },
       { expiresAt: at(-day) },
+      { activateAt: at(-1) },
+      { activateAt: at(-1), expiresAt: at(day) },
       { activateAt: at(2 * day), expiresAt: at(day) },
       { expiresAt: new Date(Number.NaN) },
       { activateAt: new Date(Number.NaN) },

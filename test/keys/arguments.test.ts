@@ -130,6 +130,7 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
   ],
   keks: [
     { name: "list", args: [] },
+    { name: "add", args: ["local:other"], accepts: [texts] },
     { name: "rotate", args: ["local:main", "local:other", () => undefined], accepts: [texts, texts, ["undefined", "function"]] },
   ],
   settings: [

@@ -110,6 +110,34 @@ describe("master keys", () => {
     expect((await keystead.keks.rotate("local:main", "local:next")).done).toBe(3);
   });
 
+  it("makes a KEK known before anything goes to it, and again without a change", async () => {
+    const options = { ...fileStore(temporaryFolder()), masterKeys: { ...testMasterKeys, next } };
+    const first = await initKeystead(options);
+    await first.keks.add("local:next");
+    await first.keks.add("local:next");
+    expect((await first.keks.list()).map((kek) => [kek.uri, kek.wraps, kek.available])).toEqual([
+      ["local:main", 2, true],
+      ["local:next", 0, true],
+    ]);
+    expect(await first.routes.list()).toEqual([{ kekUri: "local:main" }]);
+    expect(await codeOf(first.keks.add("local:none"))).toBe("UNKNOWN_KEK");
+    await first.close();
+    const other = await openTestKeystead({ ...options, masterKeys: { ...testMasterKeys, next: { bytes: randomBytes(32) } } });
+    expect(await codeOf(other.keks.add("local:next"))).toBe("WRONG_MASTER_KEY");
+  });
+
+  it("keeps the parameters of a passphrase from the moment that it is added", async () => {
+    const options = fileStore(temporaryFolder());
+    const parameters = { algorithm: "argon2id", memoryKib: 19_456, passes: 2, parallelism: 1 } as const;
+    const spare = { passphrase: canaries.passphrase.text, parameters };
+    const first = await initKeystead({ ...options, masterKeys: { ...testMasterKeys, spare } });
+    await first.keks.add("local:spare");
+    await first.close();
+    const mistyped = { ...testMasterKeys, spare: { passphrase: "another passphrase" } };
+    const second = await openTestKeystead({ ...options, masterKeys: mistyped });
+    expect(await codeOf(second.routes.set({ purpose: "medical" }, "local:spare"))).toBe("WRONG_MASTER_KEY");
+  });
+
   it("routes purposes and prefixes to their KEK", async () => {
     const { keystead } = await createTestKeystead({ masterKeys: { ...testMasterKeys, next } });
     await keystead.routes.set({ purpose: "medical" }, "local:next");

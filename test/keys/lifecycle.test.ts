@@ -86,6 +86,12 @@ describe("creating a key", () => {
     expect(await codeOf(keystead.encrypt({ purpose: "pii" }, "x"))).toBe("UNKNOWN_KEY");
     await keystead.purposes.set("pii", { defaultKey: "k" });
     expect(await keystead.encrypt({ purpose: "pii" }, "x")).toMatch(/^ks1:k:1-/);
+    await keystead.keys.create({ name: "signer", purpose: "pii", usage: "sign" });
+    await expect(keystead.purposes.set("medical", { defaultKey: "signer" })).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: "key signer is for sign and of purpose pii; name a key for encrypt and of purpose medical",
+    });
+    expect(await codeOf(keystead.purposes.set("pii", { defaultKey: "signer" }))).toBe("INVALID_ARGUMENT");
     expect(await codeOf(keystead.purposes.set("medical", { defaultKey: "k" }))).toBe("INVALID_ARGUMENT");
   });
 });

@@ -85,6 +85,7 @@ function datesOf({ active, expires }: Dates, now: number) {
 }
 
 function isValid({ active, expires }: Dates): boolean {
+  if (active !== undefined && active < 0) return false;
   return expires === undefined || (expires > 0 && (active === undefined || expires > active));
 }
 

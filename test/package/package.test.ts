@@ -8,6 +8,7 @@ import { npm } from "../../scripts/npm.ts";
 import { packPackage } from "../../scripts/pack-package.ts";
 import { readManifest, root, tool } from "../../scripts/tools.ts";
 import { nodeVersionProblem } from "../../src/cli/node-version.ts";
+import { canaries } from "../setup/canary.ts";
 
 const manifest = readManifest(root);
 const subpaths = Object.keys(z.record(z.string(), z.unknown()).parse(manifest.exports));
@@ -20,6 +21,12 @@ const installed = join(consumer, "node_modules", manifest.name);
 
 function node(args: readonly string[]): { readonly status: number | null; readonly stdout: string; readonly stderr: string } {
   return spawnSync(process.execPath, args, { cwd: consumer, encoding: "utf8" });
+}
+
+/** Runs the installed command. */
+function keystead(args: readonly string[], input = "") {
+  const main = join(installed, "dist", "cli", "main.js");
+  return spawnSync(process.execPath, [main, ...args], { cwd: consumer, encoding: "utf8", input, env: { PATH: process.env["PATH"] } });
 }
 
 /** A Node of this machine that is too old for Keystead. */
@@ -66,11 +73,27 @@ describe("the packed package", () => {
   });
 
   it("has a command that says its version and how to use it", () => {
-    const main = join(installed, "dist", "cli", "main.js");
-    expect(node([main, "--version"])).toMatchObject({ status: 0, stdout: `${manifest.version}\n`, stderr: "" });
-    const help = node([main, "--help"]);
+    expect(keystead(["--version"])).toMatchObject({ status: 0, stdout: `${manifest.version}\n`, stderr: "" });
+    const help = keystead(["--help"]);
     expect(help).toMatchObject({ status: 0, stderr: "" });
     expect(help.stdout).toContain("Usage: keystead");
+  });
+
+  it("has a command that makes a store, and seals and opens a value", () => {
+    const { text } = canaries.email;
+    expect(keystead(["init"])).toMatchObject({ status: 0, stdout: expect.stringContaining("made store") as unknown });
+    expect(keystead(["keys", "create", "pii", "--purpose", "pii"])).toMatchObject({ status: 0 });
+    const sealed = keystead(["encrypt", "--key", "pii", "--context", "row=1"], text);
+    expect(sealed).toMatchObject({ status: 0, stdout: expect.stringMatching(/^ks1:pii:1-/) as unknown });
+    expect(keystead(["decrypt", "--context", "row=1"], sealed.stdout)).toMatchObject({ status: 0, stdout: text });
+    expect(keystead(["decrypt", "--context", "row=2"], sealed.stdout)).toMatchObject({ status: 3, stdout: "" });
+    expect(keystead(["doctor"])).toMatchObject({ status: 0 });
+  });
+
+  it("has a command that takes the tour", () => {
+    const { status, stdout, stderr } = keystead(["tour", "--rows", "50", "--json"]);
+    expect({ status, stderr: status === 0 ? "" : stderr }).toEqual({ status: 0, stderr: "" });
+    expect(JSON.parse(stdout)).toMatchObject({ rows: 50, verified: { rows: 50, leftAlone: 0 }, problems: [] });
   });
 
   it("has a command that tells an old Node what is wrong", (context) => {

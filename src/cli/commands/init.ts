@@ -45,6 +45,7 @@ The local configuration, keystead.json:
 async function initialise({ name: keyName, passphrase }: InitFlags, command: Command): Promise<void> {
   const { DataFolder, folderFiles, folderOf } = await import("../data-folder.ts");
   const { keysteadOptions } = await import("../session.ts");
+  const { makeMasterKeyFile, masterKeyUri } = await import("../master-keys.ts");
   const output = outputOf(command);
   const name = folderOf(command);
   await makeFolder(name);
@@ -58,13 +59,13 @@ async function initialise({ name: keyName, passphrase }: InitFlags, command: Com
   };
   const folder = DataFolder.unsaved(name, configuration);
   const keyFile = join(name, folderFiles.masterKey);
-  if (passphrase !== true) await makeMasterKey(keyFile, keyName);
+  if (passphrase !== true) await makeMasterKeyFile(keyFile, keyName);
   const keystead = await makeStore(await keysteadOptions(folder, { typedTwice: keyName }));
   const { id } = keystead.store;
   await keystead.close();
   // Last: a folder with a configuration is a whole one, and `init` may be run again until then.
   await folder.create();
-  await output.result({ store: id, folder: folder.path, masterKey: `local:${keyName}` }, () => `made store ${id} in ${name}\n`);
+  await output.result({ store: id, folder: folder.path, masterKey: masterKeyUri(keyName) }, () => `made store ${id} in ${name}\n`);
   output.note(
     passphrase === true
       ? "keep the passphrase: without it nothing in this store can ever be opened"
@@ -79,16 +80,6 @@ async function makeFolder(folder: string): Promise<void> {
   const { mode } = await stat(folder);
   if (process.platform !== "win32" && (mode & others) !== 0) {
     throw new KeysteadError("INSECURE_FILE", `others than its owner may use ${folder}; run: chmod 700 ${folder}`);
-  }
-}
-
-/** A key that is there is taken: an interrupted `init` made it, or a person who restores a store. */
-async function makeMasterKey(file: string, name: string): Promise<void> {
-  const { createMasterKeyFile, systemRandom } = await import("../../index.ts");
-  try {
-    await createMasterKeyFile(file, name, systemRandom);
-  } catch (error) {
-    if (!isKeysteadError(error, "CONFLICT")) throw error;
   }
 }
 

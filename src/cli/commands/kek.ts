@@ -1,13 +1,17 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { type Command, Option } from "commander";
-import { isKeysteadError, KeysteadError } from "../../errors.ts";
-import type { KekInfo, KekService } from "../../index.ts";
-import type { Configuration, MasterKeyOrigin } from "../configuration.ts";
+import { KeysteadError } from "../../errors.ts";
+import type { KekInfo, KekService, RewrapProgress } from "../../index.ts";
+import type { MasterKeyOrigin } from "../configuration.ts";
 import type { DataFolder } from "../data-folder.ts";
 import { formatInstant } from "../instants.ts";
 import { examples } from "../options.ts";
 import { useFolder, withKeystead } from "../session.ts";
 import { formatTable, type TableColumn } from "../table.ts";
+
+interface AddFlags {
+  readonly passphrase?: boolean;
+}
 
 interface RotateFlags {
   readonly to: string;
@@ -15,14 +19,12 @@ interface RotateFlags {
   readonly passphrase?: boolean;
 }
 
-const scheme = "local:";
-
 /** Adds `kek`. */
 export function addKekCommands(program: Command): void {
   const kek = program
     .command("kek")
     .description("Key-encryption keys: what wraps the keys of this store.")
-    .addHelpText("after", examples("keystead kek list", "keystead kek rotate --to main-2027"));
+    .addHelpText("after", examples("keystead kek list", "keystead kek add medical", "keystead kek rotate --to main-2027"));
   kek
     .command("list")
     .description("List KEKs with what they wrap, and whether they can be opened.")
@@ -33,6 +35,22 @@ export function addKekCommands(program: Command): void {
         await output.result(found, () => formatTable(found, columns));
       }),
     );
+  kek
+    .command("add")
+    .description("Add a master key beside those there are; nothing moves to it. Run it again after anything: it overwrites nothing.")
+    .argument("<name>", "name of the master key")
+    .option("--passphrase", "it comes from a passphrase, asked for or read from $KEYSTEAD_NEW_PASSPHRASE_FILE")
+    .addHelpText(
+      "after",
+      examples(
+        "keystead kek add medical",
+        "keystead routes set local:medical --purpose medical",
+        "# from a passphrase, which commands without a terminal read from a file",
+        "KEYSTEAD_NEW_PASSPHRASE_FILE=/run/secrets/hr keystead kek add hr --passphrase",
+        "KEYSTEAD_PASSPHRASE_FILE_HR=/run/secrets/hr keystead kek list",
+      ),
+    )
+    .action(add);
   kek
     .command("rotate")
     .description(
@@ -54,51 +72,62 @@ export function addKekCommands(program: Command): void {
     .action(rotate);
 }
 
+async function add(name: string, { passphrase }: AddFlags, command: Command): Promise<void> {
+  const { DataFolder, folderOf } = await import("../data-folder.ts");
+  const { provideMasterKey, wantMasterKey } = await import("../master-keys.ts");
+  const wanted = wantMasterKey(await DataFolder.open(folderOf(command)), name, passphrase === true);
+  const { uri, origin, configured, folder, passphrases } = wanted;
+  await useFolder(
+    folder,
+    command,
+    async ({ keystead, output }) => {
+      await provideMasterKey(keystead, wanted);
+      const file = "file" in origin ? { file: resolve(folder.path, origin.file) } : {};
+      await output.result({ masterKey: uri, ...file, added: !configured }, () =>
+        configured ? `${uri} is there already\n` : `added ${uri}\n`,
+      );
+      output.note(keep(folder, origin));
+      output.note(`send new keys to it with: keystead routes set ${uri} --purpose PURPOSE`);
+    },
+    { passphrases },
+  );
+}
+
+function keep(folder: DataFolder, origin: MasterKeyOrigin): string {
+  return "file" in origin
+    ? `keep a copy of ${join(folder.name, origin.file)} apart from the store's backups: without it what it wraps can never be opened`
+    : "keep the passphrase: without it what it wraps can never be opened; every command asks for it from now on";
+}
+
 async function rotate({ to, from, passphrase }: RotateFlags, command: Command): Promise<void> {
   const { DataFolder, folderOf } = await import("../data-folder.ts");
-  const saved = await DataFolder.open(folderOf(command));
-  const name = to.startsWith(scheme) ? to.slice(scheme.length) : to;
-  const known = saved.configuration.masterKeys[name];
-  const origin = known ?? (passphrase === true ? { passphrase: "ask" as const } : { file: `master-${name}.key` });
-  const folder = known === undefined ? DataFolder.unsaved(saved.name, withMasterKey(saved.configuration, name, origin)) : saved;
-  const passphrases = "passphrase" in origin ? { fromNewFile: name, ...(known === undefined && { typedTwice: name }) } : {};
+  const { provideMasterKey, wantMasterKey } = await import("../master-keys.ts");
+  const wanted = wantMasterKey(await DataFolder.open(folderOf(command)), to, passphrase === true);
+  const { uri: newUri, origin, folder, passphrases } = wanted;
   await useFolder(
     folder,
     command,
     async ({ keystead, output, clock }) => {
-      if (known === undefined) {
-        if ("file" in origin) await makeMasterKey(join(folder.path, origin.file), name);
-        await folder.change((configuration) => withMasterKey(configuration, name, origin));
-      }
-      const newUri = `${scheme}${name}`;
       const oldUri = from ?? (await onlyOther(keystead.keks, newUri));
+      await provideMasterKey(keystead, wanted);
       const progress = output.progress({ title: `rewrap under ${newUri}`, unit: "keys" }, clock);
       const result =
         oldUri === undefined
           ? { done: 0, total: 0 }
           : await keystead.keks.rotate(oldUri, newUri, ({ done, total }) => progress.update(done, total)).finally(() => progress.end());
       const summary = { from: oldUri ?? null, to: newUri, ...result };
-      await output.result(summary, () =>
-        result.total === 0 ? `every key is under ${newUri} already\n` : `${result.done} of ${result.total} keys moved to ${newUri}\n`,
-      );
-      if (oldUri !== undefined) output.note(await retire(folder, oldUri));
-      if ("file" in origin)
-        output.note(`keep a copy of the new master key apart from the store's backups: ${join(folder.name, origin.file)}`);
+      await output.result(summary, () => `${describeMove(result, oldUri, newUri)}\n`);
+      const advice = oldUri === undefined ? undefined : await retire(folder, oldUri, result.total > 0);
+      if (advice !== undefined) output.note(advice);
+      output.note(keep(folder, origin));
     },
     { passphrases },
   );
 }
 
-function withMasterKey(configuration: Configuration, name: string, origin: MasterKeyOrigin): Configuration {
-  return { ...configuration, masterKeys: { ...configuration.masterKeys, [name]: origin } };
-}
-
-/** A file of an interrupted rotation may be there, and hold a key that wraps already. */
-async function makeMasterKey(file: string, name: string): Promise<void> {
-  const { createMasterKeyFile, systemRandom } = await import("../../index.ts");
-  await createMasterKeyFile(file, name, systemRandom).catch((error: unknown) => {
-    if (!isKeysteadError(error, "CONFLICT")) throw error;
-  });
+function describeMove({ done, total }: RewrapProgress, oldUri: string | undefined, newUri: string): string {
+  if (oldUri === undefined) return `every key is under ${newUri} already`;
+  return total === 0 ? `nothing is under ${oldUri}` : `${done} of ${total} keys moved to ${newUri}`;
 }
 
 async function onlyOther(keks: KekService, uri: string): Promise<string | undefined> {
@@ -109,16 +138,18 @@ async function onlyOther(keks: KekService, uri: string): Promise<string | undefi
 }
 
 /** Says what to keep of the old master key. A passphrase that opens nothing any more is not asked for again. */
-async function retire(folder: DataFolder, uri: string): Promise<string> {
-  const name = uri.slice(scheme.length);
+async function retire(folder: DataFolder, uri: string, moved: boolean): Promise<string | undefined> {
+  const { masterKeyName } = await import("../master-keys.ts");
+  const name = masterKeyName(uri);
   const origin = folder.configuration.masterKeys[name];
-  if (origin === undefined) return `backups of the store from before now still need ${uri}`;
-  if ("file" in origin) return `keep the old master key as long as backups of the store from before now: ${join(folder.name, origin.file)}`;
+  if (origin === undefined) return moved ? `backups of the store from before now still need ${uri}` : undefined;
+  if ("file" in origin)
+    return moved ? `keep the old master key as long as backups of the store from before now: ${join(folder.name, origin.file)}` : undefined;
   await folder.change(({ masterKeys, ...rest }) => ({
     ...rest,
     masterKeys: Object.fromEntries(Object.entries(masterKeys).filter(([other]) => other !== name)),
   }));
-  return "keep the old passphrase as long as backups of the store from before now";
+  return `the passphrase of ${uri} is not asked for any more; keep it as long as backups of the store from before now`;
 }
 
 const columns: readonly TableColumn<KekInfo>[] = [

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { PurposeInfo, PurposeSettings } from "../../index.ts";
-import { algorithmNames } from "../algorithm-names.ts";
+import { encryptAlgorithmNames } from "../algorithm-names.ts";
 import { examples, oneOf, repeatable, wholeNumber } from "../options.ts";
 import { withKeystead } from "../session.ts";
 import { formatTable, type TableColumn } from "../table.ts";
@@ -59,7 +59,7 @@ function withPolicy(command: Command): Command {
     .option("--description <text>", "what data that is")
     .option("--default-key <key>", "key that `encrypt --purpose` takes")
     .option("--rotation-days <days>", "rotation of new keys", wholeNumber(1))
-    .addOption(oneOf(repeatable("--algorithm <name>", "allowed algorithm of its encrypt keys"), algorithmNames))
+    .addOption(oneOf(repeatable("--algorithm <name>", "allowed algorithm of its encrypt keys"), encryptAlgorithmNames))
     .option("--hardware", "its keys need a hardware-backed KEK");
 }
 

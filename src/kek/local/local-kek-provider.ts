@@ -49,7 +49,10 @@ export class LocalKekProvider implements KekProvider {
     const source = uri.scheme === this.scheme ? this.#sources.get(name) : undefined;
     if (source === undefined) {
       const known = [...this.#sources.keys()].sort().join(", ") || "none";
-      throw new KeysteadError("UNKNOWN_KEK", `no master key for ${uri.toString()} is configured; configured names: ${known}`);
+      throw new KeysteadError(
+        "UNKNOWN_KEK",
+        `no master key for ${uri.toString()} is configured (configured: ${known}); name it in masterKeys, or add it with \`keystead kek add ${name}\``,
+      );
     }
     signal?.throwIfAborted();
     const { key, derivation: used } = await source(derivation);

@@ -1,10 +1,11 @@
-import { mkdir, open, unlink } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { assertArguments, having, text } from "../../arguments.ts";
 import { decodeBase64url, encodeBase64url } from "../../crypto/base64url.ts";
 import type { RandomSource } from "../../crypto/random.ts";
+import { randomUuid } from "../../crypto/uuid.ts";
 import { KeysteadError } from "../../errors.ts";
-import { syncDirectory } from "../../durable-file.ts";
+import { writeWhole } from "../../durable-file.ts";
 import { readPrivateFile } from "./private-file.ts";
 
 const keyLength = 32;
@@ -19,14 +20,11 @@ export function assertMasterKeyName(name: string): void {
   throw new KeysteadError("INVALID_ARGUMENT", "a master key's name has 1 to 64 of A-Z a-z 0-9 . _ ~ - and begins with a letter or digit");
 }
 
-function errorCode(error: unknown): unknown {
-  return error instanceof Error && "code" in error ? error.code : undefined;
-}
-
 /**
  * Makes a master key file with a new random key: `keystead-master-v1:NAME:<base64url of 32 bytes>`, readable by its owner only.
  *
- * Resolves when file and directory entry are on disk. An existing file is never overwritten: it may be the only key to a store.
+ * Resolves when file and directory entry are on disk; the file is there whole or not at all. An existing file is never overwritten:
+ * it may be the only key to a store.
  * A directory that is missing is made for the owner only.
  *
  * @throws KeysteadError `CONFLICT` when the file exists, `INVALID_ARGUMENT` for a bad name, `KEK_FAILED` when it can't be written
@@ -39,20 +37,13 @@ export async function createMasterKeyFile(path: string, name: string, random: Ra
   await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
     throw failed(cause);
   });
-  const handle = await open(path, "wx", 0o600).catch((cause: unknown) => {
-    if (errorCode(cause) !== "EEXIST") throw failed(cause);
-    throw new KeysteadError("CONFLICT", `${path} exists already and is left as it is; choose another path`, { cause });
-  });
   const key = random.bytes(keyLength);
   try {
-    await handle.writeFile(`keystead-master-v1:${name}:${encodeBase64url(key)}\n`);
-    await handle.sync();
-    await handle.close();
-    await syncDirectory(dirname(path));
-  } catch (cause) {
-    await handle.close().catch(() => undefined);
-    await unlink(path).catch(() => undefined);
-    throw failed(cause);
+    // A name that no other run takes: what a killed one left is not in the way.
+    const temporary = `${path}.${randomUuid(random)}.new`;
+    const busy = `${temporary} exists already; remove it`;
+    const taken = `${path} exists already and is left as it is; choose another path`;
+    await writeWhole(path, [`keystead-master-v1:${name}:${encodeBase64url(key)}\n`], { temporary, busy, taken, failed });
   } finally {
     key.fill(0);
   }
@@ -65,7 +56,8 @@ export async function createMasterKeyFile(path: string, name: string, random: Ra
  * `WRONG_MASTER_KEY` when it holds the key of another name; `KEK_FAILED` when it can't be read or is no master key file
  */
 export async function readMasterKeyFile(path: string, name: string): Promise<Buffer> {
-  const remedy = "give the right path or restore the file from its copy: only a store that is new gets a new one, by `keystead init`";
+  const remedy =
+    "give the right path or restore the file from its copy: a new one, by `keystead init` or `keystead kek add`, opens nothing that is there";
   const bytes = await readPrivateFile(path, maxFileLength, { what: "master key file", remedy });
   const [, foundName, encoded] = line.exec(bytes?.toString("latin1") ?? "") ?? [];
   bytes?.fill(0);
