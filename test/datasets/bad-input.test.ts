@@ -263,6 +263,32 @@ describe("values that are not what they seem", () => {
     expect(readExactly(database, "person")).toEqual(before);
   });
 
+  it("that hold no text in a column of texts are named by row, and their content by nobody", async () => {
+    const { keystead, database } = await createCrm("CREATE TABLE person (id INTEGER PRIMARY KEY, email TEXT)");
+    await keystead.datasets.add("crm.person", personDataset({}, { columns: { email: { key: "pii", kind: "value" } } }));
+    const bytes = Buffer.concat([Buffer.from("canary-4711"), Buffer.of(0xff)]);
+    const sealed = await keystead.encrypt("pii", bytes, {
+      dataset: "crm.person",
+      context: { dataset: "crm.person", "row.id": "1", column: "email" },
+    });
+    database.prepare("INSERT INTO person VALUES (1, ?)").run(sealed);
+    const result = await keystead.datasets.unprotect("crm.person");
+    expect(problemsOf(result)).toEqual(["1 email DECRYPTION_FAILED"]);
+    expect(JSON.stringify(result)).not.toContain("canary-4711");
+  });
+
+  it("of versions that the store does not have are named by the doctor and by the census", async () => {
+    const { keystead, database } = await createCrm("CREATE TABLE person (id INTEGER PRIMARY KEY, email TEXT)");
+    database.exec("INSERT INTO person VALUES (1, 'a'), (2, 'b')");
+    await keystead.datasets.add("crm.person", personDataset({ email: "pii" }));
+    await keystead.datasets.protect("crm.person");
+    const unknown = async (): Promise<string> =>
+      (await keystead.doctor.examine()).map(({ message }) => message).find((message) => message.includes("does not have")) ?? "";
+    expect(await unknown()).toBe("");
+    database.exec("UPDATE person SET email = replace(email, ':pii:1-', ':pii:9-') WHERE id = 2");
+    expect(await unknown()).toMatch(/crm\.person holds 1 values of versions that this store does not have \(.*9-/);
+  });
+
   it("can't be stored once they are plaintext: reported by unprotect, left sealed", async () => {
     const { keystead, database } = await createCrm("CREATE TABLE person (id INTEGER PRIMARY KEY, a TEXT, b INTEGER, c)");
     await keystead.datasets.add("crm.person", personDataset({ a: "pii", b: "pii", c: "pii" }));
@@ -280,6 +306,7 @@ describe("values that are not what they seem", () => {
     const result = await keystead.datasets.unprotect("crm.person");
     expect(result.state).toBe("done");
     expect(problemsOf(result).filter((problem) => problem.endsWith("INVALID_ARGUMENT"))).toEqual(["1 c INVALID_ARGUMENT"]);
+    expect(JSON.stringify(result.progress.firstProblems)).not.toMatch(/9223372036854775808|twelve/);
     expect(problemsOf(result)).toEqual(
       expect.arrayContaining(["1 a DATABASE_FAILED", "1 b DATABASE_FAILED", "2 a DATABASE_FAILED", "2 c DATABASE_FAILED"]),
     );

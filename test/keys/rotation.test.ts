@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { createIndexSpec } from "../../src/fields/blind-index.ts";
+import { isKeysteadError } from "../../src/errors.ts";
 import { initKeystead } from "../../src/keystead.ts";
 import { day, TestClock } from "../support/test-clock.ts";
 import { codeOf, createTestKeystead, fileStore, openTestKeystead, temporaryFolder } from "../support/test-keystead.ts";
@@ -87,6 +89,17 @@ describe("rotation", () => {
   });
 });
 
+/** The message of a DECRYPTION_FAILED. */
+function messageOf(work: () => unknown): string {
+  try {
+    work();
+  } catch (error) {
+    if (isKeysteadError(error, "DECRYPTION_FAILED")) return error.message;
+    throw error;
+  }
+  return "no error";
+}
+
 describe("a synchronous handle", () => {
   it("asks for a refresh once for a version it has not loaded, then says that it is another store's", async () => {
     const { keystead } = await createTestKeystead();
@@ -113,6 +126,29 @@ describe("a synchronous handle", () => {
     expect(await codeOf(() => key.encrypt("x"))).toBe("KEY_LEASE_EXPIRED");
   });
 
+  it("opens, authenticates and verifies nothing either once its lease is older than that", async () => {
+    const { keystead, clock } = await createTestKeystead({ settings: { refreshBound: 1000 } });
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    await keystead.keys.create({ name: "m", purpose: "pii", usage: "mac" });
+    await keystead.keys.create({ name: "i", purpose: "pii", usage: "blind-index" });
+    const [key, mac, index] = [await keystead.open("k"), await keystead.open("m"), await keystead.open("i")];
+    const token = index.indexer(
+      createIndexSpec({ columns: ["c"], kind: "exact", bits: 32 }, { datasetId: "", generation: 1, keyVersion: 1 }),
+    );
+    const [text, value, bytes, tag] = [key.encrypt("x"), key.encryptValue(1), key.encryptBytes(Buffer.from("x")), mac.mac("x")];
+    const acts = [
+      () => key.decrypt(text),
+      () => key.decryptValue(value),
+      () => key.decrypt(bytes),
+      () => mac.mac("x"),
+      () => mac.verifyMac("x", tag),
+      () => token(["x"]),
+    ];
+    for (const act of acts) expect(await codeOf(act)).toBe("no error");
+    clock.jump(60_001);
+    for (const act of acts) expect(await codeOf(act)).toBe("KEY_LEASE_EXPIRED");
+  });
+
   it("refuses after close", async () => {
     const { keystead } = await createTestKeystead();
     await keystead.keys.create({ name: "k", purpose: "pii" });
@@ -129,6 +165,10 @@ describe("a synchronous handle", () => {
     const sealed = key.encrypt("x", { row: "1" });
     expect(await codeOf(() => key.decrypt(sealed, { row: "2" }))).toBe("DECRYPTION_FAILED");
     expect(await codeOf(() => key.decryptValue(sealed, { row: "1" }))).toBe("DECRYPTION_FAILED");
+    const head = sealed.slice(0, sealed.lastIndexOf(":") + 1);
+    const broken = [28, 39, 40, 41, 100].map((length) => `${head}${Buffer.alloc(length).toString("base64url")}`);
+    const messages = [...broken, sealed].map((text) => messageOf(() => key.decrypt(text, { row: "2" })));
+    expect(new Set(messages)).toEqual(new Set([messages.at(-1)]));
     expect(await codeOf(() => key.decrypt(`${sealed}!`, { row: "1" }))).toBe("MALFORMED_CIPHERTEXT");
     expect(await codeOf(() => key.decrypt("ks1:", { row: "1" }))).toBe("MALFORMED_CIPHERTEXT");
     const other = await keystead.open("l");

@@ -6,9 +6,9 @@ import { parseKekUri } from "../../src/kek/kek-uri.ts";
 import { LocalKekProvider } from "../../src/kek/local/local-kek-provider.ts";
 import { unlockStore } from "../../src/keys/create-store.ts";
 import { KekRing } from "../../src/keys/kek-ring.ts";
-import { Keystead, type KeysteadOptions } from "../../src/keystead.ts";
+import { Keystead, type KeysteadOptions, type KeysteadParts } from "../../src/keystead.ts";
 import { openStore } from "../../src/store/open-store.ts";
-import type { Store } from "../../src/store/store.ts";
+import type { Store, StoreIdentity } from "../../src/store/store.ts";
 
 /** Called before a KEK works; a rejection is its failure, a pause makes it slow. */
 export type KekHook = (call: "wrap" | "unwrap", context: WrapContext) => Promise<void>;
@@ -23,6 +23,12 @@ export interface TestParts {
 
 /** Opens a store that exists, with a KEK and a store that a test can slow down or let fail. */
 export async function openFromParts(options: KeysteadOptions, parts: TestParts): Promise<Keystead> {
+  const { identity, ...opened } = await openParts(options, parts);
+  return Keystead.start(options, opened, identity);
+}
+
+/** What stands behind a Keystead: its store, unlocked, and its KEKs. */
+export async function openParts(options: KeysteadOptions, parts: TestParts = {}): Promise<KeysteadParts & { identity: StoreIdentity }> {
   const { clock = systemClock, random = systemRandom, masterKeys = {} } = options;
   const provider = new LocalKekProvider({ masterKeys, random, clock: systemClock });
   const keks = new KekRing(async (uri, known) => {
@@ -36,7 +42,7 @@ export async function openFromParts(options: KeysteadOptions, parts: TestParts):
   });
   const opened = await openStore(options.store, { clock: systemClock });
   const store = parts.store?.(opened) ?? opened;
-  return Keystead.start(options, { store, keks, clock, random }, await unlockStore(store, keks));
+  return { store, keks, clock, random, identity: await unlockStore(store, keks) };
 }
 
 function hooked(kek: Kek, hook: KekHook = () => Promise.resolve(), hardwareBacked: boolean): Kek {
