@@ -15,7 +15,7 @@ async function withTwoVersions() {
   onTestFinished(() => parts.store.close());
   const newest = async () => {
     const row = await parts.store.read((tables) => tables.versions.get({ keyId: id, version: 2 }));
-    if (row?.material == null) throw new Error("version 2 has no material");
+    if (row?.material === undefined || row.material === null) throw new Error("version 2 has no material");
     return { ...row, material: row.material };
   };
   const keysetKey = async () => unwrapKeysetKey(parts, await parts.store.read((tables) => tables.wraps.list({ subject: id })));
