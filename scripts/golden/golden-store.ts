@@ -91,6 +91,8 @@ async function fillDataset(tables: StoreTables, keyset: GoldenKeyset): Promise<v
     createdAt: at,
   });
   await tables.censuses.insert({ id: "60164e57-0ead-4000-8000-000000000401", datasetId, takenAt: at, counts: "[]" });
+  const done = { kind: "protect", state: "done", progress: "{}", leaseOwner: null, leaseUntil: null, createdAt: at, updatedAt: at };
+  await tables.jobs.insert({ id: "60164e57-0ead-4000-8000-000000000501", datasetId, ...done });
 }
 
 async function fillAudit(tables: StoreTables, { writers, checkpoints }: GoldenAudit): Promise<void> {

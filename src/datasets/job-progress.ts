@@ -42,8 +42,8 @@ export type RowProblem = Readonly<z.infer<typeof problemSchema>>;
 export type JobProgress = Readonly<z.infer<typeof progressSchema>>;
 
 /**
- * Progress to go on from. Begins anew when the row, which no MAC protects, is not what a job wrote; a pass that had come to its
- * end is made again, because nobody knows what happened since.
+ * Progress to go on from. Begins anew when it is not what a job of this version wrote; a pass that had come to its end is made
+ * again, because nobody knows what happened since.
  */
 export function resumeProgress(json: string, total: number): JobProgress {
   const progress = { ...readProgress(json), total };

@@ -171,7 +171,7 @@ export const tables = {
     lastRefusedAt: "integer?",
   }),
   /** `state`: running, paused, done, cancelled, failed. `progress`: JSON. `lease*`: who works on it until when. */
-  jobs: table("jobs", "none", ["id"], {
+  jobs: table("jobs", "quiet", ["id"], {
     id: "text",
     datasetId: "text",
     kind: "text",

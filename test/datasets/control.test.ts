@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import { initKeystead } from "../../src/keystead.ts";
+import { openParts } from "../support/parts.ts";
 import { TestClock } from "../support/test-clock.ts";
 import { codeOf, fileStore, openTestKeystead } from "../support/test-keystead.ts";
 import { createCrm, dataVersion, logUpdates, openDatabase, personDataset, queryNumber, readColumn, takeUpdates } from "./support/crm.ts";
@@ -280,29 +281,21 @@ describe("a job that fails", () => {
     await made.keys.create({ name: "pii", purpose: "pii" });
     const { id } = await made.datasets.add("crm.person", personDataset({ name: "pii" }));
     const owner = JSON.stringify({ host: "another host", process: 1, start: "then" });
-    const { DatabaseSync } = await import("node:sqlite");
-    const store = new DatabaseSync(join(folder, "keystead.db"));
-    const columns = store
-      .prepare("SELECT name FROM pragma_table_info('jobs')")
-      .all()
-      .map(({ name }) => String(name));
-    const values: Readonly<Record<string, string | number>> = {
-      id: "j",
-      dataset_id: id,
-      kind: "protect",
-      state: "running",
-      progress: "{}",
-      lease_owner: owner,
-      lease_until: clock.now() + 30_000,
-      created_at: 0,
-      updated_at: 0,
-      row_version: 1,
-      format: 1,
-    };
-    store
-      .prepare(`INSERT INTO jobs (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`)
-      .run(...columns.map((name) => values[name] ?? null));
-    store.close();
+    const parts = await openParts(options);
+    await parts.store.transaction((tables) =>
+      tables.jobs.insert({
+        id: "j",
+        datasetId: id,
+        kind: "protect",
+        state: "running",
+        progress: "{}",
+        leaseOwner: owner,
+        leaseUntil: clock.now() + 30_000,
+        createdAt: 0,
+        updatedAt: 0,
+      }),
+    );
+    await parts.store.close();
     expect(await codeOf(made.datasets.protect("crm.person"))).toBe("CONFLICT");
     clock.advance(30_000);
     expect(await made.datasets.protect("crm.person")).toMatchObject({ id: "j", state: "done" });

@@ -17,6 +17,12 @@ const bends: readonly (readonly [what: string, sql: string, named: RegExp])[] = 
   ["forgets a version", "DELETE FROM versions WHERE version = 1", /versions/],
   ["shortens the waiting time", "UPDATE settings SET value = '1' WHERE name = 'backupRetentionDays'", /settings/],
   ["lowers a seal count", "UPDATE counters SET seals = 0", /counters/],
+  [
+    "lets a job begin at its end",
+    "UPDATE jobs SET state = 'paused', progress = replace(progress, '\"scanned\":1', '\"scanned\":9')",
+    /jobs/,
+  ],
+  ["forgets a job", "DELETE FROM jobs", /jobs/],
   ["forgets what was sealed", "DELETE FROM counters", /counters/],
   [
     "swaps the wraps of two keys",

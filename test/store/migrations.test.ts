@@ -12,21 +12,21 @@ import { codeOf, createStoreFile, metadataKey, newIdentity, noRows, openRaw, tem
 const addNote: Migration = {
   number: 2,
   up: async (sql) => {
-    await sql.schema.alterTable("jobs").addColumn("note", "text").execute();
-    await sql.insertInto("jobs").values(jobRow("migrated")).execute();
+    await sql.schema.alterTable("audit_lines").addColumn("note", "text").execute();
+    await sql.insertInto("audit_lines").values(lineOf("migrated")).execute();
   },
 };
 const breakHalfway: Migration = {
   number: 2,
   up: async (sql) => {
-    await sql.schema.dropTable("jobs").execute();
+    await sql.schema.dropTable("audit_lines").execute();
     throw new RangeError("deliberate");
   },
 };
 const twoSteps = [...migrations, addNote];
 
-function jobRow(id: string): Record<string, string | number> {
-  return { id, dataset_id: "", kind: "", state: "", progress: "", created_at: 0, updated_at: 0, row_version: 1 };
+function lineOf(writer: string): Record<string, string | number | Uint8Array> {
+  return { writer, sequence: 0, line: new Uint8Array(), row_version: 1 };
 }
 
 async function withOldStore(test: (open: (steps?: readonly Migration[]) => Promise<SqlStore>) => Promise<void>): Promise<void> {
@@ -83,7 +83,7 @@ describe("migration step 1", () => {
     const digest = createHash("sha256")
       .update(statements.map(({ sql }) => String(sql)).join("\n"))
       .digest("hex");
-    expect(digest).toBe("6ab0c22907d02cd3a8e4932a00181e16001f74454625668601edd193a13aebb4");
+    expect(digest).toBe("410b2f5f0534647d7323b832f53fee7ec75a1ed37d0691d6a992920fea5e17a0");
     await database.close();
   });
 
@@ -105,7 +105,7 @@ describe("migrate", () => {
         await each.unlock(metadataKey);
         expect(await each.verify()).toEqual([]);
       }
-      expect((await store.read(async ({ jobs }) => await jobs.list())).map(({ id }) => id)).toEqual(["migrated"]);
+      expect((await store.read(async ({ auditLines }) => await auditLines.list())).map(({ writer }) => writer)).toEqual(["migrated"]);
     });
   });
 
@@ -115,7 +115,7 @@ describe("migrate", () => {
       await expect(broken.migrate()).rejects.toThrow(RangeError);
       const old = await open();
       await old.unlock(metadataKey);
-      expect(await old.read(async ({ jobs }) => await jobs.list())).toEqual([]);
+      expect(await old.read(async ({ auditLines }) => await auditLines.list())).toEqual([]);
     });
   });
 

@@ -6,12 +6,12 @@ import type { Store, StoreTables } from "../../src/store/store.ts";
 import type { NewRecord } from "../../src/store/tables.ts";
 import { codeOf, createStoreFile, metadataKey, newIdentity, noRows, openUnlocked, temporaryFolder } from "./places.ts";
 
-/** The tables of the model: one in the manifest with a further unique column, one outside of it, one without a MAC. */
-const names = ["datasets", "counters", "jobs"] as const;
+/** The tables of the model: one that processes follow, with a further unique column, one that they don't, one without a MAC. */
+const names = ["datasets", "counters", "auditLines"] as const;
 type Name = (typeof names)[number];
 
 /** A record of any of the three. */
-type AnyRecord = NewRecord<"datasets"> | NewRecord<"counters"> | NewRecord<"jobs">;
+type AnyRecord = NewRecord<"datasets"> | NewRecord<"counters"> | NewRecord<"auditLines">;
 type AnyStored = AnyRecord & { readonly rowVersion: number };
 
 /** Any of the three tables. */
@@ -56,10 +56,7 @@ const records: Readonly<Record<Name, (key: number, value: number) => AnyRecord>>
     ...{ keyId: `k${key % 2}`, version: 1 + (key >> 1), datasetId: "", seals: value, opens: 0 },
     ...{ refusals: 0, lastOpenedAt: value % 3 === 0 ? null : value, lastRefusedAt: null },
   }),
-  jobs: (key, value) => ({
-    ...{ id: `j${key}`, datasetId: `d${value}`, kind: "k", state: "running", progress: "\u{1f511}".repeat(value) },
-    ...{ leaseOwner: value % 2 === 0 ? null : "me", leaseUntil: null, createdAt: 1 - value, updatedAt: 0 },
-  }),
+  auditLines: (key, value) => ({ writer: `w${key % 2}`, sequence: key, line: new Uint8Array(value) }),
 };
 
 function makeRecord(operation: Operation): AnyRecord {
@@ -81,7 +78,7 @@ class TransactionCommand implements fc.AsyncCommand<Model, Real> {
   }
 
   async run(model: Model, real: Real): Promise<void> {
-    const draft: Model = { datasets: new Map(model.datasets), counters: new Map(model.counters), jobs: new Map(model.jobs) };
+    const draft: Model = { datasets: new Map(model.datasets), counters: new Map(model.counters), auditLines: new Map(model.auditLines) };
     const changed = new Set<Name>();
     const work = real.store.transaction(async (tables) => {
       for (const operation of this.#operations) {
@@ -188,7 +185,7 @@ const transaction = fc
   .map(([operations, luck]) => new TransactionCommand(operations, luck === 0));
 
 function emptyModel(): Model {
-  return { datasets: new Map(), counters: new Map(), jobs: new Map() };
+  return { datasets: new Map(), counters: new Map(), auditLines: new Map() };
 }
 
 describe("a store behaves like maps of rows", () => {

@@ -47,7 +47,7 @@ describe("row MAC and manifest", () => {
     const key = deriveMetadataKey(storeKey);
     const database = await SqliteDatabase.openInMemory();
     const store = new SqlStore(database);
-    await store.create({ id: "store-1", demo: true, createdAt: 1_700_000_000_000 }, key, async ({ keks, wraps, counters, jobs }) => {
+    await store.create({ id: "store-1", demo: true, createdAt: 1_700_000_000_000 }, key, async ({ keks, wraps, counters, auditLines }) => {
       await keks.insert({ uri: "local:main", kekId: "local:main#1", derivation: null, createdAt: -5 });
       const wrap = await wraps.insert({
         subject: "store",
@@ -67,17 +67,7 @@ describe("row MAC and manifest", () => {
         lastOpenedAt: null,
         lastRefusedAt: 9,
       });
-      await jobs.insert({
-        id: "j",
-        datasetId: "d",
-        kind: "k",
-        state: "s",
-        progress: "{}",
-        leaseOwner: null,
-        leaseUntil: null,
-        createdAt: 1,
-        updatedAt: 2,
-      });
+      await auditLines.insert({ writer: "w", sequence: 0, line: new Uint8Array(1) });
     });
 
     const kekMac = hmac(

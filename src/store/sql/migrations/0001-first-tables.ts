@@ -173,7 +173,7 @@ const firstTables: readonly FirstTable[] = [
   },
   {
     name: "jobs",
-    guarded: false,
+    guarded: true,
     columns: {
       id: "text",
       dataset_id: "text",
