@@ -264,7 +264,7 @@ export class Keystead {
 
   /**
    * As {@link decrypt}, for text.
-   * @throws KeysteadError as {@link decrypt}
+   * @throws KeysteadError as {@link decrypt}; `DECRYPTION_FAILED` with a message of its own for what opens to bytes that are not UTF-8
    * @example
    * await keystead.decryptText(sealed, { context: { table: "person", column: "email" } }); // "anna@example.org"
    */

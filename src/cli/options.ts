@@ -75,11 +75,18 @@ export function wholeNumber(min: number): (text: string) => number {
 /**
  * Reads `name=value` words.
  * @param what what the pairs are, for messages
- * @throws KeysteadError `INVALID_ARGUMENT` for a word without `=` and for a name that comes twice; never repeats a value
+ * @throws KeysteadError `INVALID_ARGUMENT` for a word without `=`, for a name that comes twice and for U+FFFD, which is all that Node
+ *   leaves of bytes that are not UTF-8; never repeats a value
  */
 export function parsePairs(words: readonly string[], what: string): Record<string, string> {
   const pairs = new Map<string, string>();
   for (const [at, word] of words.entries()) {
+    if (word.includes("\ufffd")) {
+      throw new KeysteadError(
+        "INVALID_ARGUMENT",
+        `${what} ${at + 1} is not UTF-8, or holds U+FFFD, which stands for such bytes; write it in UTF-8 (\`locale\` shows what the terminal uses)`,
+      );
+    }
     const equals = word.indexOf("=");
     if (equals < 1) throw new KeysteadError("INVALID_ARGUMENT", `${what} ${at + 1} is not name=value`);
     const name = word.slice(0, equals);

@@ -1,5 +1,6 @@
 import { encodeBase64url } from "../crypto/base64url.ts";
 import { parseBinary, type ParsedCiphertext, parseText } from "../crypto/ciphertext.ts";
+import { encodeHex } from "../crypto/hex.ts";
 import { type ParsedStream, parseStream } from "../crypto/stream.ts";
 import { decodeUtf8 } from "../crypto/text.ts";
 import { decodeTypedValue, encodeTypedValue, type FieldValue } from "../crypto/typed-value.ts";
@@ -77,13 +78,13 @@ export function sealedCell(sealed: string | Buffer): Cell {
   return typeof sealed === "string" ? { type: "text", bytes: Buffer.from(sealed, "latin1") } : { type: "blob", bytes: sealed };
 }
 
-/** Text of a key cell, by which people find the row; undefined for NULL, reals and text that is not UTF-8. */
+/** Text of a key cell, by which people find the row; text that is not UTF-8 as `x'616263ff'`. Undefined for NULL and reals. */
 export function cellToKeyText(cell: Cell): string | undefined {
   switch (cell.type) {
     case "integer":
       return cell.value.toString();
     case "text":
-      return decodeUtf8(cell.bytes);
+      return decodeUtf8(cell.bytes) ?? `x'${encodeHex(cell.bytes)}'`;
     case "blob":
       return encodeBase64url(cell.bytes);
     case "null":

@@ -2,6 +2,7 @@ import { assertArguments, having, object, optional, recordOf, text, textOr, text
 import type { ParsedCiphertext } from "../crypto/ciphertext.ts";
 import type { Context } from "../crypto/context.ts";
 import { formatStreamHeader, readStreamHeader } from "../crypto/stream-header.ts";
+import { streamDoesNotOpen } from "../crypto/stream-chunk.ts";
 import { fileKeyBytes, openChunks, sealChunks, streamPrefix } from "../crypto/stream.ts";
 import { decodeUtf8 } from "../crypto/text.ts";
 import { encodeTypedValue, type FieldValue } from "../crypto/typed-value.ts";
@@ -140,7 +141,7 @@ export class CipherService {
     return this.#with(parsed.key, {}, (key) => key.openBytes("value", parsed, options.context));
   }
 
-  /** As {@link decrypt}, for text. @throws KeysteadError as {@link decrypt} */
+  /** As {@link decrypt}, for text. @throws KeysteadError as {@link KeyHandle.decryptText} */
   async decryptText(sealed: string | Uint8Array, options: CipherOptions = {}): Promise<string> {
     const text = decodeUtf8(await this.decrypt(sealed, options));
     if (text === undefined) throw new KeysteadError("DECRYPTION_FAILED", "the plaintext is not UTF-8 text; open it with decrypt()");
@@ -251,6 +252,7 @@ export class CipherService {
     const { header, sealedFileKey, rest } = await readStreamHeader(source);
     const sealed = { ...header, payload: sealedFileKey };
     const fileKey = await this.#with(header.key, { opening }, (key) => key.openBytes("file-key", sealed, context));
+    if (fileKey.length !== fileKeyBytes) throw streamDoesNotOpen();
     return { name: header.key, fileKey, rest };
   }
 

@@ -6,6 +6,7 @@ import { decodeBase64url, encodeBase64url } from "../crypto/base64url.ts";
 import { createIndexer, type IndexSpec, indexSpecShape } from "../crypto/blind-index.ts";
 import { type CiphertextHeader, formatText, type ParsedCiphertext, parseLabel } from "../crypto/ciphertext.ts";
 import type { CiphertextKind, Context } from "../crypto/context.ts";
+import { streamDoesNotOpen } from "../crypto/stream-chunk.ts";
 import { decodeUtf8, encodeUtf8 } from "../crypto/text.ts";
 import { decodeTypedValue, encodeTypedValue, type FieldValue } from "../crypto/typed-value.ts";
 import { KeysteadError } from "../errors.ts";
@@ -105,7 +106,10 @@ export class KeyHandle {
     return this.#open("value", sealed, context);
   }
 
-  /** As {@link decrypt}, for text. @throws KeysteadError `DECRYPTION_FAILED` also when the plaintext is not UTF-8 */
+  /**
+   * As {@link decrypt}, for text.
+   * @throws KeysteadError as {@link decrypt}; `DECRYPTION_FAILED` with a message of its own for what opens to bytes that are not UTF-8
+   */
   decryptText(sealed: string | Uint8Array, context?: Context): string {
     const text = decodeUtf8(this.#open("value", sealed, context));
     if (text === undefined) throw new KeysteadError("DECRYPTION_FAILED", "the plaintext is not UTF-8 text; open it with decrypt()");
@@ -293,7 +297,7 @@ export class KeyHandle {
     const { cipher } = this.#keyset.material(version);
     if (cipher === undefined) throw wrongAlgorithm(this.name, "encrypt");
     const plaintext = cipher.aead.open(payload, cipher.aad(kind, context));
-    if (plaintext === undefined) throw doesNotOpen();
+    if (plaintext === undefined) throw kind === "file-key" ? streamDoesNotOpen() : doesNotOpen();
     version.usage.opens += 1;
     version.usage.lastOpenedAt = now;
     return plaintext;

@@ -54,6 +54,10 @@ describe("parsePairs", () => {
     ]);
   });
 
+  it.each(["row=a\ufffd", "r\ufffdw=a"])("refuses %j: other bytes that are not UTF-8 would be the same", (word) => {
+    expect(() => parsePairs(["ok=1", word], "pair")).toThrow(/^pair 2 is not UTF-8, .* write it in UTF-8/);
+  });
+
   it("never repeats a value", () => {
     expect(() => parsePairs(["row=secret-1", "row=secret-2"], "pair")).toThrow('pair "row" is given twice');
     expect(() => parsePairs(["ok=1", "secret"], "pair")).toThrow("pair 2 is not name=value");

@@ -8,9 +8,15 @@ import { canaries } from "../setup/canary.ts";
 import { type Child, startChild } from "../support/child.ts";
 import { fileStore, temporaryFolder } from "../support/test-keystead.ts";
 import { openDatabase, personDataset, queryNumber } from "./support/crm.ts";
+import { runKilled, shareCompileCache } from "./support/killed-job.ts";
 
 const program = new URL("support/application-process.ts", import.meta.url);
 const rows = 1500;
+const kills = 5;
+/** Some processes, one after the other, on a machine that does other things as well. */
+const timeout = 120_000;
+
+shareCompileCache();
 
 interface Place {
   readonly store: string;
@@ -86,6 +92,64 @@ async function expectTruth({ database, keystead }: Place, { progress }: JobResul
   await key.close();
 }
 
+/** Records what each update replaced, in which column, and by what. */
+function logReplacements(database: DatabaseSync): void {
+  const inserts = ["city", "name"].map(
+    (column) => `INSERT INTO replaced SELECT old.id, '${column}', old.tenant, old.${column}, new.${column}
+      WHERE old.${column} IS NOT new.${column} COLLATE BINARY AND old.tenant IS new.tenant;`,
+  );
+  database.exec(`
+    CREATE TABLE replaced (id, "column", tenant, old, new);
+    CREATE TRIGGER log_replacements AFTER UPDATE ON person BEGIN ${inserts.join("\n")} END`);
+}
+
+/**
+ * How often a value was replaced by another ciphertext of what it says: from plaintext or an older version, or again from the
+ * version that the job moves to. The application never writes the text that was there.
+ */
+async function countReplacements({ database, keystead }: Place, label: string): Promise<{ first: number; again: string[] }> {
+  const key = await keystead.open("pii");
+  const again: string[] = [];
+  let first = 0;
+  for (const { id, column, tenant, old, new: next } of database.prepare("SELECT * FROM replaced").all()) {
+    const place = { id, tenant };
+    const open = (value: unknown): unknown =>
+      String(value).startsWith("ks1:") ? openRow(key, String(column), { ...place, [String(column)]: value }) : value;
+    const text = open(next);
+    if (!String(next).startsWith("ks1:") || text === undefined || text !== open(old)) continue;
+    if (String(old).startsWith(`ks1:pii:${label}:`)) again.push(`${String(id)} ${String(column)}`);
+    else first += 1;
+  }
+  await key.close();
+  return { first, again };
+}
+
+/** Kills a job while the application works, then runs it to its end; looks at every row and every replacement. */
+async function expectTruthAfterKills(place: Place, kind: "protect" | "reencrypt", version: number): Promise<void> {
+  const { keystead, database, path, store } = place;
+  logReplacements(database);
+  // It rests, so that it leaves rows for the job.
+  const application = startChild(program, [path, "40", ...(kind === "protect" ? [] : [store])]);
+  expect(await application.nextLine()).toBe("100");
+  const { killedAt, end } = await runKilled({
+    ...{ store, path, kind, rows, rowsPerPage: 50, kills },
+    beforeEnd: async () => {
+      application.process.stdin?.write("stop\n");
+      const lines = await application.finish();
+      expect(Number(lines.at(-1))).toBeGreaterThan(200);
+    },
+  });
+  expect(killedAt).toHaveLength(kills);
+  expect(end).toMatch(/^done /);
+  await expectTruth(place, await keystead.datasets.verify("crm.person"));
+  const label = (await keystead.keys.show("pii")).versions[version - 1]?.label ?? "";
+  const { first, again } = await countReplacements(place, label);
+  expect(first).toBeGreaterThan(rows / 10);
+  expect(again, `killed at ${killedAt.join()}`).toEqual([]);
+  expect((await keystead.audit.verify()).findings).toEqual([]);
+  await keystead.close();
+}
+
 describe("while the application changes rows all the time", () => {
   it("protect keeps its plaintext updates, changes of letter case, inserts, deletes and moves", async () => {
     const place = await createPlace();
@@ -97,7 +161,7 @@ describe("while the application changes rows all the time", () => {
       // The application never stops writing plaintext, so the job would not come to its end.
       if (progress.pass === 4) controller.abort();
     };
-    await whileChanging(startChild(program, [path]), async () => {
+    await whileChanging(startChild(program, [path, "0"]), async () => {
       const during = await keystead.datasets.protect("crm.person", { onProgress, signal: controller.signal });
       expect(["done", "paused"]).toContain(during.state);
     });
@@ -114,7 +178,7 @@ describe("while the application changes rows all the time", () => {
     const place = await createPlace();
     const { keystead, path, store } = place;
     await keystead.datasets.protect("crm.person");
-    await whileChanging(startChild(program, [path, store]), async () => {
+    await whileChanging(startChild(program, [path, "0", store]), async () => {
       await keystead.keys.rotate("pii");
       const during = await keystead.datasets.reencrypt("crm.person");
       expect(during.state).toBe("done");
@@ -126,5 +190,18 @@ describe("while the application changes rows all the time", () => {
     const total = 2 * queryNumber(place.database, "SELECT count(*) FROM person");
     expect(total - (census.get(label) ?? 0)).toBeLessThanOrEqual(after.progress.problems);
     await keystead.close();
+  });
+});
+
+describe("while the application changes rows all the time and the job is killed by SIGKILL at random moments", { timeout }, () => {
+  it("protect loses no update and replaces no value twice", async () => {
+    await expectTruthAfterKills(await createPlace(), "protect", 1);
+  });
+
+  it("reencrypt loses no update and replaces no value twice", async () => {
+    const place = await createPlace();
+    await place.keystead.datasets.protect("crm.person");
+    await place.keystead.keys.rotate("pii");
+    await expectTruthAfterKills(place, "reencrypt", 2);
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { DatasetInput } from "../../src/index.ts";
 import { canaries } from "../setup/canary.ts";
 import { codeOf, createTestKeystead } from "../support/test-keystead.ts";
-import { type Crm, createCrm, dataVersion, personDataset, problemsOf, readColumn, readExactly } from "./support/crm.ts";
+import { type Crm, createCrm, dataVersion, personDataset, problemsOf, queryNumber, readColumn, readExactly } from "./support/crm.ts";
 
 const schema =
   "CREATE TABLE person (id INTEGER PRIMARY KEY, tenant, name, income, name_sx TEXT); CREATE VIEW people AS SELECT * FROM person";
@@ -329,5 +329,17 @@ describe("values that are not what they seem", () => {
         ],
       ].map((row) => row.map(([type, value]) => [type, value instanceof Buffer ? new Uint8Array(value) : value])),
     );
+  });
+});
+
+describe("rows whose key is text that is not UTF-8", () => {
+  it("are reported with the bytes of their key, by which SQL finds them", async () => {
+    const { keystead, database } = await createCrm(
+      "CREATE TABLE person (a TEXT PRIMARY KEY, name TEXT); INSERT INTO person VALUES (CAST(x'616263ff' AS TEXT), 'b')",
+    );
+    await keystead.datasets.add("crm.person", personDataset({ name: "pii" }, { keyColumns: ["a"] }));
+    const { progress } = await keystead.datasets.protect("crm.person");
+    expect(progress.firstProblems).toMatchObject([{ row: { a: "x'616263ff'" }, column: "name", code: "INVALID_ARGUMENT" }]);
+    expect(queryNumber(database, "SELECT count(*) FROM person WHERE CAST(a AS BLOB) = x'616263ff'")).toBe(1);
   });
 });

@@ -1,31 +1,22 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Keystead } from "../../src/index.ts";
 import { initKeystead } from "../../src/keystead.ts";
 import { canaries } from "../setup/canary.ts";
-import { type Child, startChild } from "../support/child.ts";
+import { startChild } from "../support/child.ts";
 import { fileStore, temporaryFolder } from "../support/test-keystead.ts";
 import { logUpdates, openDatabase, personDataset, queryNumber, takeUpdates } from "./support/crm.ts";
+import { jobProgram, runKilled, shareCompileCache } from "./support/killed-job.ts";
 
-const program = new URL("support/job-process.ts", import.meta.url);
 const rows = 600;
 const rowsPerPage = 20;
 const kills = 30;
 /** Thirty processes, one after the other, on a machine that does other things as well. */
 const timeout = 240_000;
 
-/** Spares all but the first child the time to compile. */
-const compileCache = mkdtempSync(join(tmpdir(), "keystead-compile-cache-"));
-beforeAll(() => {
-  vi.stubEnv("NODE_COMPILE_CACHE", compileCache);
-});
-afterAll(() => {
-  vi.unstubAllEnvs();
-  rmSync(compileCache, { recursive: true });
-});
+shareCompileCache();
 
 interface Place {
   readonly store: string;
@@ -56,31 +47,6 @@ async function createPlace(): Promise<Place> {
 
 function nameOf(id: number): string {
   return `${canaries.name.text} ${String(id)}`;
-}
-
-/**
- * Runs a job again and again, killing it when it has read so many rows as a random moment says, then lets it come to its end.
- * A job that is done before it is killed is begun again.
- */
-async function runKilled({ store, path }: Place, kind: string): Promise<{ killedAt: string[]; end: string }> {
-  const start = (): Child => startChild(program, [store, path, kind, String(rowsPerPage)]);
-  const killedAt: string[] = [];
-  let next = start();
-  while (killedAt.length < kills) {
-    const moment = Math.round((rows * (killedAt.length + Math.random() - 0.5)) / kills);
-    const child = next;
-    child.process.stdin?.write("go\n");
-    // The next one gets ready meanwhile: most of a short process's time is its start.
-    next = start();
-    let line = await child.nextLine();
-    while (line !== undefined && (line === "begun" || Number(line) < moment)) line = await child.nextLine();
-    await child.kill();
-    if (child.process.signalCode === "SIGKILL") killedAt.push(line ?? "the end");
-    else expect(child.process.exitCode, `${kind} after it was killed at ${killedAt.join()}`).toBe(0);
-  }
-  next.process.stdin?.write("go\n");
-  const lines = await next.finish();
-  return { killedAt, end: lines.at(-1) ?? "" };
 }
 
 /** Every row opens to its value, and what the census counts is what opens. */
@@ -116,7 +82,7 @@ async function expectEverything({ database, keystead }: Place, version: number):
 
 /** Kills a job again and again, then looks at every row. */
 async function expectNothingLost(place: Place, kind: "protect" | "reencrypt", version: number): Promise<void> {
-  const { killedAt, end } = await runKilled(place, kind);
+  const { killedAt, end } = await runKilled({ ...place, kind, rows, rowsPerPage, kills });
   expect(end).toMatch(/^done \d+ 0$/);
   const updates = takeUpdates(place.database);
   expect(updates.size).toBe(rows);
@@ -149,7 +115,7 @@ describe("a job killed by SIGKILL at 30 random moments and run again at once los
 describe("two processes", () => {
   it("don't do the same work: the second is refused while the first lives, and goes on at once when it was killed", async () => {
     const place = await createPlace();
-    const first = startChild(program, [place.store, place.path, "protect", "1"]);
+    const first = startChild(jobProgram, [place.store, place.path, "protect", "1"]);
     first.process.stdin?.write("go\n");
     expect(await first.nextLine()).toBe("begun");
     expect(await first.nextLine()).toBe("1");

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { setTimeout as rest } from "node:timers/promises";
 import { DatabaseSync } from "node:sqlite";
 import { openKeystead } from "../../../src/keystead.ts";
 import { canaries } from "../../setup/canary.ts";
@@ -7,9 +7,10 @@ import { canaries } from "../../setup/canary.ts";
 /**
  * An application that works on `person (id, tenant, city, name)` until it gets a line on standard input: it updates, inserts and
  * deletes rows, and in the same transaction writes into `truth` what each row is to say. Prints a line after each hundred changes.
- * Arguments: path of the database, and the URL of the store when it is to seal what it writes.
+ * Arguments: path of the database, milliseconds of rest after each ten changes, and the URL of the store when it is to seal what it
+ * writes.
  */
-const [path = "", store] = process.argv.slice(2);
+const [path = "", pause = "", store] = process.argv.slice(2);
 const database = new DatabaseSync(path, { timeout: 10_000 });
 database.exec("PRAGMA synchronous = OFF");
 const application = { running: true };
@@ -81,7 +82,7 @@ while (application.running) {
   else write(id, String(row["tenant"]), false);
   database.exec("COMMIT");
   if (changes % 100 === 0) process.stdout.write(`${String(changes)}\n`);
-  if (changes % 10 === 0) await nextTurn();
+  if (changes % 10 === 0) await rest(Number(pause));
 }
 database.close();
 await keystead?.close();
