@@ -66,7 +66,8 @@ async function main(): Promise<void> {
     const failures = [...failed];
     if (passed + failures.length === 0) failures.push("no test was run");
     if (code !== 0 && failures.length === 0) failures.push(`vitest ended with exit code ${code}`);
-    const searched = passed > 0;
+    // A failed test may have shown a secret, too.
+    const searched = passed + failed.length > 0;
     const leaks = searched ? searchTestRun(folder, log) : [];
     for (const { name, reason } of skipped) process.stdout.write(`skipped: ${name} (${reason})\n`);
     for (const name of failures) process.stdout.write(`failed: ${name}\n`);

@@ -1,9 +1,10 @@
-import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { registerMasterKeys } from "../setup/master-keys.ts";
+import { runWatched, watchedEnvironment } from "../setup/watched-child.ts";
 import { mountSmallDisk, needsMount } from "../support/small-disk.ts";
 import { temporaryFolder } from "../support/test-keystead.ts";
 
@@ -13,9 +14,8 @@ const dir = join(folder, "data");
 
 function keystead(args: readonly string[], stdio: { readonly stdin?: number | "pipe"; readonly stdout?: number | "pipe" } = {}) {
   const { stdin = "pipe", stdout = "pipe" } = stdio;
-  return spawnSync(process.execPath, [main, ...args], {
-    env: { PATH: process.env["PATH"], KEYSTEAD_DIR: dir },
-    encoding: "utf8",
+  return runWatched(process.execPath, [main, ...args], {
+    env: watchedEnvironment({ PATH: process.env["PATH"], KEYSTEAD_DIR: dir }),
     input: "",
     stdio: [stdin, stdout, "pipe"],
   });
@@ -23,6 +23,7 @@ function keystead(args: readonly string[], stdio: { readonly stdin?: number | "p
 
 beforeAll(() => {
   expect(keystead(["init"]).status).toBe(0);
+  registerMasterKeys(folder);
   expect(keystead(["keys", "create", "backup", "--purpose", "backup"]).status).toBe(0);
 });
 

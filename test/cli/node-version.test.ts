@@ -1,8 +1,8 @@
-import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { nodeVersionProblem } from "../../src/cli/node-version.ts";
 import { readManifest, root } from "../../scripts/tools.ts";
+import { runWatched } from "../setup/watched-child.ts";
 
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
@@ -27,9 +27,7 @@ describe("keystead on an old Node", () => {
   const pretence = `Object.defineProperty(process.versions, "node", { value: "20.20.2" });`;
 
   function keystead(...args: readonly string[]) {
-    return spawnSync(process.execPath, ["--import", `data:text/javascript,${encodeURIComponent(pretence)}`, main, ...args], {
-      encoding: "utf8",
-    });
+    return runWatched(process.execPath, ["--import", `data:text/javascript,${encodeURIComponent(pretence)}`, main, ...args]);
   }
 
   it("says so before it does anything else", () => {

@@ -5,7 +5,9 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { canaries, recordOutput } from "../setup/canary.ts";
+import { canaries } from "../setup/canary.ts";
+import { registerMasterKeys } from "../setup/master-keys.ts";
+import { runWatched, watchChild, watchedEnvironment } from "../setup/watched-child.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "keystead-prompts-"));
 const command = [process.execPath, "--disable-warning=ExperimentalWarning", resolve("src/cli/main.ts")];
@@ -21,11 +23,12 @@ async function onTerminal(
   dir = "data",
 ): Promise<{ readonly code: number | null; readonly shown: string }> {
   const line = [...command, ...args].map((word) => `'${word}'`).join(" ");
-  const child = spawn("script", ["--quiet", "--return", "--command", `stty cols 100; exec ${line}`, "/dev/null"], {
+  const started = spawn("script", ["--quiet", "--return", "--command", `stty cols 100; exec ${line}`, "/dev/null"], {
     cwd: folder,
-    env: { PATH: process.env["PATH"], SHELL: "/bin/sh", TERM: "xterm", KEYSTEAD_DIR: join(folder, dir) },
+    env: watchedEnvironment({ PATH: process.env["PATH"], SHELL: "/bin/sh", TERM: "xterm", KEYSTEAD_DIR: join(folder, dir) }),
     stdio: ["pipe", "pipe", "pipe"],
   });
+  const child = watchChild(started);
   let [shown, seen] = ["", 0];
   const waiting = [...typed];
   child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
@@ -38,17 +41,15 @@ async function onTerminal(
     child.stdin.write(next[1]);
   });
   const [code] = (await once(child, "close")) as [number | null];
-  recordOutput(shown);
   expect(waiting, shown).toEqual([]);
   return { code, shown };
 }
 
 function keystead(...args: readonly string[]): string {
   const [node = "", ...prefix] = command;
-  const { status, stdout, stderr } = spawnSync(node, [...prefix, ...args], {
+  const { status, stdout, stderr } = runWatched(node, [...prefix, ...args], {
     cwd: folder,
-    env: { PATH: process.env["PATH"], KEYSTEAD_DIR: join(folder, "data") },
-    encoding: "utf8",
+    env: watchedEnvironment({ PATH: process.env["PATH"], KEYSTEAD_DIR: join(folder, "data") }),
   });
   expect({ args, status, stderr: status === 0 ? "" : stderr }).toEqual({ args, status: 0, stderr: "" });
   return stdout;
@@ -56,6 +57,7 @@ function keystead(...args: readonly string[]): string {
 
 beforeAll(() => {
   keystead("init");
+  registerMasterKeys(folder);
   keystead("keys", "create", "pii", "--purpose", "pii");
   keystead("keys", "rotate", "pii");
 });

@@ -1,8 +1,8 @@
-import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { initKeystead } from "../../src/keystead.ts";
 import { canaries } from "../setup/canary.ts";
+import { runWatched } from "../setup/watched-child.ts";
 import { codeOf, fileStore, openTestKeystead, testMasterKeys } from "../support/test-keystead.ts";
 import { type Crm, createCrm, personDataset } from "./support/crm.ts";
 
@@ -162,7 +162,7 @@ describe("a search that can't be answered whole", () => {
     const program = fileURLToPath(new URL("support/job-process.ts", import.meta.url));
     const unprotect = (): void => {
       const args = ["--disable-warning=ExperimentalWarning", program, options.store, crm.path, "unprotect"];
-      const { stdout } = spawnSync(process.execPath, args, { input: "go\n", encoding: "utf8" });
+      const { stdout } = runWatched(process.execPath, args, { input: "go\n" });
       expect(stdout).toContain("done 1500 0");
     };
     let looks = 0;

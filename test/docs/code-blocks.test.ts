@@ -1,9 +1,10 @@
-import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
 import { describe, expect, it } from "vitest";
+import { registerMasterKeys } from "../setup/master-keys.ts";
+import { runWatched, watchedEnvironment } from "../setup/watched-child.ts";
 import { temporaryFolder } from "../support/test-keystead.ts";
 
 const pages = ["README.md", "docs/datasets.md", "docs/fields.md", "docs/operations.md"];
@@ -70,8 +71,9 @@ function commandsOf(text: string): { readonly command: string; readonly output: 
 }
 
 function run(command: string, args: readonly string[], folder: string, path: string) {
-  const { status, stdout, stderr } = spawnSync(command, args, { cwd: folder, encoding: "utf8", env: { PATH: path, NO_COLOR: "1" } });
-  return { status, stdout, stderr };
+  const ended = runWatched(command, args, { cwd: folder, env: watchedEnvironment({ PATH: path, NO_COLOR: "1" }) });
+  registerMasterKeys(folder);
+  return ended;
 }
 
 /** Shell blocks name commands of npm whose work other tests do: the package test installs, the tour test takes the tour. */

@@ -1,4 +1,3 @@
-import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -9,6 +8,8 @@ import { packPackage } from "../../scripts/pack-package.ts";
 import { readManifest, root, tool } from "../../scripts/tools.ts";
 import { nodeVersionProblem } from "../../src/cli/node-version.ts";
 import { canaries } from "../setup/canary.ts";
+import { registerMasterKeys } from "../setup/master-keys.ts";
+import { type Ended, runWatched, type Watch, watchedEnvironment } from "../setup/watched-child.ts";
 
 const manifest = readManifest(root);
 const subpaths = Object.keys(z.record(z.string(), z.unknown()).parse(manifest.exports));
@@ -19,14 +20,15 @@ const folder = realpathSync(mkdtempSync(join(tmpdir(), "keystead-package-")));
 const consumer = join(folder, "consumer");
 const installed = join(consumer, "node_modules", manifest.name);
 
-function node(args: readonly string[]): { readonly status: number | null; readonly stdout: string; readonly stderr: string } {
-  return spawnSync(process.execPath, args, { cwd: consumer, encoding: "utf8" });
+function node(args: readonly string[]): Ended {
+  return runWatched(process.execPath, args, { cwd: consumer });
 }
 
 /** Runs the installed command. */
-function keystead(args: readonly string[], input = "") {
+function keystead(args: readonly string[], input = "", watch: Watch = {}): Ended {
   const main = join(installed, "dist", "cli", "main.js");
-  return spawnSync(process.execPath, [main, ...args], { cwd: consumer, encoding: "utf8", input, env: { PATH: process.env["PATH"] } });
+  const env = watchedEnvironment({ PATH: process.env["PATH"] });
+  return runWatched(process.execPath, [main, ...args], { ...watch, cwd: consumer, input, env });
 }
 
 /** A Node of this machine that is too old for Keystead. */
@@ -34,7 +36,7 @@ function oldNode(): string | undefined {
   const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/local/bin", "/usr/bin"];
   const found = folders.map((folder) => join(folder, "node")).filter((file) => existsSync(file));
   return found.find((file) => {
-    const { stdout } = spawnSync(file, ["--version"], { encoding: "utf8" });
+    const { stdout } = runWatched(file, ["--version"]);
     return /^v\d/.test(stdout) && nodeVersionProblem(stdout.slice(1).trim()) !== undefined;
   });
 }
@@ -82,10 +84,11 @@ describe("the packed package", () => {
   it("has a command that makes a store, and seals and opens a value", () => {
     const { text } = canaries.email;
     expect(keystead(["init"])).toMatchObject({ status: 0, stdout: expect.stringContaining("made store") as unknown });
+    registerMasterKeys(join(consumer, "keystead-data"));
     expect(keystead(["keys", "create", "pii", "--purpose", "pii"])).toMatchObject({ status: 0 });
     const sealed = keystead(["encrypt", "--key", "pii", "--context", "row=1"], text);
     expect(sealed).toMatchObject({ status: 0, stdout: expect.stringMatching(/^ks1:pii:1-/) as unknown });
-    expect(keystead(["decrypt", "--context", "row=1"], sealed.stdout)).toMatchObject({ status: 0, stdout: text });
+    expect(keystead(["decrypt", "--context", "row=1"], sealed.stdout, { showsPlaintext: true })).toMatchObject({ status: 0, stdout: text });
     expect(keystead(["decrypt", "--context", "row=2"], sealed.stdout)).toMatchObject({ status: 3, stdout: "" });
     expect(keystead(["doctor"])).toMatchObject({ status: 0 });
   });
@@ -99,10 +102,7 @@ describe("the packed package", () => {
   it("has a command that tells an old Node what is wrong", (context) => {
     const old = oldNode();
     if (old === undefined) return context.skip("there is no Node here that is too old");
-    const { status, stdout, stderr } = spawnSync(old, [join(installed, "dist", "cli", "main.js"), "init"], {
-      cwd: consumer,
-      encoding: "utf8",
-    });
+    const { status, stdout, stderr } = runWatched(old, [join(installed, "dist", "cli", "main.js"), "init"], { cwd: consumer });
     expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
     expect(stderr).toMatch(/^keystead: this is Node \S+ and Keystead needs Node 24\.7 or later; [^\n]+\n$/);
   });
@@ -110,7 +110,7 @@ describe("the packed package", () => {
   it.skipIf(process.platform === "win32")("links the command under its name", () => {
     const path = `${join(process.execPath, "..")}:${process.env["PATH"] ?? ""}`;
     const command = join(consumer, "node_modules", ".bin", "keystead");
-    expect(spawnSync(command, ["--version"], { cwd: consumer, encoding: "utf8", env: { ...process.env, PATH: path } })).toMatchObject({
+    expect(runWatched(command, ["--version"], { cwd: consumer, env: { ...process.env, PATH: path } })).toMatchObject({
       status: 0,
       stdout: `${manifest.version}\n`,
     });

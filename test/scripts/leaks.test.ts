@@ -1,9 +1,14 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { inspect } from "node:util";
 import fc from "fast-check";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { canaries, recordOutput, recordReport, registerSecret, testRunVariable } from "../setup/canary.ts";
+import { canaries, recordOutput, recordReport, registerSecret, testRunFiles, testRunVariable } from "../setup/canary.ts";
 import { findLeaks, searchTestRun } from "../setup/leaks.ts";
+import { registerMasterKeys } from "../setup/master-keys.ts";
+import { runWatched, watchChild, watchedEnvironment } from "../setup/watched-child.ts";
 import { temporaryTree } from "./temporary-tree.ts";
 
 // Neither a canary nor a registered secret: what this file prints when it fails must not count as a leak.
@@ -96,6 +101,42 @@ describe("the search of a test run", () => {
       'registered secret 1 is in a recorded output, after "error:"',
       'registered secret 2 is in a diagnostic report, after "{"header":{"commandLine":["node","--key",""',
     ]);
+  });
+
+  it("finds the key of a master key file, whatever the file is called", () => {
+    const { folder, search } = testRun("all is well\n");
+    const line = `keystead-master-v1:main:${key.toString("base64url")}`;
+    registerMasterKeys(temporaryTree({ "data/some.file": `${line}\n`, "data/other": "no key" }));
+    expect(readFileSync(join(folder, testRunFiles.secrets), "utf8")).toBe(`${key.toString("hex")}\n`);
+    recordReport({});
+    recordOutput(`the file holds ${line}`);
+    expect(search()).toHaveLength(1);
+  });
+
+  it("finds what a process printed in pieces, or as bytes, before it was killed", async () => {
+    const { search } = testRun("all is well\n");
+    registerSecret(text);
+    registerSecret(key);
+    recordReport({});
+    const program = `
+      const [text, hex] = process.argv.slice(1);
+      process.stderr.write(text.slice(0, 9), () => process.stderr.write(text.slice(9), () =>
+        process.stdout.write(Buffer.concat([Buffer.of(255), Buffer.from(hex, "hex")]), () => process.kill(process.pid, "SIGKILL"))));`;
+    const child = watchChild(spawn(process.execPath, ["--eval", program, text, key.toString("hex")]));
+    expect(await once(child, "close")).toEqual([null, "SIGKILL"]);
+    expect(search()).toEqual([expect.stringContaining("secret 2 is in a recorded"), expect.stringContaining("secret 1 is in a recorded")]);
+  });
+
+  it("finds a secret in the report of a process that ended, but not what the test itself told the process", () => {
+    const { folder, search } = testRun("all is well\n");
+    registerSecret(text);
+    const env = watchedEnvironment({ SECRET: text });
+    expect(runWatched(process.execPath, ["--eval", "process.exitCode = 3;", text], { env }).status).toBe(3);
+    expect(readFileSync(join(folder, testRunFiles.reports), "utf8").split("\n")).toHaveLength(2);
+    expect(search()).toEqual([]);
+    const failing = `process.on("uncaughtException", () => {}); throw Object.assign(new Error("x"), { key: process.argv[1] });`;
+    expect(runWatched(process.execPath, ["--eval", failing, text], { env })).toMatchObject({ status: 0, stderr: "" });
+    expect(search()).toEqual([expect.stringContaining("secret 1 is in a diagnostic report")]);
   });
 
   it("is not content without reports", () => {

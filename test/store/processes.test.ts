@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import { migrations } from "../../src/store/sql/migrations.ts";
 import { SqlStore } from "../../src/store/sql/sql-store.ts";
+import { watchChild } from "../setup/watched-child.ts";
 import { codeOf, createStoreFile, metadataKey, openRaw, openUnlocked, temporaryFolder } from "./places.ts";
 
 const fixture = fileURLToPath(new URL("fixtures/writer.ts", import.meta.url));
@@ -15,10 +16,11 @@ const compileCache = temporaryFolder();
 afterAll(() => compileCache[Symbol.dispose]());
 
 function startWriter(mode: "count" | "endless" | "migrate", path: string, name: string, count = 0): ChildProcess {
-  return spawn(process.execPath, ["--disable-warning=ExperimentalWarning", fixture, mode, path, name, String(count)], {
+  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", fixture, mode, path, name, String(count)], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, NODE_COMPILE_CACHE: compileCache.path },
   });
+  return watchChild(child);
 }
 
 /** What a process printed, once it has ended well. */

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { onTestFinished } from "vitest";
-import { recordOutput } from "../setup/canary.ts";
+import { watchChild, watchedEnvironment } from "../setup/watched-child.ts";
 
 /** A program of the tests, run by the same Node in a process of its own. */
 export interface Child {
@@ -22,7 +22,7 @@ export interface Child {
 export function startChild(program: URL, args: readonly string[], starter: readonly string[] = []): Child {
   const command = [...starter, process.execPath, "--disable-warning=ExperimentalWarning", program.pathname, ...args];
   const [file = "", ...rest] = command;
-  const child = spawn(file, rest, { stdio: ["pipe", "pipe", "pipe"] });
+  const child = watchChild(spawn(file, rest, { stdio: ["pipe", "pipe", "pipe"], env: watchedEnvironment() }));
   const exited = once(child, "exit");
   let errors = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
@@ -33,12 +33,14 @@ export function startChild(program: URL, args: readonly string[], starter: reado
     child.kill("SIGKILL");
     await exited;
   };
-  onTestFinished(kill);
+  onTestFinished(async () => {
+    await kill();
+    // What nobody read is recorded, too.
+    child.stdout.resume();
+  });
   const nextLine = async (): Promise<string | undefined> => {
     const line = await lines.next();
-    if (line.done === true) return undefined;
-    recordOutput(line.value);
-    return line.value;
+    return line.done === true ? undefined : line.value;
   };
   return {
     process: child,
@@ -48,7 +50,6 @@ export function startChild(program: URL, args: readonly string[], starter: reado
       const all: string[] = [];
       for (let line = await nextLine(); line !== undefined; line = await nextLine()) all.push(line);
       await exited;
-      recordOutput(errors);
       if (child.exitCode !== 0) throw new Error(`the child ended with ${String(child.exitCode ?? child.signalCode)}: ${errors}`);
       return all;
     },

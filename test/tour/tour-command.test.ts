@@ -4,7 +4,8 @@ import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, it, vi } from "vitest";
 import { npm } from "../../scripts/npm.ts";
-import { recordOutput } from "../setup/canary.ts";
+import { registerMasterKeys } from "../setup/master-keys.ts";
+import { watchChild, watchedEnvironment } from "../setup/watched-child.ts";
 import { csvFile, temporaryFolder } from "./support/temporary.ts";
 
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
@@ -22,10 +23,12 @@ async function run(
   watch: (child: { readonly kill: (name: NodeJS.Signals) => void; readonly folder: string }) => Promise<void> = async () => undefined,
 ): Promise<Ended> {
   const folder = temporaryFolder();
-  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", main, "tour", ...args], {
-    env: { ...process.env, TMPDIR: folder, NO_COLOR: "1", npm_lifecycle_event: undefined },
+  const env = watchedEnvironment({ ...process.env, TMPDIR: folder, NO_COLOR: "1", npm_lifecycle_event: undefined });
+  const started = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", main, "tour", ...args], {
+    env,
     stdio: ["ignore", "pipe", "pipe"],
   });
+  const child = watchChild(started);
   const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []];
   child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
   child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
@@ -33,9 +36,7 @@ async function run(
     child.on("close", resolve);
   });
   await watch({ kill: (name) => void child.kill(name), folder });
-  const ended = { code: await closed, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString(), folder };
-  recordOutput(ended.stdout + ended.stderr);
-  return ended;
+  return { code: await closed, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString(), folder };
 }
 
 /** Files of the application's table, of which there may be some already. */
@@ -133,6 +134,7 @@ describe("keystead tour", () => {
   ] as const)("ends by %s and leaves nothing behind", async (name, exitCode) => {
     const { code, stderr, folder } = await run(["--rows", "20000"], async ({ kill, folder: temporary }) => {
       await vi.waitUntil(() => tables(temporary).length > 0, { timeout: 20_000 });
+      registerMasterKeys(temporary);
       kill(name);
     });
     expect(code).toBe(exitCode);

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { type Watch, watchChild, watchedEnvironment } from "../../setup/watched-child.ts";
 
 const main = fileURLToPath(new URL("../../../src/cli/main.ts", import.meta.url));
 
@@ -11,7 +12,7 @@ export interface CommandResult {
 }
 
 /** What a command runs with. */
-export interface CommandSettings {
+export interface CommandSettings extends Watch {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
   readonly stdin: Uint8Array;
@@ -20,8 +21,12 @@ export interface CommandSettings {
 }
 
 /** Runs the command line as a process of its own, without a terminal. */
-export function runCommandLine(args: readonly string[], { cwd, env, stdin, interruptAt }: CommandSettings): Promise<CommandResult> {
-  const child = spawn(process.execPath, [main, ...args], { cwd, env, stdio: ["pipe", "pipe", "pipe"] });
+export function runCommandLine(args: readonly string[], settings: CommandSettings): Promise<CommandResult> {
+  const { cwd, env, stdin, interruptAt } = settings;
+  const child = watchChild(
+    spawn(process.execPath, [main, ...args], { cwd, env: watchedEnvironment(env), stdio: ["pipe", "pipe", "pipe"] }),
+    settings,
+  );
   const stdout: Buffer[] = [];
   let stderr = "";
   let awaited = interruptAt;

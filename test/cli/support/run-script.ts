@@ -2,12 +2,13 @@ import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } 
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect } from "vitest";
-import { canaries, recordOutput } from "../../setup/canary.ts";
+import { canaries } from "../../setup/canary.ts";
+import { registerMasterKeys } from "../../setup/master-keys.ts";
 import { type CommandResult, runCommandLine } from "./command-line.ts";
 import { parseScript, type ScriptLine } from "./script.ts";
 
 /** Commands whose purpose is to show plaintext. */
-const showsPlaintext = /^(?:decrypt|datasets find)\b/;
+const plaintextCommand = /^(?:decrypt|datasets find)\b/;
 
 /** Runs one script in a folder of its own. Canaries are there as `${EMAIL}`, `${PHONE}`, `${NAME}`, `${DIAGNOSIS}`. */
 export async function runScript(name: string, text: string, folder: string, env: Readonly<Record<string, string>>): Promise<void> {
@@ -66,19 +67,19 @@ class ScriptRun {
     const { args, input, output } = redirections(words);
     const stdin = input === undefined ? Buffer.from(this.#expand(line.text ?? "")) : readFileSync(this.#path(input));
     const env = Object.fromEntries(this.#env);
-    const result = await runCommandLine(args, { cwd: this.#folder, env, stdin, ...(interruptAt !== undefined && { interruptAt }) });
+    const showsPlaintext = plaintextCommand.test(args.filter((arg) => !arg.startsWith("-")).join(" "));
+    const settings = { cwd: this.#folder, env, stdin, showsPlaintext, ...(interruptAt !== undefined && { interruptAt }) };
+    const result = await runCommandLine(args, settings);
+    // Now: the script may remove them.
+    registerMasterKeys(this.#folder);
     if (output !== undefined) writeFileSync(this.#path(output), result.stdout);
     this.#last = { stdout: result.stdout.toString("utf8"), stderr: result.stderr };
-    this.#assertNoPlaintext(args, result, place);
+    this.#assertNoPlaintext(showsPlaintext, result, place);
     expect(result.code, `${place}\n${this.#last.stdout}${result.stderr}`).toBe(code);
   }
 
-  #assertNoPlaintext(args: readonly string[], { stdout, stderr }: CommandResult, place: string): void {
-    const outputs = showsPlaintext.test(args.filter((arg) => !arg.startsWith("-")).join(" "))
-      ? [stderr]
-      : [stderr, stdout.toString("latin1")];
-    for (const output of outputs) {
-      recordOutput(output);
+  #assertNoPlaintext(showsPlaintext: boolean, { stdout, stderr }: CommandResult, place: string): void {
+    for (const output of showsPlaintext ? [stderr] : [stderr, stdout.toString("utf8")]) {
       for (const [name, { text }] of Object.entries(canaries))
         expect(output.includes(text), `${place}: shows the canary ${name}`).toBe(false);
     }
