@@ -2,7 +2,6 @@ import type { ParsedCiphertext } from "../crypto/ciphertext.ts";
 import type { Context } from "../crypto/context.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import { fileKeyBytes, formatStreamHeader, type ParsedStream, streamPrefix } from "../crypto/stream.ts";
-import { streamDoesNotOpen } from "../crypto/stream-chunk.ts";
 import { typedBytesCode } from "../crypto/typed-value.ts";
 import { openWholeStream, sealWholeStream, wholeStreamHolds } from "../crypto/whole-stream.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
@@ -115,9 +114,8 @@ function opensTo(cell: Cell, plaintext: Uint8Array, { key, kind }: Sealing, cont
 
 function withFileKey<T>(key: KeyHandle, stream: ParsedStream, context: Context, use: (fileKey: Buffer) => T): T {
   const { key: name, version, fingerprint, label, sealedFileKey: payload } = stream;
-  const fileKey = key.openBytes("file-key", { key: name, version, fingerprint, label, payload }, context);
+  const fileKey = key.openFileKey({ key: name, version, fingerprint, label, payload }, context);
   try {
-    if (fileKey.length !== fileKeyBytes) throw streamDoesNotOpen();
     return use(fileKey);
   } finally {
     fileKey.fill(0);

@@ -2,7 +2,6 @@ import { assertArguments, having, object, optional, recordOf, text, textOr, text
 import type { ParsedCiphertext } from "../crypto/ciphertext.ts";
 import type { Context } from "../crypto/context.ts";
 import { formatStreamHeader, readStreamHeader } from "../crypto/stream-header.ts";
-import { streamDoesNotOpen } from "../crypto/stream-chunk.ts";
 import { fileKeyBytes, openChunks, sealChunks, streamPrefix } from "../crypto/stream.ts";
 import { decodeUtf8 } from "../crypto/text.ts";
 import { encodeTypedValue, type FieldValue } from "../crypto/typed-value.ts";
@@ -251,8 +250,7 @@ export class CipherService {
   ): Promise<{ readonly name: string; readonly fileKey: Buffer; readonly rest: AsyncIterable<Uint8Array> }> {
     const { header, sealedFileKey, rest } = await readStreamHeader(source);
     const sealed = { ...header, payload: sealedFileKey };
-    const fileKey = await this.#with(header.key, { opening }, (key) => key.openBytes("file-key", sealed, context));
-    if (fileKey.length !== fileKeyBytes) throw streamDoesNotOpen();
+    const fileKey = await this.#with(header.key, { opening }, (key) => key.openFileKey(sealed, context));
     return { name: header.key, fileKey, rest };
   }
 

@@ -6,7 +6,7 @@ import { decodeBase64url, encodeBase64url } from "../crypto/base64url.ts";
 import { createIndexer, type IndexSpec, indexSpecShape } from "../crypto/blind-index.ts";
 import { type CiphertextHeader, formatText, type ParsedCiphertext, parseLabel } from "../crypto/ciphertext.ts";
 import type { CiphertextKind, Context } from "../crypto/context.ts";
-import { streamDoesNotOpen } from "../crypto/stream-chunk.ts";
+import { fileKeyBytes, streamDoesNotOpen } from "../crypto/stream-chunk.ts";
 import { decodeUtf8, encodeUtf8 } from "../crypto/text.ts";
 import { decodeTypedValue, encodeTypedValue, type FieldValue } from "../crypto/typed-value.ts";
 import { KeysteadError } from "../errors.ts";
@@ -155,6 +155,17 @@ export class KeyHandle {
     assertArguments({ fileKey }, rules.sealFileKey);
     const { version, payload } = this.#seal("file-key", fileKey, context);
     return { label: version.label, payload };
+  }
+
+  /**
+   * Opens what {@link sealFileKey} sealed: the 32 bytes of the file key, which the caller wipes.
+   * @throws KeysteadError as {@link decrypt}; `DECRYPTION_FAILED` also for one of another length
+   */
+  openFileKey(parsed: ParsedCiphertext, context?: Context): Buffer {
+    const fileKey = this.openBytes("file-key", parsed, context);
+    if (fileKey.length === fileKeyBytes) return fileKey;
+    fileKey.fill(0);
+    throw streamDoesNotOpen();
   }
 
   /**

@@ -186,6 +186,11 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
       accepts: [[], [], contexts],
     },
     { name: "sealFileKey", args: [Buffer.alloc(32), {}], accepts: [["bytes"], contexts] },
+    {
+      name: "openFileKey",
+      args: [{ key: "k", version: 1, fingerprint: "aaaaaa", label: "1-aaaaaa", payload: Buffer.alloc(80) }, {}],
+      accepts: [[], contexts],
+    },
     { name: "indexer", args: [spec] },
     { name: "mac", args: ["x"], accepts: [textAndBytes] },
     { name: "verifyMac", args: ["x", "1-aaaaaa.AA"], accepts: [textAndBytes, texts] },
