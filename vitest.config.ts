@@ -7,6 +7,7 @@ export default defineConfig({
     maxWorkers: 2,
     include: ["test/**/*.test.ts"],
     exclude: ["test/servers/**", "node_modules/**"],
+    globalSetup: ["test/setup/postgres.ts"],
     setupFiles: ["test/setup/diagnostic-report.ts"],
     testTimeout: 60_000,
     hookTimeout: 120_000,

@@ -9,7 +9,7 @@ export interface LayerRule {
   readonly outside?: readonly string[];
 }
 
-const ground = ["errors", "arguments", "clock", "crypto", "durable-file", "field-problem", "nearest-name", "process-identity"];
+const ground = ["errors", "arguments", "clock", "crypto", "durable-file", "field-problem", "nearest-name", "postgres", "process-identity"];
 const seams = [...ground, "kek", "store", "access", "audit"];
 const domain = [...seams, "keys"];
 const services = [...domain, "fields", "datasets", "secrets", "signing", "backup"];
@@ -17,7 +17,7 @@ const services = [...domain, "fields", "datasets", "secrets", "signing", "backup
 /**
  * The direction of imports: a layer is a file `src/<layer>.ts` or a folder `src/<layer>/`, and imports itself and what its row says.
  *
- *   errors, arguments, clock, crypto, durable-file, field-problem, nearest-name, process-identity <- {kek, store, access, audit} <- keys <- {fields <- datasets, secrets, signing, backup} <- keystead <- api <- {server, cli}
+ *   errors, arguments, clock, crypto, durable-file, field-problem, nearest-name, postgres, process-identity <- {kek, store, access, audit} <- keys <- {fields <- datasets, secrets, signing, backup} <- keystead <- api <- {server, cli}
  */
 export const layerRules: Readonly<Record<string, LayerRule>> = {
   errors: { imports: [], outside: [] },
@@ -26,6 +26,7 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
   crypto: { imports: ["errors", "arguments", "clock"], outside: ["node:buffer", "node:crypto", "node:util"] },
   "durable-file": { imports: ["errors"] },
   "process-identity": { imports: [] },
+  postgres: { imports: ["errors"] },
   "field-problem": { imports: [], outside: ["zod"] },
   "nearest-name": { imports: [], outside: [] },
 

@@ -14,7 +14,12 @@ export interface OpenStoreOptions {
   readonly readOnly?: boolean;
 }
 
-type StoreLoader = (place: string, options: OpenStoreOptions) => Promise<Store>;
+type StoreLoader = (place: string, options: OpenStoreOptions, url: string) => Promise<Store>;
+
+async function openInPostgres(_place: string, options: OpenStoreOptions, url: string): Promise<Store> {
+  const { openPostgresStore } = await import("./postgres/postgres-store.ts");
+  return await openPostgresStore(url, options);
+}
 
 /** What opens the stores of a URL scheme. Loaded on use. */
 const loaders: Readonly<Record<string, StoreLoader>> = {
@@ -27,11 +32,13 @@ const loaders: Readonly<Record<string, StoreLoader>> = {
     const { openSqliteStore } = await import("./sqlite/sqlite-store.ts");
     return await openSqliteStore(place, options);
   },
+  postgresql: openInPostgres,
+  postgres: openInPostgres,
 };
 
 /**
- * Opens a store by its URL: `sqlite:./keystead.db`, `sqlite:/var/lib/keystead/keystead.db`, or `memory:`. What follows
- * `sqlite:` is a path as it is, without percent-encoding.
+ * Opens a store by its URL: `sqlite:./keystead.db`, `sqlite:/var/lib/keystead/keystead.db`, `memory:`, or
+ * `postgresql://keystead@db.internal/registry`. What follows `sqlite:` is a path as it is, without percent-encoding.
  *
  * @throws KeysteadError `INVALID_ARGUMENT` for another scheme, and what the opening of that kind of store throws.
  *
@@ -48,5 +55,5 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
       `a store's URL begins with ${Object.keys(loaders).join(": or ")}: (for example sqlite:./keystead.db)`,
     );
   }
-  return await load(url.slice(colon + 1), options);
+  return await load(url.slice(colon + 1), options, url);
 }

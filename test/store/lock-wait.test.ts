@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Clock } from "../../src/clock.ts";
-import { FairLock } from "../../src/store/sqlite/fair-lock.ts";
+import { FairLock } from "../../src/store/sql/fair-lock.ts";
 import { retryWhileBusy } from "../../src/store/sqlite/lock-wait.ts";
 
 /** A clock that moves only by being waited on. */

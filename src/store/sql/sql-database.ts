@@ -1,5 +1,6 @@
 import type { Kysely } from "kysely";
 import type { TamperFinding } from "../store.ts";
+import type { TableLayout } from "./table-layout.ts";
 
 /** A value as it goes into and comes out of a database. Integers come out as bigint, so that none is rounded. */
 export type SqlValue = string | number | bigint | Uint8Array | null;
@@ -12,6 +13,8 @@ export type Sql = Kysely<SqlSchema>;
 
 /** What {@link SqlDatabase.inspect} compares a database with. */
 export interface StructureExpectation {
+  /** Every table that there should be, as the newest migration leaves it. */
+  readonly tables: readonly TableLayout[];
   /** Tables whose indexes must find every row. */
   readonly guarded: readonly string[];
   /** Makes the structure that this version expects in an empty database of the same kind. */
@@ -34,6 +37,8 @@ export interface SqlDatabase {
   readonly columnTypes: Readonly<Record<"text" | "integer" | "bytes", string>>;
   /** What follows the closing bracket of `create table`. */
   readonly tableOptions: string;
+  /** Makes what holds the tables of a new store, where that is missing. */
+  createPlace(sql: Sql): Promise<void>;
   /**
    * Number of the last migration step; 0 when nothing was created here.
    * @throws KeysteadError `STORE_FAILED` when the database belongs to another program.

@@ -3,6 +3,7 @@ import type { KeyObject } from "node:crypto";
 import { KeysteadError } from "../../errors.ts";
 import type { Store, StoreHeader, StoreIdentity, StoreTables, TamperFinding } from "../store.ts";
 import { type TableDefinitions, tables } from "../tables.ts";
+import { FairLock } from "./fair-lock.ts";
 import { readHeader } from "./header.ts";
 import { insertManifest, loadManifest, updateManifest, type Manifest } from "./manifest.ts";
 import { assertSchema, migrations, newestSchema, runMigrations, type Migration } from "./migrations.ts";
@@ -22,6 +23,10 @@ export class SqlStore implements Store {
   readonly #definitions: TableDefinitions;
   /** Set while a transaction's callback runs, so that a nested one is refused instead of waiting for itself. */
   readonly #running = new AsyncLocalStorage<{ active: boolean }>();
+  /** Writers of this process come in the order of their start, and hold no connection while they wait for each other. */
+  readonly #writers = new FairLock();
+  /** Transactions under way: closing waits for them. */
+  readonly #executing = new Set<Promise<unknown>>();
   #metadataKey: KeyObject | undefined;
   #unlocked = false;
   #closed = false;
@@ -45,6 +50,7 @@ export class SqlStore implements Store {
       if ((await this.#database.readSchemaVersion(sql)) > 0) {
         throw new KeysteadError("STORE_EXISTS", "a store exists here already: open it, or choose another place for the new one");
       }
+      await this.#database.createPlace(sql);
       await runMigrations(sql, this.#database, this.#migrations, 0);
       await insertManifest(sql, metadataKey, identity, newestSchema(this.#migrations));
       await this.#runScope(new TransactionScope(sql, metadataKey, true), seed, 0);
@@ -133,6 +139,7 @@ export class SqlStore implements Store {
     this.#assertNotNested();
     this.#closed = true;
     this.#metadataKey = undefined;
+    await Promise.allSettled(this.#executing);
     await this.#database.close();
   }
 
@@ -170,13 +177,22 @@ export class SqlStore implements Store {
   /** One transaction of the database. */
   async #execute<T>(mode: AccessMode, work: (sql: Sql, seenGeneration: number) => Promise<T>): Promise<T> {
     this.#assertCallable();
+    const execute = async (): Promise<T> => {
+      const seenGeneration = this.#seenGeneration;
+      return await this.#database.sql
+        .transaction()
+        .setIsolationLevel("serializable")
+        .setAccessMode(mode)
+        .execute(async (sql) => await work(sql, seenGeneration));
+    };
     if (mode === "read write") this.#assertWritable();
-    const seenGeneration = this.#seenGeneration;
-    return await this.#database.sql
-      .transaction()
-      .setIsolationLevel("serializable")
-      .setAccessMode(mode)
-      .execute(async (sql) => await work(sql, seenGeneration));
+    const executing = mode === "read write" ? this.#writers.run(execute) : execute();
+    this.#executing.add(executing);
+    try {
+      return await executing;
+    } finally {
+      this.#executing.delete(executing);
+    }
   }
 
   async #verify(sql: Sql, key: KeyObject): Promise<TamperFinding[]> {

@@ -31,6 +31,8 @@ export interface TableLayout {
   /** The columns of the newest row format. */
   readonly columns: readonly ColumnLayout[];
   readonly key: readonly ColumnLayout[];
+  /** Further combinations of columns that no two rows share. */
+  readonly unique: readonly (readonly ColumnLayout[])[];
   /** Names of every column of the database, those that all tables have included. */
   readonly sqlNames: readonly string[];
   /** Every combination of columns that identifies a row, for messages: `id`, `name`. */
@@ -111,10 +113,15 @@ function createLayout(definition: TableDefinition): TableLayout {
     formats: new Map(formats.map((format) => [format, columns.filter((column) => formatOf(column) <= format)])),
     guard: definition.guard,
     columns,
-    key: definition.key.flatMap((property) => columns.filter((column) => column.property === property)),
+    key: named(columns, definition.key),
+    unique: definition.unique.map((names) => named(columns, names)),
     sqlNames: [...columns.map((column) => column.sqlName), rowVersionColumn, ...guardColumns],
     uniqueNames: [definition.key, ...definition.unique].map((names) => names.join(" + ")),
   };
+}
+
+function named(columns: readonly ColumnLayout[], names: readonly string[]): ColumnLayout[] {
+  return names.flatMap((name) => columns.filter(({ property }) => property === name));
 }
 
 /** The row format that brought a column. */

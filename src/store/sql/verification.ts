@@ -7,7 +7,7 @@ import { verifyRowMac } from "./row-mac.ts";
 import { checkRow, rowName, type RowCheck, type SqlRow } from "./row.ts";
 import type { Sql, SqlDatabase } from "./sql-database.ts";
 import { guardedLayouts } from "./sql-tables.ts";
-import { rowMacColumn, type ColumnValues, type TableLayout } from "./table-layout.ts";
+import { layoutOf, rowMacColumn, type ColumnValues, type TableLayout } from "./table-layout.ts";
 import { TableSums } from "./table-sums.ts";
 
 /** How often a misplaced row's content is tried on another row's key, at most. */
@@ -31,7 +31,11 @@ export async function verifyStore(
   build: (scratch: SqlDatabase) => Promise<void>,
 ): Promise<TamperFinding[]> {
   const guarded = guardedLayouts(definitions);
-  const findings = await database.inspect(sql, { guarded: [manifestTable, ...guarded].map(({ name }) => name), build });
+  const findings = await database.inspect(sql, {
+    tables: [manifestTable, ...Object.values(definitions).map(layoutOf)],
+    guarded: [manifestTable, ...guarded].map(({ name }) => name),
+    build,
+  });
   const damaged = new Set(findings.map(({ table }) => table));
   const manifest = await unlessDamaged(damaged, manifestTable, async () => await checkManifest(sql, key));
   if (typeof manifest === "string") findings.push({ table: manifestTable.name, problem: manifest });

@@ -4,7 +4,7 @@ import { systemClock } from "../../clock.ts";
 import { KeysteadError } from "../../errors.ts";
 import type { TamperFinding } from "../store.ts";
 import type { Sql, SqlDatabase, SqlSchema, StructureExpectation } from "../sql/sql-database.ts";
-import { FairLock } from "./fair-lock.ts";
+import { FairLock } from "../sql/fair-lock.ts";
 import { retryWhileBusy, synchronousWait, type LockWait } from "./lock-wait.ts";
 import { createSqliteDialect } from "./sqlite-dialect.ts";
 import { mapSqliteError, sqliteBusy } from "./sqlite-errors.ts";
@@ -74,6 +74,11 @@ export class SqliteDatabase implements SqlDatabase {
   static async openInMemory(): Promise<SqliteDatabase> {
     const wait = { clock: systemClock, timeout: 0 };
     return await SqliteDatabase.open({ url: "memory:", location: ":memory:", readOnly: false, wait, assertInPlace: () => undefined });
+  }
+
+  /** The file is made when it is opened. */
+  async createPlace(): Promise<void> {
+    return Promise.resolve();
   }
 
   async readSchemaVersion(sql: Sql): Promise<number> {

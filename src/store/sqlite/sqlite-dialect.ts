@@ -9,7 +9,7 @@ import {
   type TransactionSettings,
 } from "kysely";
 import { KeysteadError } from "../../errors.ts";
-import type { FairLock } from "./fair-lock.ts";
+import type { FairLock } from "../sql/fair-lock.ts";
 import { retryWhileBusy, type LockWait } from "./lock-wait.ts";
 import { PreparedStatements } from "./prepared-statements.ts";
 import { mapSqliteError } from "./sqlite-errors.ts";

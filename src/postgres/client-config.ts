@@ -1,0 +1,59 @@
+import { readFile } from "node:fs/promises";
+import { userInfo } from "node:os";
+import type { ClientConfig } from "pg";
+import { KeysteadError } from "../errors.ts";
+import { readPasswordFile } from "./password-file.ts";
+import type { PostgresUrl, TlsFiles } from "./postgres-url.ts";
+
+/** How long to wait for a connection, in milliseconds. */
+const connectionTimeout = 10_000;
+/** After so long without a word the operating system asks whether the other side is still there, in milliseconds. */
+const keepAliveDelay = 10_000;
+
+/**
+ * How `pg` connects to the database of a URL. Nothing is taken from the environment. Certificates and passwords are read when this is
+ * called.
+ *
+ * @throws KeysteadError `INVALID_ARGUMENT`, `INSECURE_FILE` for files of the URL
+ */
+export async function clientConfig(url: PostgresUrl, applicationName: string): Promise<ClientConfig> {
+  const { host, port, database } = url;
+  const user = url.user ?? userInfo().username;
+  const password = url.passwordFile === undefined ? url.password : await readPasswordFile(url.passwordFile, { host, port, database, user });
+  return {
+    host,
+    port,
+    database,
+    user,
+    // A function, because `pg` would look for an absent password in the environment.
+    password: () => password ?? "",
+    ssl: url.sslMode === "disable" ? false : await tlsOptions(url),
+    application_name: applicationName,
+    connectionTimeoutMillis: connectionTimeout,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: keepAliveDelay,
+  };
+}
+
+async function tlsOptions({ sslMode, tls }: PostgresUrl): Promise<Exclude<ClientConfig["ssl"], boolean | undefined>> {
+  const files = await Promise.all(
+    (["ca", "certificate", "key"] as const).map(async (name) => [name, await readTlsFile(tls, name)] as const),
+  );
+  const { ca, certificate: cert, key } = Object.fromEntries(files);
+  return {
+    minVersion: "TLSv1.2",
+    rejectUnauthorized: true,
+    ...(ca !== undefined && { ca }),
+    ...(cert !== undefined && { cert }),
+    ...(key !== undefined && { key }),
+    ...(sslMode === "verify-ca" && { checkServerIdentity: () => undefined }),
+  };
+}
+
+async function readTlsFile(files: TlsFiles, name: keyof TlsFiles): Promise<string | undefined> {
+  const path = files[name];
+  if (path === undefined) return undefined;
+  return await readFile(path, "utf8").catch((cause: unknown) => {
+    throw new KeysteadError("INVALID_ARGUMENT", `the TLS file ${path} can't be read: correct the path`, { cause });
+  });
+}

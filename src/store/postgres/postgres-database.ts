@@ -1,0 +1,165 @@
+import { createHash } from "node:crypto";
+import { CompiledQuery, Kysely } from "kysely";
+import type { Pool } from "pg";
+import { KeysteadError } from "../../errors.ts";
+import { quoteIdentifier, quoteLiteral } from "../../postgres/identifier.ts";
+import type { Sql, SqlDatabase, SqlSchema, StructureExpectation } from "../sql/sql-database.ts";
+import type { TamperFinding } from "../store.ts";
+import { createPostgresDialect } from "./postgres-dialect.ts";
+import { mapPostgresError } from "./postgres-errors.ts";
+import { inspectStructure, schemaTable } from "./postgres-structure.ts";
+
+/** Tables that held key material: what they no longer hold must not stay in their files. */
+const secretTables = ["wraps", "versions"];
+
+/** What a database is opened with. */
+export interface PostgresDatabaseOptions {
+  /** URL of the store, without credentials. */
+  readonly url: string;
+  readonly pool: Pool;
+  readonly schema: string;
+  readonly readOnly: boolean;
+  /** Milliseconds. */
+  readonly lockTimeout: number;
+  /** Milliseconds. */
+  readonly statementTimeout: number;
+}
+
+/**
+ * PostgreSQL through `pg`. Works behind a pooler that gives each transaction another session.
+ *
+ * Writers come one after the other: each takes an advisory lock first, then reads what is committed. So no transaction is given
+ * up because another wrote first, and each sees the manifest that it replaces. Readers have one snapshot and never wait.
+ */
+export class PostgresDatabase implements SqlDatabase {
+  readonly url: string;
+  readonly readOnly: boolean;
+  readonly sql: Sql;
+  readonly columnTypes = { text: 'text collate "C"', integer: "bigint", bytes: "bytea" } as const;
+  readonly tableOptions = "";
+  readonly #pool: Pool;
+  readonly #schema: string;
+  readonly #settings: string;
+  readonly #options: PostgresDatabaseOptions;
+  #hasTables = false;
+
+  constructor(options: PostgresDatabaseOptions) {
+    this.url = options.url;
+    this.readOnly = options.readOnly;
+    this.#options = options;
+    this.#pool = options.pool;
+    this.#schema = options.schema;
+    this.#settings = transactionSettings(options);
+    this.sql = new Kysely<SqlSchema>({
+      dialect: createPostgresDialect({
+        pool: options.pool,
+        begin: (mode) => this.#begin(mode),
+        began: ({ standby }) => {
+          if (standby !== true || this.readOnly) return;
+          throw new KeysteadError(
+            "STORE_READ_ONLY",
+            "the database is a standby, whose contents are late: let the store's URL lead to the primary",
+          );
+        },
+      }),
+    });
+  }
+
+  async createPlace(sql: Sql): Promise<void> {
+    const { rows } = await sql.executeQuery(CompiledQuery.raw("select 1 from pg_namespace where nspname = $1", [this.#schema]));
+    if (rows.length > 0) return;
+    const schema = quoteIdentifier(this.#schema);
+    await sql.executeQuery(CompiledQuery.raw(`create schema ${schema}`));
+  }
+
+  async readSchemaVersion(sql: Sql): Promise<number> {
+    if (!this.#hasTables) {
+      const { rows } = await sql.executeQuery<{ name: string }>(
+        CompiledQuery.raw(
+          "select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relkind <> 'i'",
+          [this.#schema],
+        ),
+      );
+      if (rows.length === 0) return 0;
+      if (!rows.some(({ name }) => name === schemaTable)) {
+        throw new KeysteadError(
+          "STORE_FAILED",
+          "the database's schema holds tables of another program: give the store a schema of its own (?schema=NAME)",
+        );
+      }
+    }
+    const { rows } = await sql.executeQuery<{ version: bigint }>(
+      CompiledQuery.raw(`select version from ${quoteIdentifier(this.#schema)}.${schemaTable}`),
+    );
+    this.#hasTables = true;
+    const [found] = rows;
+    if (found === undefined || rows.length > 1 || found.version < 1n) {
+      throw new KeysteadError("STORE_TAMPERED", "the store's schema number was changed by hand: restore the store from a backup");
+    }
+    return Number(found.version);
+  }
+
+  async writeSchemaVersion(sql: Sql, version: number): Promise<void> {
+    const table = `${quoteIdentifier(this.#schema)}.${schemaTable}`;
+    await sql.executeQuery(CompiledQuery.raw(`create table if not exists ${table} (version bigint not null)`));
+    const { numAffectedRows } = await sql.executeQuery(CompiledQuery.raw(`update ${table} set version = $1`, [version]));
+    if (numAffectedRows === 0n) await sql.executeQuery(CompiledQuery.raw(`insert into ${table} (version) values ($1)`, [version]));
+  }
+
+  async inspect(sql: Sql, expectation: StructureExpectation): Promise<TamperFinding[]> {
+    return await inspectStructure(sql, this.#schema, expectation.tables);
+  }
+
+  /**
+   * Rewrites the tables that held key material, so that their files hold what is there now. It can't reach the write-ahead log,
+   * archives, standbys, and what the disk, snapshots and backups kept of earlier contents.
+   */
+  async scrub(): Promise<void> {
+    try {
+      const client = await this.#pool.connect();
+      let broken = true;
+      try {
+        await client.query(`set lock_timeout = ${String(this.#options.lockTimeout)}`);
+        for (const table of secretTables) await client.query(`vacuum (full) ${quoteIdentifier(this.#schema)}.${table}`);
+        await client.query("reset lock_timeout");
+        broken = false;
+      } finally {
+        client.release(broken);
+      }
+    } catch (error) {
+      throw mapPostgresError(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.sql.destroy();
+    if (!this.#pool.ending) await this.#pool.end();
+  }
+
+  #begin(mode: "read only" | "read write"): string {
+    const level = mode === "read only" ? "repeatable read read only" : "read committed";
+    const lock = mode === "read only" ? "" : `select pg_advisory_xact_lock(${writeLock(this.#schema)}); `;
+    // Asked last, because a standby may become the primary while the lock is waited for.
+    return `begin isolation level ${level}; ${this.#settings}; ${lock}select pg_is_in_recovery() as standby`;
+  }
+}
+
+/** Set for each transaction, because a pooler may give each another session. The first statement makes the snapshot. */
+function transactionSettings({ schema, lockTimeout, statementTimeout }: PostgresDatabaseOptions): string {
+  const settings = {
+    search_path: `${quoteIdentifier(schema)}, pg_temp`,
+    lock_timeout: String(lockTimeout),
+    statement_timeout: String(statementTimeout),
+    idle_in_transaction_session_timeout: String(statementTimeout),
+    row_security: "off",
+  };
+  const calls = Object.entries(settings).map(([name, value]) => `set_config('${name}', ${quoteLiteral(value)}, true)`);
+  // Never weaker than what the database's owner chose.
+  const durable = "case when current_setting('synchronous_commit') = 'off' then set_config('synchronous_commit', 'on', true) end";
+  return `select ${[...calls, durable].join(", ")}`;
+}
+
+/** Number of the advisory lock that writers of a schema's store take: one that no other program is likely to take. */
+function writeLock(schema: string): string {
+  return createHash("sha256").update(`keystead store ${schema}`).digest().readBigInt64BE().toString();
+}

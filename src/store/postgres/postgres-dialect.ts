@@ -1,0 +1,170 @@
+import {
+  CompiledQuery,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  type DatabaseConnection,
+  type Dialect,
+  type Driver,
+  type QueryResult,
+  type TransactionSettings,
+} from "kysely";
+import type { Pool, PoolClient } from "pg";
+import { KeysteadError } from "../../errors.ts";
+import { isConnectionLost } from "../../postgres/sql-state.ts";
+import { mapPostgresError } from "./postgres-errors.ts";
+
+/** What the dialect runs on. */
+export interface PostgresDialectOptions {
+  readonly pool: Pool;
+  /** SQL that begins a transaction, with its settings. */
+  readonly begin: (accessMode: "read only" | "read write") => string;
+  /** Called with the last row that `begin` gave; throws when the transaction may not go on. */
+  readonly began: (row: Readonly<Record<string, unknown>>) => void;
+}
+
+/** Kysely's dialect for a pool of `pg`. Everything that its queries throw is a KeysteadError. */
+export function createPostgresDialect(options: PostgresDialectOptions): Dialect {
+  return {
+    createDriver: () => new PoolDriver(options),
+    createQueryCompiler: () => new PostgresQueryCompiler(),
+    createAdapter: () => new PostgresAdapter(),
+    createIntrospector: (database) => new PostgresIntrospector(database),
+  };
+}
+
+class PoolDriver implements Driver {
+  readonly #options: PostgresDialectOptions;
+  readonly #connections = new WeakMap<DatabaseConnection, PoolConnection>();
+
+  constructor(options: PostgresDialectOptions) {
+    this.#options = options;
+  }
+
+  async init(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async acquireConnection(): Promise<DatabaseConnection> {
+    if (this.#options.pool.ending) throw new KeysteadError("CLOSED", "the store is closed: open it again");
+    try {
+      const connection = new PoolConnection(await this.#options.pool.connect());
+      this.#connections.set(connection, connection);
+      return connection;
+    } catch (error) {
+      throw mapPostgresError(error);
+    }
+  }
+
+  async beginTransaction(connection: DatabaseConnection, { accessMode = "read write" }: TransactionSettings): Promise<void> {
+    try {
+      const { row } = await this.#of(connection).run(this.#options.begin(accessMode));
+      this.#options.began(row);
+    } catch (error) {
+      await this.rollbackTransaction(connection);
+      throw error;
+    }
+  }
+
+  async commitTransaction(connection: DatabaseConnection): Promise<void> {
+    const committing = this.#of(connection);
+    const { command } = await committing.run("commit").catch((error: unknown) => {
+      committing.isBroken = true;
+      if (!(error instanceof KeysteadError) || !isConnectionLost(error.cause)) throw error;
+      throw new KeysteadError(
+        "STORE_FAILED",
+        "the database was lost while a change was committed: look whether it was made before you repeat it",
+        { cause: error.cause },
+      );
+    });
+    // What PostgreSQL answers when a statement failed before.
+    if (command === "ROLLBACK") throw new KeysteadError("STORE_FAILED", "the database rolled the transaction back: try again");
+  }
+
+  async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    const rolling = this.#of(connection);
+    await rolling.run("rollback").catch(() => {
+      rolling.isBroken = true;
+    });
+  }
+
+  async releaseConnection(connection: DatabaseConnection): Promise<void> {
+    this.#of(connection).release();
+    return Promise.resolve();
+  }
+
+  async destroy(): Promise<void> {
+    await this.#options.pool.end();
+  }
+
+  #of(connection: DatabaseConnection): PoolConnection {
+    const own = this.#connections.get(connection);
+    if (own === undefined) throw new KeysteadError("INTERNAL", "a connection of another driver was given back");
+    return own;
+  }
+}
+
+const writes: ReadonlySet<string> = new Set(["InsertQueryNode", "UpdateQueryNode", "DeleteQueryNode"]);
+
+class PoolConnection implements DatabaseConnection {
+  readonly #client: PoolClient;
+  /** Set when nobody can tell what state the session is in: it is not used again. */
+  isBroken = false;
+
+  constructor(client: PoolClient) {
+    this.#client = client;
+  }
+
+  /** A write that is refused must not end its transaction, as it would in PostgreSQL without a savepoint. */
+  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    if (!writes.has(query.query.kind)) return await this.#execute<R>(query);
+    await this.run("savepoint keystead_write");
+    try {
+      const result = await this.#execute<R>(query);
+      await this.run("release savepoint keystead_write");
+      return result;
+    } catch (error) {
+      await this.run("rollback to savepoint keystead_write").catch(() => {
+        this.isBroken = true;
+      });
+      throw error;
+    }
+  }
+
+  /** Results come as a whole: nothing in a store is larger than memory. */
+  // eslint-disable-next-line require-yield
+  async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
+    throw new KeysteadError("INTERNAL", "a store's queries are not streamed: read them in pages");
+  }
+
+  /** One or more statements without parameters. @returns command and last row of the last one */
+  async run(text: string): Promise<{ readonly command: string; readonly row: Readonly<Record<string, unknown>> }> {
+    try {
+      const answer: QueryResult<Record<string, unknown>> | QueryResult<Record<string, unknown>>[] =
+        await this.#client.query<Record<string, unknown>>(text);
+      const last = Array.isArray(answer) ? answer.at(-1) : answer;
+      return { command: last?.command ?? "", row: last?.rows.at(-1) ?? {} };
+    } catch (error) {
+      throw this.#failure(error);
+    }
+  }
+
+  release(): void {
+    this.#client.release(this.isBroken);
+  }
+
+  async #execute<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
+    try {
+      const { command, rowCount, rows } = await this.#client.query<object & R>(sql, [...parameters]);
+      const isWrite = command === "INSERT" || command === "UPDATE" || command === "DELETE";
+      return { rows, ...(isWrite && { numAffectedRows: BigInt(rowCount ?? 0) }) };
+    } catch (error) {
+      throw this.#failure(error);
+    }
+  }
+
+  #failure(error: unknown): KeysteadError {
+    if (isConnectionLost(error)) this.isBroken = true;
+    return mapPostgresError(error);
+  }
+}
