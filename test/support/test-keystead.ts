@@ -1,7 +1,8 @@
+import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
+import { inject, onTestFinished } from "vitest";
 import { type InitOptions, initKeystead, type Keystead, type KeysteadOptions, openKeystead } from "../../src/keystead.ts";
 import { canaries } from "../setup/canary.ts";
 import { TestClock } from "./test-clock.ts";
@@ -18,9 +19,15 @@ export const testMasterKeys = { main: { bytes: canaries.masterKey.bytes } } as c
 /** A new store in memory, closed after the test. */
 export async function createTestKeystead(options: Partial<InitOptions> = {}): Promise<TestKeystead> {
   const clock = new TestClock();
-  const keystead = await initKeystead({ store: "memory:", masterKeys: testMasterKeys, clock, ...options });
+  const keystead = await initKeystead({ store: testStoreUrl(), masterKeys: testMasterKeys, clock, ...options });
   onTestFinished(() => keystead.close());
   return { keystead, clock };
+}
+
+/** Where the store of a test is: in memory, or in a schema of its own of the shared PostgreSQL server. */
+function testStoreUrl(): string {
+  if (process.env["KEYSTEAD_TEST_STORE"] !== "postgres") return "memory:";
+  return `${inject("postgres")}postgres?schema=test_${randomUUID().replaceAll("-", "")}`;
 }
 
 /** An empty folder, removed after the test. */
