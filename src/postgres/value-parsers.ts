@@ -1,11 +1,9 @@
-import type { CustomTypesConfig } from "pg";
-import pg from "pg";
+import pg, { type CustomTypesConfig } from "pg";
 
-/** Object identifier of `int8`. https://www.postgresql.org/docs/current/catalog-pg-type.html */
-const int8 = 20;
+const { builtins, getTypeParser } = pg.types;
 
 /** Reads 64-bit integers as bigint, so that none is rounded; all other types as `pg` does. */
 export const exactIntegers: CustomTypesConfig = {
-  getTypeParser: (type: number, format?: "text" | "binary") =>
-    type === int8 && format !== "binary" ? BigInt : pg.types.getTypeParser(type, format),
+  getTypeParser: (type: pg.types.TypeId, format?: "text" | "binary") =>
+    type === builtins.INT8 && format !== "binary" ? BigInt : (getTypeParser(type, format) as unknown),
 };

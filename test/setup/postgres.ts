@@ -8,8 +8,8 @@ declare module "vitest" {
   }
 }
 
-/** One PostgreSQL server for the whole run. Every test makes a database of its own in it. */
-export default async function setUpPostgres(project: TestProject): Promise<() => Promise<void>> {
+/** One PostgreSQL server for the whole run. Every test makes a schema or a database of its own in it. */
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const server = await PostgresServer.start();
   project.provide("postgres", server.url(""));
   return async () => {

@@ -6,7 +6,7 @@ import { inject } from "vitest";
 export interface TestDatabase {
   readonly url: string;
   /** Runs SQL in it, as the superuser. */
-  query<R extends object>(sql: string, parameters?: readonly unknown[]): Promise<R[]>;
+  query(sql: string, parameters?: readonly unknown[]): Promise<Record<string, unknown>[]>;
   dispose(): Promise<void>;
 }
 
@@ -18,7 +18,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   const pool = new pg.Pool({ connectionString: url, max: 2, allowExitOnIdle: true });
   return {
     url,
-    query: async (sql, parameters = []) => (await pool.query(sql, [...parameters])).rows,
+    query: async (sql, parameters = []) => (await pool.query<Record<string, unknown>>(sql, [...parameters])).rows,
     dispose: async () => {
       await pool.end();
       await runOnce(`${server}postgres`, `drop database ${name} with (force)`);

@@ -1,5 +1,5 @@
 import {
-  CompiledQuery,
+  type CompiledQuery,
   PostgresAdapter,
   PostgresIntrospector,
   PostgresQueryCompiler,
@@ -10,6 +10,7 @@ import {
   type TransactionSettings,
 } from "kysely";
 import type { Pool, PoolClient } from "pg";
+import { z } from "zod";
 import { KeysteadError } from "../../errors.ts";
 import { isConnectionLost } from "../../postgres/sql-state.ts";
 import { mapPostgresError } from "./postgres-errors.ts";
@@ -48,7 +49,7 @@ class PoolDriver implements Driver {
   async acquireConnection(): Promise<DatabaseConnection> {
     if (this.#options.pool.ending) throw new KeysteadError("CLOSED", "the store is closed: open it again");
     try {
-      const connection = new PoolConnection(await this.#options.pool.connect());
+      const connection = await PoolConnection.take(this.#options.pool);
       this.#connections.set(connection, connection);
       return connection;
     } catch (error) {
@@ -58,8 +59,7 @@ class PoolDriver implements Driver {
 
   async beginTransaction(connection: DatabaseConnection, { accessMode = "read write" }: TransactionSettings): Promise<void> {
     try {
-      const { row } = await this.#of(connection).run(this.#options.begin(accessMode));
-      this.#options.began(row);
+      this.#options.began(await this.#of(connection).begin(this.#options.begin(accessMode)));
     } catch (error) {
       await this.rollbackTransaction(connection);
       throw error;
@@ -104,15 +104,40 @@ class PoolDriver implements Driver {
   }
 }
 
+const answerSchema = z.object({ command: z.string(), rows: z.array(z.record(z.string(), z.unknown())) });
+
 const writes: ReadonlySet<string> = new Set(["InsertQueryNode", "UpdateQueryNode", "DeleteQueryNode"]);
 
 class PoolConnection implements DatabaseConnection {
-  readonly #client: PoolClient;
+  readonly #pool: Pool;
+  #client: PoolClient;
   /** Set when nobody can tell what state the session is in: it is not used again. */
   isBroken = false;
 
-  constructor(client: PoolClient) {
+  private constructor(pool: Pool, client: PoolClient) {
+    this.#pool = pool;
     this.#client = client;
+  }
+
+  static async take(pool: Pool): Promise<PoolConnection> {
+    return new PoolConnection(pool, await pool.connect());
+  }
+
+  /**
+   * Begins a transaction. Connections that were lost while nobody used them are left out: nothing was done on them.
+   * @returns the last row that the statements gave
+   */
+  async begin(text: string): Promise<Readonly<Record<string, unknown>>> {
+    for (let lost = 0; ; lost++) {
+      try {
+        return (await this.run(text)).row;
+      } catch (error) {
+        if (!this.isBroken || lost >= this.#pool.options.max) throw error;
+      }
+      this.release();
+      this.#client = await this.#pool.connect();
+      this.isBroken = false;
+    }
   }
 
   /** A write that is refused must not end its transaction, as it would in PostgreSQL without a savepoint. */
@@ -132,18 +157,18 @@ class PoolConnection implements DatabaseConnection {
   }
 
   /** Results come as a whole: nothing in a store is larger than memory. */
-  // eslint-disable-next-line require-yield
-  async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
+  streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
     throw new KeysteadError("INTERNAL", "a store's queries are not streamed: read them in pages");
   }
 
   /** One or more statements without parameters. @returns command and last row of the last one */
   async run(text: string): Promise<{ readonly command: string; readonly row: Readonly<Record<string, unknown>> }> {
     try {
-      const answer: QueryResult<Record<string, unknown>> | QueryResult<Record<string, unknown>>[] =
-        await this.#client.query<Record<string, unknown>>(text);
-      const last = Array.isArray(answer) ? answer.at(-1) : answer;
-      return { command: last?.command ?? "", row: last?.rows.at(-1) ?? {} };
+      const answer: unknown = await this.#client.query(text);
+      // Several statements have as many answers.
+      const last: unknown = Array.isArray(answer) ? answer.at(-1) : answer;
+      const { command, rows } = answerSchema.parse(last);
+      return { command, row: rows.at(-1) ?? {} };
     } catch (error) {
       throw this.#failure(error);
     }

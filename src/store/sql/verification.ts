@@ -1,4 +1,5 @@
 import type { KeyObject } from "node:crypto";
+import { CompiledQuery } from "kysely";
 import { isKeysteadError } from "../../errors.ts";
 import type { TamperFinding } from "../store.ts";
 import type { TableDefinitions } from "../tables.ts";
@@ -37,11 +38,11 @@ export async function verifyStore(
     build,
   });
   const damaged = new Set(findings.map(({ table }) => table));
-  const manifest = await unlessDamaged(damaged, manifestTable, async () => await checkManifest(sql, key));
+  const manifest = await unlessDamaged(sql, damaged, manifestTable, async () => await checkManifest(sql, key));
   if (typeof manifest === "string") findings.push({ table: manifestTable.name, problem: manifest });
   if (typeof manifest === "object") findings.push(...checkSchema(manifest, await database.readSchemaVersion(sql)));
   for (const table of guarded) {
-    const rows = await unlessDamaged(damaged, table, async () => await readRows(sql, key, table));
+    const rows = await unlessDamaged(sql, damaged, table, async () => await readRows(sql, key, table));
     if (rows === undefined) continue;
     const misfits = rows.filter(({ problem }) => problem !== undefined);
     findings.push(...describeMisfits(key, table, rows, misfits));
@@ -51,12 +52,23 @@ export async function verifyStore(
 }
 
 /** A table whose structure was found damaged already may be impossible to read; of any other that is a failure. */
-async function unlessDamaged<T>(damaged: ReadonlySet<string>, table: TableLayout, work: () => Promise<T>): Promise<T | undefined> {
+async function unlessDamaged<T>(
+  sql: Sql,
+  damaged: ReadonlySet<string>,
+  table: TableLayout,
+  work: () => Promise<T>,
+): Promise<T | undefined> {
+  if (!damaged.has(table.name)) return await work();
+  const run = async (statement: string): Promise<unknown> => await sql.executeQuery(CompiledQuery.raw(statement));
+  await run("savepoint damaged");
   try {
     return await work();
   } catch (error) {
-    if (damaged.has(table.name) && isKeysteadError(error, "STORE_FAILED")) return undefined;
-    throw error;
+    if (!isKeysteadError(error, "STORE_FAILED")) throw error;
+    await run("rollback to savepoint damaged");
+    return undefined;
+  } finally {
+    await run("release savepoint damaged");
   }
 }
 
