@@ -1,5 +1,6 @@
 import type { AuditEvent } from "../audit/event.ts";
 import { systemClock } from "../clock.ts";
+import type { StoreWatch } from "../store/store.ts";
 import type { Engine } from "./engine.ts";
 import { settleDue, type SettledAct } from "./rotate-key.ts";
 import { readSettings } from "./settings.ts";
@@ -51,6 +52,9 @@ export class Background {
   #settleNotBefore = Number.NEGATIVE_INFINITY;
   #reportedAt = systemClock.monotonic();
   #problem: unknown;
+  #watch: StoreWatch | undefined;
+  #isRunning = false;
+  #isWoken = false;
 
   /** @param sweep - frees what was not used for long; called with each round */
   constructor(engine: Engine, sweep: () => Promise<void>) {
@@ -63,34 +67,56 @@ export class Background {
     return this.#problem;
   }
 
+  /** Why changes of other processes are found by looking alone; undefined while the store tells of them, or never does. */
+  get watchProblem(): unknown {
+    return this.#watch?.problem;
+  }
+
   /** Finishes what is due and begins to follow changes. */
   async start(): Promise<void> {
     await this.#settle();
     this.#schedule();
+    this.#watch = this.#engine.store.watch?.(() => {
+      this.#wake();
+    });
   }
 
   /** Ends after the round that runs. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
+    await this.#watch?.close();
     await this.#round;
+  }
+
+  /** Looks at once, or once more after the round that runs. */
+  #wake(): void {
+    this.#isWoken = true;
+    if (!this.#isRunning) this.#schedule();
   }
 
   #schedule(): void {
     if (this.#stopped) return;
-    this.#timer = setTimeout(() => {
-      this.#round = this.#runRound();
-    }, this.#interval);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(
+      () => {
+        this.#round = this.#runRound();
+      },
+      this.#isWoken ? 0 : this.#interval,
+    );
     this.#timer.unref();
   }
 
   async #runRound(): Promise<void> {
+    this.#isWoken = false;
+    this.#isRunning = true;
     try {
       await this.#tend();
       this.#problem = undefined;
     } catch (error) {
       this.#problem = error;
     }
+    this.#isRunning = false;
     this.#schedule();
   }
 

@@ -56,6 +56,13 @@ export interface TamperFinding {
   readonly problem: string;
 }
 
+/** Hears of the changes that other processes make. */
+export interface StoreWatch {
+  /** Why nothing is heard at the moment; undefined when all is well. */
+  readonly problem: unknown;
+  close(): Promise<void>;
+}
+
 /** Where metadata lives. */
 export interface Store {
   /** URL as it was opened, without credentials. */
@@ -81,6 +88,11 @@ export interface Store {
   generation(): Promise<number>;
   /** The generation in which something changed last that processes follow: everything guarded but counters. */
   revision(): Promise<number>;
+  /**
+   * Calls back soon after each change of {@link revision}, by whatever process, as well as the database can: some calls may be
+   * missing. Absent where the database tells nobody.
+   */
+  watch?(onChange: () => void): StoreWatch;
   /** Raises the generation above `floor` (after a restore); no-op when it is above already. */
   raiseGeneration(floor: number): Promise<void>;
   /** One consistent snapshot, no writes. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { CompiledQuery } from "kysely";
+import { clientConfig } from "../../src/postgres/client-config.ts";
 import { openPool } from "../../src/postgres/pool.ts";
 import { parsePostgresUrl } from "../../src/postgres/postgres-url.ts";
 import { PostgresDatabase } from "../../src/store/postgres/postgres-database.ts";
@@ -124,7 +125,15 @@ describe("a PostgreSQL store", () => {
     await inNewStore(async ({ url, schema }) => {
       const place = parsePostgresUrl(url, ["schema"]);
       const pool = await openPool(place, "test", 1);
-      const options = { url, pool, schema, readOnly: false, lockTimeout: 1234, statementTimeout: 5678 };
+      const options = {
+        url,
+        pool,
+        configure: () => clientConfig(place, "test"),
+        schema,
+        readOnly: false,
+        lockTimeout: 1234,
+        statementTimeout: 5678,
+      };
       const database = new PostgresDatabase(options);
       await pool.query("set synchronous_commit = off");
       const names = ["synchronous_commit", "lock_timeout", "statement_timeout", "search_path", "row_security", "transaction_isolation"];

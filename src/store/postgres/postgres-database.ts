@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { CompiledQuery, Kysely } from "kysely";
-import type { Pool } from "pg";
+import type { ClientConfig, Pool } from "pg";
 import { KeysteadError } from "../../errors.ts";
+import { ChangeListener } from "../../postgres/change-listener.ts";
 import { quoteIdentifier, quoteLiteral } from "../../postgres/identifier.ts";
 import type { Sql, SqlDatabase, SqlSchema, StructureExpectation } from "../sql/sql-database.ts";
-import type { TamperFinding } from "../store.ts";
+import type { StoreWatch, TamperFinding } from "../store.ts";
 import { createPostgresDialect } from "./postgres-dialect.ts";
 import { mapPostgresError } from "./postgres-errors.ts";
 import { inspectStructure, schemaTable } from "./postgres-structure.ts";
@@ -17,6 +18,8 @@ export interface PostgresDatabaseOptions {
   /** URL of the store, without credentials. */
   readonly url: string;
   readonly pool: Pool;
+  /** How to connect beside the pool. */
+  readonly configure: () => Promise<ClientConfig>;
   readonly schema: string;
   readonly readOnly: boolean;
   /** Milliseconds. */
@@ -41,6 +44,7 @@ export class PostgresDatabase implements SqlDatabase {
   readonly #schema: string;
   readonly #settings: string;
   readonly #options: PostgresDatabaseOptions;
+  readonly #channel: string;
   #hasTables = false;
 
   constructor(options: PostgresDatabaseOptions) {
@@ -49,6 +53,7 @@ export class PostgresDatabase implements SqlDatabase {
     this.#options = options;
     this.#pool = options.pool;
     this.#schema = options.schema;
+    this.#channel = `keystead_${nameHash(options.schema).toString("hex")}`;
     this.#settings = transactionSettings(options);
     this.sql = new Kysely<SqlSchema>({
       dialect: createPostgresDialect({
@@ -110,6 +115,14 @@ export class PostgresDatabase implements SqlDatabase {
     return await inspectStructure(sql, this.#schema, expectation.tables);
   }
 
+  async announce(sql: Sql): Promise<void> {
+    await sql.executeQuery(CompiledQuery.raw("select pg_notify($1, '')", [this.#channel]));
+  }
+
+  watch(onChange: () => void): StoreWatch {
+    return new ChangeListener({ configure: this.#options.configure, channel: this.#channel, onChange });
+  }
+
   /**
    * Rewrites the tables that held key material, so that their files hold what is there now. It can't reach the write-ahead log,
    * archives, standbys, and what the disk, snapshots and backups kept of earlier contents.
@@ -161,5 +174,9 @@ function transactionSettings({ schema, lockTimeout, statementTimeout }: Postgres
 
 /** Number of the advisory lock that writers of a schema's store take: one that no other program is likely to take. */
 function writeLock(schema: string): string {
-  return createHash("sha256").update(`keystead store ${schema}`).digest().readBigInt64BE().toString();
+  return nameHash(schema).readBigInt64BE().toString();
+}
+
+function nameHash(schema: string): Buffer {
+  return createHash("sha256").update(`keystead store ${schema}`).digest().subarray(0, 8);
 }

@@ -1,4 +1,6 @@
+import type { ClientConfig } from "pg";
 import { KeysteadError } from "../../errors.ts";
+import { clientConfig } from "../../postgres/client-config.ts";
 import { openPool } from "../../postgres/pool.ts";
 import { parsePostgresUrl } from "../../postgres/postgres-url.ts";
 import { SqlStore } from "../sql/sql-store.ts";
@@ -44,7 +46,8 @@ export async function openPostgresStore(url: string, options: PostgresStoreOptio
   const statementTimeout = numberIn("statement_timeout", statement, defaultStatementTimeout, 1, maxStatementTimeout);
   // PostgreSQL takes 0 for no limit.
   const lockTimeout = Math.max(1, numberIn("busyTimeout", String(busyTimeout), defaultLockTimeout, 0, maxLockTimeout));
-  return new SqlStore(new PostgresDatabase({ url: place.display, pool, schema, readOnly, lockTimeout, statementTimeout }));
+  const configure = (): Promise<ClientConfig> => clientConfig(place, "keystead listener");
+  return new SqlStore(new PostgresDatabase({ url: place.display, pool, configure, schema, readOnly, lockTimeout, statementTimeout }));
 }
 
 function numberIn(name: string, text: string | undefined, absent: number, least: number, most: number): number {

@@ -1,5 +1,5 @@
 import type { Kysely } from "kysely";
-import type { TamperFinding } from "../store.ts";
+import type { StoreWatch, TamperFinding } from "../store.ts";
 import type { TableLayout } from "./table-layout.ts";
 
 /** A value as it goes into and comes out of a database. Integers come out as bigint, so that none is rounded. */
@@ -47,6 +47,10 @@ export interface SqlDatabase {
   writeSchemaVersion(sql: Sql, version: number): Promise<void>;
   /** What in the structure (tables, indexes, triggers) is not as this version makes it. */
   inspect(sql: Sql, expectation: StructureExpectation): Promise<TamperFinding[]>;
+  /** Tells those who {@link watch}, once the transaction has committed. Absent where the database tells nobody. */
+  announce?(sql: Sql): Promise<void>;
+  /** As {@link Store.watch}. */
+  watch?(onChange: () => void): StoreWatch;
   /** Removes what deleted rows left in the files, as far as the database can. */
   scrub(): Promise<void>;
   /** Waits for what is running, then closes. */

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { KeyObject } from "node:crypto";
 import { KeysteadError } from "../../errors.ts";
-import type { Store, StoreHeader, StoreIdentity, StoreTables, TamperFinding } from "../store.ts";
+import type { Store, StoreHeader, StoreIdentity, StoreTables, StoreWatch, TamperFinding } from "../store.ts";
 import { type TableDefinitions, tables } from "../tables.ts";
 import { FairLock } from "./fair-lock.ts";
 import { readHeader } from "./header.ts";
@@ -33,10 +33,13 @@ export class SqlStore implements Store {
   /** The highest generation that was read so far: whoever shows a lower one later was put back. */
   #seenGeneration = 0;
 
+  readonly watch?: (onChange: () => void) => StoreWatch;
+
   /** @param definitions the tables as they are after the steps */
   constructor(database: SqlDatabase, steps: readonly Migration[] = migrations, definitions: TableDefinitions = tables) {
     this.url = database.url;
     this.#database = database;
+    if (database.watch !== undefined) this.watch = database.watch.bind(database);
     this.#migrations = steps;
     this.#definitions = definitions;
   }
@@ -220,6 +223,7 @@ export class SqlStore implements Store {
 
   async #saveManifest(sql: Sql, key: KeyObject, manifest: Manifest): Promise<void> {
     await updateManifest(sql, key, { ...manifest, schema: newestSchema(this.#migrations) });
+    if (manifest.revision === manifest.generation) await this.#database.announce?.(sql);
   }
 
   async #assertSchema(sql: Sql): Promise<void> {
