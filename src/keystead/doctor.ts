@@ -51,10 +51,20 @@ export class Doctor {
   }
 
   async #store(): Promise<Diagnosis[]> {
-    if (!this.#parts.engine.identity.demo) return [];
-    return [
-      warning("store", "this is a demo store: its clock may have been moved, so waiting times mean nothing; keep no real data in it"),
-    ];
+    const findings: Diagnosis[] = [];
+    const { watchProblem } = this.#parts.background;
+    if (this.#parts.engine.identity.demo) {
+      findings.push(
+        warning("store", "this is a demo store: its clock may have been moved, so waiting times mean nothing; keep no real data in it"),
+      );
+    }
+    if (watchProblem !== undefined) {
+      const cause = watchProblem instanceof Error ? watchProblem.message : "no cause given";
+      findings.push(
+        warning("store", `the database does not tell this process of changes (${cause}); until it does, the process looks for them itself`),
+      );
+    }
+    return findings;
   }
 
   async #metadata(): Promise<Diagnosis[]> {

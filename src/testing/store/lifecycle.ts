@@ -149,6 +149,33 @@ export function testLifecycle(suite: StoreSuite): void {
     });
   });
 
+  it("tells who watches it of each change by another connection, where it can", async () => {
+    await inNewStore(suite, async (place) => {
+      let tell: () => void = () => undefined;
+      const told = async (): Promise<void> => {
+        await new Promise<void>((resolve) => {
+          tell = resolve;
+        });
+      };
+      const first = told();
+      const watch = place.store.watch?.(() => {
+        tell();
+      });
+      if (watch === undefined) return;
+      await first;
+      assert.equal(watch.problem, undefined);
+      await onSecondConnection(place, async (second) => {
+        await second.unlock(sampleKey);
+        for (const name of ["a", "b"]) {
+          const next = told();
+          await second.transaction(async ({ settings }) => await settings.insert({ name, value: "" }));
+          await next;
+        }
+      });
+      await watch.close();
+    });
+  });
+
   it("refuses everything once closed, and closes again without complaint", async () => {
     await inNewStore(suite, async ({ store }) => {
       const last = store.transaction(async ({ settings }) => await settings.insert(sampleRecord("settings", 1)));

@@ -1,0 +1,54 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import pg from "pg";
+import { describe, expect, inject, it, onTestFinished } from "vitest";
+import { systemClock } from "../../src/clock.ts";
+import { initKeystead, type Keystead } from "../../src/keystead.ts";
+import { codeOf, openTestKeystead, testMasterKeys } from "../support/test-keystead.ts";
+
+/** A store in PostgreSQL, opened twice as two processes would. */
+async function openTwice(): Promise<{ readonly one: Keystead; readonly other: Keystead; readonly run: (sql: string) => Promise<unknown> }> {
+  const database = `${inject("postgres")}postgres`;
+  const options = { store: `${database}?schema=test_${randomUUID().replaceAll("-", "")}`, masterKeys: testMasterKeys };
+  const one = await initKeystead(options);
+  onTestFinished(() => one.close());
+  const other = await openTestKeystead(options);
+  const pool = new pg.Pool({ connectionString: database, max: 1 });
+  onTestFinished(() => pool.end());
+  return { one, other, run: (sql) => pool.query(sql) };
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await pause(5);
+}
+
+const storeFindings = async (keystead: Keystead): Promise<string> =>
+  (await keystead.doctor.examine())
+    .filter(({ check }) => check === "store")
+    .map(({ message }) => message)
+    .join("\n");
+
+describe("a store in PostgreSQL", () => {
+  it("tells other processes at once that a key was suspended", async () => {
+    const { one, other } = await openTwice();
+    await one.keys.create({ name: "k", purpose: "pii" });
+    const handle = await other.open("k");
+    await until(async () => (await storeFindings(other)) === "nothing to report");
+    for (const act of ["suspend", "resume", "suspend"] as const) {
+      const began = systemClock.monotonic();
+      if (act === "suspend") await one.keys.suspend("k", 1);
+      else await one.keys.resume("k", 1);
+      await until(async () => (await codeOf(() => handle.encrypt("x"))) === (act === "suspend" ? "KEY_STATE" : "no error"));
+      expect(systemClock.monotonic() - began).toBeLessThan(1_000);
+    }
+  });
+
+  it("says in doctor that it can't tell them, and does so again once it can", async () => {
+    const { other, run } = await openTwice();
+    await until(async () => (await storeFindings(other)) === "nothing to report");
+    const listening = "application_name = 'keystead listener'";
+    await run(`select pg_terminate_backend(pid) from pg_stat_activity where ${listening}`);
+    await until(async () => (await storeFindings(other)).includes("looks for them itself"));
+    await until(async () => (await storeFindings(other)) === "nothing to report");
+  });
+});
