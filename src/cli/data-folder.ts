@@ -10,7 +10,7 @@ import { globalOptions } from "./options.ts";
 const othersMayWrite = 0o022;
 
 /** Names of the files in a data folder. */
-export const folderFiles = { configuration: "keystead.json", store: "keystead.db", masterKey: "master.key" } as const;
+export const folderFiles = { configuration: "keystead.json", store: "keystead.db", masterKey: "master.key", audit: "audit" } as const;
 
 /** The data folder that a command works on: `--dir`, else `$KEYSTEAD_DIR`, else `./keystead-data`. As it was typed. */
 export function folderOf(command: Command): string {

@@ -1,4 +1,4 @@
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { type ErrorCode, isKeysteadError, KeysteadError } from "../errors.ts";
 import type { Clock, Keystead, KeysteadOptions, MasterKeyConfig } from "../index.ts";
@@ -88,6 +88,7 @@ export async function useFolder(
 export async function keysteadOptions(folder: DataFolder, passphrases: PassphraseOptions = {}): Promise<KeysteadOptions> {
   const { osUser } = await import("../index.ts");
   const { absoluteUrl } = await import("./configuration.ts");
+  const { folderFiles } = await import("./data-folder.ts");
   const { store, masterKeys, databases } = folder.configuration;
   const keys: [string, MasterKeyConfig][] = [];
   for (const [name, origin] of Object.entries(masterKeys)) keys.push([name, await masterKey(folder.path, name, origin, passphrases)]);
@@ -95,6 +96,7 @@ export async function keysteadOptions(folder: DataFolder, passphrases: Passphras
     store: absoluteUrl(store, folder.path),
     masterKeys: Object.fromEntries(keys),
     databases: Object.fromEntries(Object.entries(databases).map(([name, url]) => [name, absoluteUrl(url, folder.path)])),
+    auditDirectory: join(folder.path, folderFiles.audit),
     principal: osUser().principal,
   };
 }

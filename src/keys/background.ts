@@ -68,8 +68,8 @@ export class Background {
   }
 
   /** Why changes of other processes are found by looking alone; undefined while the store tells of them, or never does. */
-  get watchProblem(): unknown {
-    return this.#watch?.problem;
+  async watchProblem(): Promise<unknown> {
+    return await this.#watch?.problem();
   }
 
   /** Finishes what is due and begins to follow changes. */

@@ -52,7 +52,7 @@ export class Doctor {
 
   async #store(): Promise<Diagnosis[]> {
     const findings: Diagnosis[] = [];
-    const { watchProblem } = this.#parts.background;
+    const watchProblem = await this.#parts.background.watchProblem();
     if (this.#parts.engine.identity.demo) {
       findings.push(
         warning("store", "this is a demo store: its clock may have been moved, so waiting times mean nothing; keep no real data in it"),

@@ -35,8 +35,9 @@ export class ChangeListener {
     this.#attempt = this.#connect();
   }
 
-  /** Why nothing is heard at the moment; undefined when all is well. */
-  get problem(): unknown {
+  /** Why nothing is heard at the moment; undefined when all is well. Waits for an attempt to connect that is under way. */
+  async problem(): Promise<unknown> {
+    await this.#attempt;
     return this.#problem;
   }
 

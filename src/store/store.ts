@@ -58,8 +58,8 @@ export interface TamperFinding {
 
 /** Hears of the changes that other processes make. */
 export interface StoreWatch {
-  /** Why nothing is heard at the moment; undefined when all is well. */
-  readonly problem: unknown;
+  /** Why nothing is heard at the moment; undefined when all is well. Waits for an attempt to connect that is under way. */
+  problem(): Promise<unknown>;
   close(): Promise<void>;
 }
 

@@ -9,6 +9,7 @@ import { outputOf } from "../output.ts";
 interface InitFlags {
   readonly name: string;
   readonly passphrase?: boolean;
+  readonly store?: string;
 }
 
 const ownerOnly = 0o700;
@@ -20,6 +21,7 @@ export function addInitCommand(program: Command): void {
     .command("init")
     .description("Make a data folder: a master key, an empty store and the local configuration.")
     .addOption(new Option("--name <name>", "name of the master key").default("main"))
+    .option("--store <url>", "keep the store in a PostgreSQL database that other machines share; default: a file in the folder")
     .option("--passphrase", "derive the master key from a passphrase, asked for or read from $KEYSTEAD_PASSPHRASE_FILE")
     .addHelpText(
       "after",
@@ -27,6 +29,7 @@ export function addInitCommand(program: Command): void {
         "keystead init",
         "keystead init --dir /var/lib/keystead --name production",
         "KEYSTEAD_PASSPHRASE_FILE=/run/secrets/keystead keystead init --passphrase",
+        "keystead init --store 'postgresql://keystead@db.internal/registry?passfile=/etc/keystead/pgpass'",
       ),
     )
     .addHelpText(
@@ -42,7 +45,7 @@ The local configuration, keystead.json:
     .action(initialise);
 }
 
-async function initialise({ name: keyName, passphrase }: InitFlags, command: Command): Promise<void> {
+async function initialise({ name: keyName, passphrase, store }: InitFlags, command: Command): Promise<void> {
   const { DataFolder, folderFiles, folderOf } = await import("../data-folder.ts");
   const { keysteadOptions } = await import("../session.ts");
   const { makeMasterKeyFile, masterKeyUri } = await import("../master-keys.ts");
@@ -53,7 +56,7 @@ async function initialise({ name: keyName, passphrase }: InitFlags, command: Com
     throw new KeysteadError("STORE_EXISTS", `${name} is a data folder already and is left as it is; choose another with --dir`);
   }
   const configuration = {
-    store: `sqlite:${folderFiles.store}`,
+    store: await configuredStore(store ?? `sqlite:${folderFiles.store}`, name),
     masterKeys: { [keyName]: passphrase === true ? { passphrase: "ask" as const } : { file: folderFiles.masterKey } },
     databases: {},
   };
@@ -71,6 +74,18 @@ async function initialise({ name: keyName, passphrase }: InitFlags, command: Com
       ? "keep the passphrase: without it nothing in this store can ever be opened"
       : `keep a copy of ${keyFile} apart from the store's backups: without it nothing in this store can ever be opened`,
   );
+}
+
+/** The URL of a store as the configuration names it. What is in an argument can be seen by every user of the machine. */
+async function configuredStore(url: string, folder: string): Promise<string> {
+  const { configuredUrl } = await import("../configuration.ts");
+  if (URL.canParse(url) && new URL(url).password !== "") {
+    throw new KeysteadError(
+      "INVALID_ARGUMENT",
+      "a password in an argument is seen by others: write it into a file and name that by ?passfile=FILE",
+    );
+  }
+  return configuredUrl(url, folder);
 }
 
 async function makeFolder(folder: string): Promise<void> {

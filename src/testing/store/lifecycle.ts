@@ -163,7 +163,7 @@ export function testLifecycle(suite: StoreSuite): void {
       });
       if (watch === undefined) return;
       await first;
-      assert.equal(watch.problem, undefined);
+      assert.equal(await watch.problem(), undefined);
       await onSecondConnection(place, async (second) => {
         await second.unlock(sampleKey);
         for (const name of ["a", "b"]) {

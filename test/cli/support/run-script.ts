@@ -10,7 +10,7 @@ import { parseScript, type ScriptLine } from "./script.ts";
 /** Commands whose purpose is to show plaintext. */
 const plaintextCommand = /^(?:decrypt|datasets find)\b/;
 
-/** Runs one script in a folder of its own. Canaries are there as `${EMAIL}`, `${PHONE}`, `${NAME}`, `${DIAGNOSIS}`. */
+/** Runs one script in a folder of its own. Canaries are there as `${EMAIL}`, `${PHONE}`, `${NAME}`, `${DIAGNOSIS}`; so is the environment. */
 export async function runScript(name: string, text: string, folder: string, env: Readonly<Record<string, string>>): Promise<void> {
   const run = new ScriptRun(name, folder, env);
   for (const line of parseScript(text)) await run.line(line);
@@ -29,6 +29,7 @@ class ScriptRun {
     this.#variables = new Map([
       ...Object.entries(canaries).map(([canary, { text }]) => [canary.toUpperCase(), text] as const),
       ["FOLDER", folder],
+      ...Object.entries(env),
     ]);
     this.#env = new Map(Object.entries({ PATH: process.env["PATH"] ?? "", ...env }));
   }
