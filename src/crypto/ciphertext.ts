@@ -26,9 +26,11 @@ const keyNamePattern = /^[A-Za-z0-9][A-Za-z0-9._~-]*(?:\/[A-Za-z0-9][A-Za-z0-9._
 const fingerprintPattern = /^[a-z2-7]{6}$/;
 const labelPattern = /^([1-9][0-9]{0,9})-([a-z2-7]{6})$/;
 const maxLabelLength = 17;
-const minPayloadBytes = 28;
 const maxPayloadCharacters = Math.ceil((maxPayloadBytes * 4) / 3);
 const colon = 0x3a;
+
+/** The fewest bytes that a payload has. */
+export const minPayloadBytes = 28;
 
 /** The most bytes that a header of any form may have, its last colon included. */
 export const maxHeaderBytes = ciphertextMagic.binary.length + maxKeyNameLength + 1 + maxLabelLength + 1;

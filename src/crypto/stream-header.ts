@@ -5,7 +5,8 @@ import { maxSealedFileKeyBytes } from "./limits.ts";
 import { viewBytes } from "./text.ts";
 
 const lengthBytes = 2;
-const minSealedFileKeyBytes = 28;
+/** The fewest bytes that a sealed file key has. */
+export const minSealedFileKeyBytes = 28;
 
 /** The most bytes that tell whether a stream is one: those before its chunks. */
 export const maxStreamHeadBytes = maxHeaderBytes + lengthBytes + maxSealedFileKeyBytes;

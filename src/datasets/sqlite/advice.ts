@@ -1,6 +1,7 @@
+import { listNames } from "../name-list.ts";
 import type { SourceLayout } from "../source.ts";
 import { findKeyIndexes } from "./check-layout.ts";
-import { listNames, quoteIdentifier } from "./identifier.ts";
+import { quoteIdentifier } from "./identifier.ts";
 import type { TableFacts } from "./table-facts.ts";
 
 /** What a person should know before work on the table begins, and statements that would make it faster. */

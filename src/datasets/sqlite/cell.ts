@@ -59,8 +59,3 @@ export function pushIdentity(parameters: SQLInputValue[], cell: Cell): void {
   parameters.push(value);
   if (cell.type === "real") parameters.push(value);
 }
-
-/** Bytes that a cell takes in memory, about. */
-export function cellSize(cell: Cell): number {
-  return "bytes" in cell ? cell.bytes.length + 64 : 64;
-}

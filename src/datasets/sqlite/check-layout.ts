@@ -1,7 +1,7 @@
 import { KeysteadError } from "../../errors.ts";
-import { nearestName } from "../../nearest-name.ts";
+import { clashingRoles, layoutColumns, missingColumns, suggestName } from "../layout.ts";
+import { listNames } from "../name-list.ts";
 import type { SourceLayout } from "../source.ts";
-import { listNames } from "./identifier.ts";
 import type { ColumnFacts, IndexFacts, SchemaFacts, TableFacts } from "./table-facts.ts";
 
 /**
@@ -12,7 +12,7 @@ export function checkLayout(layout: SourceLayout, schema: SchemaFacts): TableFac
   if (!schema.encoding.startsWith("UTF-8")) {
     refuse(`the database keeps its text as ${schema.encoding}: copy it into a new database made with PRAGMA encoding = 'UTF-8'`);
   }
-  const table = schema.table ?? refuse(`table "${layout.table}" does not exist${suggest(layout.table, schema.tables, "tables")}`);
+  const table = schema.table ?? refuse(`table "${layout.table}" does not exist${suggestName(layout.table, schema.tables, "tables")}`);
   for (const check of checks) {
     const problem = check(layout, table, schema);
     if (problem !== undefined) refuse(`table "${table.name}": ${problem}`);
@@ -34,7 +34,7 @@ type LayoutCheck = (layout: SourceLayout, table: TableFacts, schema: SchemaFacts
 const checks: readonly LayoutCheck[] = [
   checkType,
   checkColumnsExist,
-  checkRoles,
+  clashingRoles,
   checkGenerated,
   checkUniqueKey,
   checkValueTypes,
@@ -55,27 +55,10 @@ function checkType(_layout: SourceLayout, table: TableFacts): string | undefined
 }
 
 function checkColumnsExist(layout: SourceLayout, table: TableFacts): string | undefined {
-  const existing = table.columns.map(({ name }) => name);
-  const missing = layoutColumns(layout).filter((name) => !existing.includes(name));
-  const [first] = missing;
-  if (first === undefined) return undefined;
-  return missing.length === 1
-    ? `it has no column "${first}"${suggest(first, existing, "columns")}`
-    : `it has no columns ${listNames(missing)} (columns: ${listNames(existing)})`;
-}
-
-function checkRoles(layout: SourceLayout): string | undefined {
-  if (layout.keyColumns.length === 0) return "the layout names no key columns: name the column or columns that identify a row";
-  const lists = [layout.keyColumns, layout.valueColumns, layout.contextColumns, layout.indexColumns];
-  const repeated = lists.flatMap((list) => list.filter((name, index) => list.indexOf(name) !== index));
-  if (repeated.length > 0) return `the layout names ${listNames(repeated)} twice for the same thing`;
-  const written = [...layout.valueColumns, ...layout.indexColumns];
-  const identifying = [...layout.keyColumns, ...layout.contextColumns];
-  const clashing = written.filter((name, index) => identifying.includes(name) || written.indexOf(name) !== index);
-  if (clashing.length > 0)
-    return `${listNames(clashing)} can't be written and identify the row or serve two ends as well: use another column`;
-  // JavaScript gives objects with this property another meaning.
-  return layoutColumns(layout).includes("__proto__") ? `a column named "__proto__" can't be used: rename it` : undefined;
+  return missingColumns(
+    layout,
+    table.columns.map(({ name }) => name),
+  );
 }
 
 function checkGenerated(layout: SourceLayout, table: TableFacts): string | undefined {
@@ -145,11 +128,6 @@ export function findRowidName(table: TableFacts): string | undefined {
   return table.rowidColumn ?? ["rowid", "_rowid_", "oid"].find((name) => !hidden.has(name));
 }
 
-/** Every column of a layout, once. */
-export function layoutColumns(layout: SourceLayout): string[] {
-  return [...new Set([...layout.keyColumns, ...layout.valueColumns, ...layout.contextColumns, ...layout.indexColumns])];
-}
-
 function isPlainUnique(index: IndexFacts): boolean {
   return index.unique && !index.partial && index.terms.every(({ name }) => name !== undefined);
 }
@@ -160,12 +138,6 @@ function covers(index: IndexFacts, name: string): boolean {
 
 function namesWhere(table: TableFacts, names: readonly string[], test: (column: ColumnFacts) => boolean): string[] {
   return table.columns.filter((column) => names.includes(column.name) && test(column)).map(({ name }) => name);
-}
-
-function suggest(name: string, existing: readonly string[], what: string): string {
-  const near = nearestName([name], existing);
-  const question = near === undefined ? "" : `: did you mean "${near}"?`;
-  return `${question} (${what}: ${existing.length === 0 ? "none" : listNames(existing)})`;
 }
 
 function refuse(problem: string): never {

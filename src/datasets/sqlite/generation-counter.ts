@@ -1,12 +1,9 @@
 import type { SQLOutputValue } from "node:sqlite";
 import { decodeBase64url } from "../../crypto/base64url.ts";
-import { KeysteadError } from "../../errors.ts";
 import type { GenerationCount } from "../source.ts";
+import { maxGenerationGroups, tooManyGenerations } from "../source-limits.ts";
 import { quoteIdentifier } from "./identifier.ts";
 import type { ValueCounter } from "./table-scan.ts";
-
-/** Generations that one column may have; there are two at a time, normally. */
-const maxGenerationGroups = 10_000;
 
 /** Bytes that a token has at most, with room to spare. */
 const maxTokenBytes = 128;
@@ -36,12 +33,7 @@ export class GenerationCounter implements ValueCounter {
   count(value: SQLOutputValue): void {
     const generation = value === null ? null : typeof value === "string" ? tokenGeneration(value) : -1;
     const count = this.#counts.get(generation) ?? 0;
-    if (count === 0 && this.#counts.size >= maxGenerationGroups) {
-      throw new KeysteadError(
-        "DATABASE_FAILED",
-        `column "${this.column}": more than ${maxGenerationGroups} index generations, far more than there can be: find out who writes them`,
-      );
-    }
+    if (count === 0 && this.#counts.size >= maxGenerationGroups) throw tooManyGenerations(this.column);
     this.#counts.set(generation, count + 1);
   }
 

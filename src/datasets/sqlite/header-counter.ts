@@ -4,22 +4,19 @@ import {
   ciphertextMagic,
   isKeyName,
   maxHeaderBytes,
+  minPayloadBytes,
   parseBinary,
   parseLabel,
   parseText,
 } from "../../crypto/ciphertext.ts";
 import { maxPayloadBytes } from "../../crypto/limits.ts";
 import { maxStreamHeadBytes, parseStream } from "../../crypto/stream-header.ts";
-import { KeysteadError } from "../../errors.ts";
 import type { HeaderCount } from "../source.ts";
+import { tooManyHeaders } from "../source-limits.ts";
 import { isBase64urlFrom } from "./base64url-check.ts";
 import { quoteIdentifier } from "./identifier.ts";
 import { large, type ValueCounter } from "./table-scan.ts";
 
-/** Key versions that a census tells apart, in all columns together. */
-export const maxHeaderGroups = 10_000;
-
-const minPayloadBytes = 28;
 /** Base64url characters of the shortest payload. */
 const minPayloadCharacters = Math.ceil((minPayloadBytes * 4) / 3);
 /** Texts that are longer (bytes) are rare, and go through the parser itself. */
@@ -134,12 +131,7 @@ export class HeaderCounter implements ValueCounter {
     const known = this.#groups.get(header);
     if (known !== undefined) return known;
     if (!isKeyName(key) || parseLabel(label) === undefined) return undefined;
-    if (this.#allowance.left === 0) {
-      throw new KeysteadError(
-        "DATABASE_FAILED",
-        `column "${this.column}": more than ${maxHeaderGroups} different ciphertext headers, far more than there can be key versions: find out who writes them`,
-      );
-    }
+    if (this.#allowance.left === 0) throw tooManyHeaders(this.column);
     this.#allowance.left--;
     const group = { key, label, count: 0 };
     this.#groups.set(header, group);

@@ -1,8 +1,8 @@
 import type { SQLInputValue } from "node:sqlite";
 import { KeysteadError } from "../../errors.ts";
+import { layoutColumns } from "../layout.ts";
 import type { Cell, RowReplacement, SourceLayout } from "../source.ts";
 import { bindCell, identityCondition, parameterFor, pushIdentity } from "./cell.ts";
-import { layoutColumns } from "./check-layout.ts";
 import { quoteIdentifier, quoteTable } from "./identifier.ts";
 import type { RowLocator } from "./row-locator.ts";
 

@@ -1,7 +1,8 @@
 import type { SQLInputValue } from "node:sqlite";
+import { layoutColumns } from "../layout.ts";
+import { cellSize, maxPageBytes } from "../source-limits.ts";
 import type { Cell, SourceLayout, SourceRow } from "../source.ts";
-import { cellSize, directCell, exactCell, exactColumns, replacementCharacter } from "./cell.ts";
-import { layoutColumns } from "./check-layout.ts";
+import { directCell, exactCell, exactColumns, replacementCharacter } from "./cell.ts";
 import { quoteIdentifier, quoteTable } from "./identifier.ts";
 import type { RowLocator, RowRange } from "./row-locator.ts";
 import type { ResultRow, SqliteConnection } from "./sqlite-connection.ts";
@@ -11,9 +12,6 @@ export interface RowBatch {
   readonly rows: readonly SourceRow[];
   readonly more: boolean;
 }
-
-/** A page ends early when its cells take this many bytes, so that a table of large values fits into memory, too. */
-const maxPageBytes = 2 ** 25;
 
 /** Which rows of a range are read. */
 export interface RowFilter extends RowRange {

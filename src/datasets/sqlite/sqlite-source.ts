@@ -1,4 +1,7 @@
 import { KeysteadError } from "../../errors.ts";
+import { decodeCursor, encodeCursor } from "../cursor.ts";
+import { layoutColumns } from "../layout.ts";
+import { listNames } from "../name-list.ts";
 import type {
   Cell,
   Cursor,
@@ -13,13 +16,13 @@ import type {
   SourcePage,
   SourceRow,
 } from "../source.ts";
+import { maxHeaderGroups, requireLimit } from "../source-limits.ts";
 import { adviseOn, indexedColumns } from "./advice.ts";
-import { checkLayout, layoutColumns } from "./check-layout.ts";
-import { decodeCursor, encodeCursor } from "./cursor.ts";
+import { checkLayout } from "./check-layout.ts";
 import { canonicalTypeOf } from "./declared-type.ts";
 import { GenerationCounter } from "./generation-counter.ts";
-import { HeaderCounter, maxHeaderGroups } from "./header-counter.ts";
-import { listNames, quoteIdentifier, quoteTable } from "./identifier.ts";
+import { HeaderCounter } from "./header-counter.ts";
+import { quoteIdentifier, quoteTable } from "./identifier.ts";
 import { RowLocator } from "./row-locator.ts";
 import { type RowFilter, RowReader } from "./row-reader.ts";
 import { RowReplacer } from "./row-replacer.ts";
@@ -27,7 +30,6 @@ import type { SqliteConnection } from "./sqlite-connection.ts";
 import { readSchema, schemaVersion, type TableFacts } from "./table-facts.ts";
 import { TableScan, type ValueCounter } from "./table-scan.ts";
 
-const maxPageRows = 100_000;
 const valuePageRows = 1_000;
 /** How often counting begins when the schema keeps changing. */
 const maxScans = 4;
@@ -84,7 +86,7 @@ export class SqliteSource implements DatasetSource {
   }
 
   async readPage(cursor: Cursor | undefined, limit: number): Promise<SourcePage> {
-    requireLimit(limit, maxPageRows);
+    requireLimit(limit);
     return this.#withTable((connection, table) => readPage(connection, table, cursor, limit));
   }
 
@@ -94,7 +96,7 @@ export class SqliteSource implements DatasetSource {
   }
 
   async findByTokens(column: string, tokens: readonly string[], cursor: Cursor | undefined, limit: number): Promise<SourcePage> {
-    requireLimit(limit, maxPageRows);
+    requireLimit(limit);
     if (!this.#layout.indexColumns.includes(column)) {
       throw new KeysteadError("INVALID_ARGUMENT", `column "${column}" is no index column of the layout: name one that is`);
     }
@@ -212,10 +214,4 @@ function formOf(table: TableFacts, name: string): "text" | "binary" {
 function declaredTypeOf(table: TableFacts, name: string): DeclaredType {
   const declared = table.columns.find((candidate) => candidate.name === name)?.declaredType ?? "";
   return { declared, canonical: canonicalTypeOf(declared) };
-}
-
-function requireLimit(limit: number, most: number): void {
-  if (!Number.isInteger(limit) || limit < 1 || limit > most) {
-    throw new KeysteadError("INVALID_ARGUMENT", `limit of rows must be a whole number from 1 to ${most}`);
-  }
 }

@@ -1,6 +1,6 @@
-import { decodeBase64url, encodeBase64url } from "../../crypto/base64url.ts";
-import { KeysteadError } from "../../errors.ts";
-import type { Cell, Cursor } from "../source.ts";
+import { decodeBase64url, encodeBase64url } from "../crypto/base64url.ts";
+import { KeysteadError } from "../errors.ts";
+import type { Cell, Cursor } from "./source.ts";
 
 /** The place after the row with these locating cells. */
 export function encodeCursor(cells: readonly Cell[]): Cursor {

@@ -1,0 +1,40 @@
+import { nearestName } from "../nearest-name.ts";
+import { listNames } from "./name-list.ts";
+import type { SourceLayout } from "./source.ts";
+
+/** Every column of a layout, once. */
+export function layoutColumns(layout: SourceLayout): string[] {
+  return [...new Set([...layout.keyColumns, ...layout.valueColumns, ...layout.contextColumns, ...layout.indexColumns])];
+}
+
+/** What is wrong with a layout whose table has these columns: some are missing. Undefined when none is. */
+export function missingColumns(layout: SourceLayout, existing: readonly string[]): string | undefined {
+  const missing = layoutColumns(layout).filter((name) => !existing.includes(name));
+  const [first] = missing;
+  if (first === undefined) return undefined;
+  return missing.length === 1
+    ? `it has no column "${first}"${suggestName(first, existing, "columns")}`
+    : `it has no columns ${listNames(missing)} (columns: ${listNames(existing)})`;
+}
+
+/** What is wrong with the roles that a layout gives its columns, whatever table they are of. Undefined when nothing is. */
+export function clashingRoles(layout: SourceLayout): string | undefined {
+  if (layout.keyColumns.length === 0) return "the layout names no key columns: name the column or columns that identify a row";
+  const lists = [layout.keyColumns, layout.valueColumns, layout.contextColumns, layout.indexColumns];
+  const repeated = lists.flatMap((list) => list.filter((name, index) => list.indexOf(name) !== index));
+  if (repeated.length > 0) return `the layout names ${listNames(repeated)} twice for the same thing`;
+  const written = [...layout.valueColumns, ...layout.indexColumns];
+  const identifying = [...layout.keyColumns, ...layout.contextColumns];
+  const clashing = written.filter((name, index) => identifying.includes(name) || written.indexOf(name) !== index);
+  if (clashing.length > 0)
+    return `${listNames(clashing)} can't be written and identify the row or serve two ends as well: use another column`;
+  // JavaScript gives objects with this property another meaning.
+  return layoutColumns(layout).includes("__proto__") ? `a column named "__proto__" can't be used: rename it` : undefined;
+}
+
+/** Ends a message about a name that is not there: the one that was meant, perhaps, and those that there are. */
+export function suggestName(name: string, existing: readonly string[], what: string): string {
+  const near = nearestName([name], existing);
+  const question = near === undefined ? "" : `: did you mean "${near}"?`;
+  return `${question} (${what}: ${existing.length === 0 ? "none" : listNames(existing)})`;
+}
