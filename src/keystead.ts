@@ -7,6 +7,7 @@ import { type RandomSource, systemRandom } from "./crypto/random.ts";
 import { DatasetGate } from "./datasets/dataset-gate.ts";
 import { DatasetService } from "./datasets/dataset-service.ts";
 import { Databases } from "./datasets/databases.ts";
+import type { DatasetSourceProvider } from "./datasets/source.ts";
 import { Doctor } from "./keystead/doctor.ts";
 import { KekProviders } from "./kek/kek-providers.ts";
 import { type MasterKeyConfig, masterKeyConfig } from "./kek/local/master-key-source.ts";
@@ -207,6 +208,8 @@ export class Keystead {
     }
     const databases = new Databases(options.databases ?? {}, {
       sqlite: async () => new (await import("./datasets/sqlite/sqlite-source-provider.ts")).SqliteSourceProvider(),
+      postgresql: () => postgresSources("postgresql"),
+      postgres: () => postgresSources("postgres"),
     });
     return new Keystead(engine, { audit, background, ciphers, databases, purposes });
   }
@@ -400,4 +403,8 @@ function masterKeysOf({ masterKeys = {}, masterKeyFile }: KeysteadOptions): Read
 /** Beside the store's file; a store in memory keeps its audit in itself. */
 function auditDirectoryOf(url: string): string | undefined {
   return url.startsWith("sqlite:") ? join(dirname(url.slice("sqlite:".length)), "audit") : undefined;
+}
+
+async function postgresSources(scheme: "postgresql" | "postgres"): Promise<DatasetSourceProvider> {
+  return new (await import("./datasets/postgres/postgres-source-provider.ts")).PostgresSourceProvider(scheme);
 }

@@ -1,6 +1,7 @@
+import { KeysteadError } from "../errors.ts";
 import { nearestName } from "../nearest-name.ts";
 import { listNames } from "./name-list.ts";
-import type { SourceLayout } from "./source.ts";
+import type { RowReplacement, SourceLayout } from "./source.ts";
 
 /** Every column of a layout, once. */
 export function layoutColumns(layout: SourceLayout): string[] {
@@ -37,4 +38,20 @@ export function suggestName(name: string, existing: readonly string[], what: str
   const near = nearestName([name], existing);
   const question = near === undefined ? "" : `: did you mean "${near}"?`;
   return `${question} (${what}: ${existing.length === 0 ? "none" : listNames(existing)})`;
+}
+
+/**
+ * Refuses a replacement of columns that the layout does not name for that.
+ * @throws KeysteadError `INVALID_ARGUMENT`
+ */
+export function checkReplacement(layout: SourceLayout, { expected, set }: RowReplacement): void {
+  requireColumns(Object.keys(set), [...layout.valueColumns, ...layout.indexColumns], "be written");
+  requireColumns(Object.keys(expected), layoutColumns(layout), "be expected");
+  if (Object.keys(set).length === 0) throw new KeysteadError("INVALID_ARGUMENT", "replacement sets no column: leave it out");
+}
+
+function requireColumns(names: readonly string[], known: readonly string[], what: string): void {
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length === 0) return;
+  throw new KeysteadError("INVALID_ARGUMENT", `column ${unknown.join(", ")} can't ${what}: the layout does not name it for that`);
 }

@@ -1,6 +1,5 @@
 import type { SQLInputValue } from "node:sqlite";
-import { KeysteadError } from "../../errors.ts";
-import { layoutColumns } from "../layout.ts";
+import { checkReplacement } from "../layout.ts";
 import type { Cell, RowReplacement, SourceLayout } from "../source.ts";
 import { bindCell, identityCondition, parameterFor, pushIdentity } from "./cell.ts";
 import { quoteIdentifier, quoteTable } from "./identifier.ts";
@@ -34,16 +33,14 @@ const maxShapes = 64;
 export class ReplacementStatements {
   readonly #table: string;
   readonly #locator: RowLocator;
-  readonly #writable: readonly string[];
-  readonly #readable: readonly string[];
+  readonly #layout: SourceLayout;
   readonly #byShape = new Map<string, ReplacementSql>();
   #last: ReplacementSql | undefined;
 
   constructor(layout: SourceLayout, locator: RowLocator) {
     this.#table = quoteTable(layout.table);
     this.#locator = locator;
-    this.#writable = [...layout.valueColumns, ...layout.indexColumns];
-    this.#readable = layoutColumns(layout);
+    this.#layout = layout;
   }
 
   /** @throws KeysteadError `INVALID_ARGUMENT` for columns that are not in the layout, or not to be written. */
@@ -72,10 +69,9 @@ export class ReplacementStatements {
     return sql;
   }
 
-  #compose({ locator, expected, set }: RowReplacement): ReplacementSql {
-    requireColumns(Object.keys(set), this.#writable, "be written");
-    requireColumns(Object.keys(expected), this.#readable, "be expected");
-    if (Object.keys(set).length === 0) throw new KeysteadError("INVALID_ARGUMENT", "replacement sets no column: leave it out");
+  #compose(row: RowReplacement): ReplacementSql {
+    checkReplacement(this.#layout, row);
+    const { locator, expected, set } = row;
     const assignments = Object.entries(set).map(([name, { type }]) => `${quoteIdentifier(name)} = ${parameterFor(type)}`);
     const identities = Object.entries(expected).map(([name, { type }]) => identityCondition(quoteIdentifier(name), type));
     const types = locator.map(({ type }) => type);
@@ -103,10 +99,4 @@ function fits(sql: ReplacementSql, { locator, expected, set }: RowReplacement): 
 function haveTypes(cells: Readonly<Record<string, Cell>>, types: ColumnTypes): boolean {
   const names = Object.keys(cells);
   return names.length === types.length && types.every(([name, type], index) => names[index] === name && cells[name]?.type === type);
-}
-
-function requireColumns(names: readonly string[], known: readonly string[], what: string): void {
-  const unknown = names.filter((name) => !known.includes(name));
-  if (unknown.length === 0) return;
-  throw new KeysteadError("INVALID_ARGUMENT", `column ${unknown.join(", ")} can't ${what}: the layout does not name it for that`);
 }

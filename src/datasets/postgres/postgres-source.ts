@@ -1,0 +1,181 @@
+import { KeysteadError } from "../../errors.ts";
+import { quoteIdentifier } from "../../postgres/identifier.ts";
+import { layoutColumns } from "../layout.ts";
+import { listNames } from "../name-list.ts";
+import { requireLimit } from "../source-limits.ts";
+import type {
+  Cell,
+  Cursor,
+  DatasetSource,
+  GenerationCount,
+  HeaderCount,
+  ReplaceOutcome,
+  RowReplacement,
+  SourceDescription,
+  SourceLayout,
+  SourcePage,
+  SourceRow,
+} from "../source.ts";
+import { adviseOn, tokenTerm } from "./advice.ts";
+import { columnNamed } from "./check-layout.ts";
+import { canonicalTypeOf, castTo, kindOf } from "./column-kind.ts";
+import { generationCounts, headerCounts, mostCountRows } from "./counts.ts";
+import { generationExpression, generationPattern } from "./generation-query.ts";
+import { countQuery, headerExpression, headerPattern } from "./header-query.ts";
+import { openTable, type OpenTable } from "./open-table.ts";
+import type { PostgresConnection, ResultRow, Session } from "./postgres-connection.ts";
+import { isMalformedValue } from "./postgres-failure.ts";
+import { foreignCursor, operatorSql } from "./row-locator.ts";
+import type { RowFilter } from "./row-reader.ts";
+import type { TableFacts } from "./table-facts.ts";
+import { quoteTable, type TableName } from "./table-name.ts";
+import type { TransactionMode } from "./transaction-settings.ts";
+import { checkValueLengths } from "./value-lengths.ts";
+
+const valuePageRows = 1_000;
+
+/** A table of a PostgreSQL database, which the application may go on using. */
+export class PostgresSource implements DatasetSource {
+  readonly #connection: PostgresConnection;
+  readonly #layout: SourceLayout;
+  readonly #name: TableName;
+  #table: OpenTable | undefined;
+
+  constructor(connection: PostgresConnection, layout: SourceLayout, name: TableName) {
+    this.#connection = connection;
+    this.#layout = layout;
+    this.#name = name;
+  }
+
+  async describe(): Promise<SourceDescription> {
+    this.#table = undefined;
+    const layout = this.#layout;
+    return await this.#withTable("count", async (session, { facts }) => {
+      const lengths = await checkValueLengths(session, layout, this.#name, facts);
+      const [row] = await session.rows(`select count(*) from ${quoteTable(this.#name)}`);
+      const forms = layout.valueColumns.map((name) => [name, formOf(facts, name)] as const);
+      const types = [...layout.keyColumns, ...layout.contextColumns].map((name) => {
+        const column = columnNamed(facts, name);
+        return [name, { declared: column.declaredType, canonical: canonicalTypeOf(column) }] as const;
+      });
+      return {
+        forms: Object.fromEntries(forms),
+        types: Object.fromEntries(types),
+        rows: Number(row?.[0] ?? 0),
+        advice: [...lengths, ...adviseOn(layout, this.#name, facts)],
+      };
+    });
+  }
+
+  async countHeaders(signal?: AbortSignal): Promise<HeaderCount[]> {
+    const columns = this.#layout.valueColumns;
+    const expressions = (facts: TableFacts): string[] => columns.map((name) => headerExpression(name, formOf(facts, name)));
+    return headerCounts(columns, await this.#count(expressions, headerPattern, signal));
+  }
+
+  async countGenerations(signal?: AbortSignal): Promise<GenerationCount[]> {
+    const columns = this.#layout.indexColumns;
+    return generationCounts(columns, await this.#count(() => columns.map(generationExpression), generationPattern, signal));
+  }
+
+  async readPage(cursor: Cursor | undefined, limit: number): Promise<SourcePage> {
+    requireLimit(limit);
+    return await this.#readPage(cursor, limit, () => undefined);
+  }
+
+  async replace(rows: readonly RowReplacement[]): Promise<ReplaceOutcome[]> {
+    if (rows.length === 0) return [];
+    return await this.#withTable("write", async (session, { replacer }) => await replacer.replace(session, rows));
+  }
+
+  async findByTokens(column: string, tokens: readonly string[], cursor: Cursor | undefined, limit: number): Promise<SourcePage> {
+    requireLimit(limit);
+    if (!this.#layout.indexColumns.includes(column)) {
+      throw new KeysteadError("INVALID_ARGUMENT", `column "${column}" is no index column of the layout: name one that is`);
+    }
+    return await this.#readPage(cursor, limit, (facts) => tokenFilter(facts, column, tokens));
+  }
+
+  async *readValues(columns: readonly string[], limit: number): AsyncGenerator<readonly Cell[], void, undefined> {
+    const unknown = columns.filter((column) => !layoutColumns(this.#layout).includes(column));
+    if (unknown.length > 0)
+      throw new KeysteadError("INVALID_ARGUMENT", `columns ${listNames(unknown)} are not in the layout: name some that are`);
+    let cursor: Cursor | undefined;
+    for (let left = limit; left > 0;) {
+      const page: SourcePage = await this.readPage(cursor, Math.min(left, valuePageRows));
+      for (const row of page.rows) yield columns.flatMap((column) => row.cells[column] ?? []);
+      if (page.next === undefined) return;
+      cursor = page.next;
+      left -= page.rows.length;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#connection.close();
+  }
+
+  async #readPage(cursor: Cursor | undefined, limit: number, filterOf: (facts: TableFacts) => RowFilter | undefined): Promise<SourcePage> {
+    return await this.#withTable("read", async (session, { facts, locator, reader }) => {
+      const filter = filterOf(facts);
+      const rows: SourceRow[] = [];
+      for (const range of locator.rangesAfter(cursor, (filter?.parameters.length ?? 0) + 1)) {
+        // When the page is full already, this only finds out whether there is more.
+        const batch = await reader.readRange(session, range, limit - rows.length, filter).catch((error: unknown) => {
+          throw cursor !== undefined && isMalformedValue(error) ? foreignCursor() : error;
+        });
+        rows.push(...batch.rows);
+        const last = rows.at(-1);
+        if (batch.more && last !== undefined) return { rows, next: locator.cursorAfter(last.locator) };
+      }
+      return { rows, next: undefined };
+    });
+  }
+
+  /** One pass over the table, in one snapshot. */
+  async #count(
+    expressionsOf: (facts: TableFacts) => readonly string[],
+    pattern: string,
+    signal: AbortSignal | undefined,
+  ): Promise<ResultRow[]> {
+    return await this.#withTable(
+      "count",
+      async (session, { facts }) => {
+        const expressions = expressionsOf(facts);
+        if (expressions.length === 0) return [];
+        return await session.rows(countQuery(quoteTable(this.#name), expressions, pattern, mostCountRows(expressions.length)));
+      },
+      signal,
+    );
+  }
+
+  /** Works on the table as it is now: it is looked at again when it was changed. */
+  async #withTable<T>(mode: TransactionMode, work: (session: Session, table: OpenTable) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return await this.#connection.transaction(
+      mode,
+      async (session) => {
+        if (this.#table === undefined || this.#table.version !== session.tableVersion)
+          this.#table = await openTable(session, this.#layout, this.#name);
+        return await work(session, this.#table);
+      },
+      signal,
+    );
+  }
+}
+
+/** The first condition uses the column's index, under whatever collation; the second makes it exact. */
+function tokenFilter(facts: TableFacts, name: string, tokens: readonly string[]): RowFilter {
+  const column = columnNamed(facts, name);
+  const exact = `${kindOf(column).identity(quoteIdentifier(name))} = any($1::text[])`;
+  const operators = tokenTerm(facts, name)?.operators ?? undefined;
+  if (operators === undefined) return { where: exact, parameters: [tokens], isSelective: false };
+  const list = castTo(column, "$1::text[]");
+  return {
+    where: `${quoteIdentifier(name)} ${operatorSql(operators.equal)} any(${list}[]) and ${exact}`,
+    parameters: [tokens],
+    isSelective: true,
+  };
+}
+
+function formOf(facts: TableFacts, name: string): "text" | "binary" {
+  return kindOf(columnNamed(facts, name)).form ?? "text";
+}

@@ -1,0 +1,72 @@
+import { quoteIdentifier } from "../../postgres/identifier.ts";
+import type { Cell, RowReplacement } from "../source.ts";
+import { columnNamed } from "./check-layout.ts";
+import { kindOf, transportOf, transportType } from "./column-kind.ts";
+import type { Parameter } from "./postgres-connection.ts";
+import { ReplacementRows, valueOf } from "./replacement-rows.ts";
+import type { RowLocator } from "./row-locator.ts";
+import type { ColumnFacts, TableFacts } from "./table-facts.ts";
+
+/** The SQL of replacements of the same columns. Results begin with the number of a replacement, from 1 on. */
+export interface ReplacementStatement {
+  /** Writes the rows that are as expected; says of each whether it holds now what was set. */
+  readonly update: string;
+  /** Finds the rows that are as expected. */
+  readonly findExpected: string;
+  /** Finds the rows that hold what was set. */
+  readonly findSet: string;
+  readonly parameters: readonly Parameter[];
+}
+
+const nullCell: Cell = { type: "null" };
+
+/** The statement for some replacements, which all expect and set the same columns, with cells that these can hold. */
+export function composeReplacement(
+  quotedTable: string,
+  table: TableFacts,
+  locator: RowLocator,
+  replacements: readonly RowReplacement[],
+): ReplacementStatement {
+  const rows = new ReplacementRows();
+  const cellsOf = (part: "expected" | "set", name: string): readonly Cell[] => replacements.map((row) => row[part][name] ?? nullCell);
+  /** SQL that is true when the column holds exactly the cell. */
+  const identities = (cells: readonly Cell[], column: ColumnFacts): string => {
+    const { identity, identityType, identityOf } = kindOf(column);
+    const parameter = rows.add(
+      identityType,
+      cells.map((cell) => valueOf(cell, identityOf) ?? null),
+    );
+    return `${identity(`t.${quoteIdentifier(column.name)}`)} is not distinct from ${parameter}`;
+  };
+  const locatorCells = (place: number): Cell[] => replacements.map((row) => row.locator[place] ?? nullCell);
+  const seek = locator.seek("t.", (column, place) =>
+    rows.add(
+      transportType(column),
+      locatorCells(place).map((cell) => valueOf(cell, (held) => transportOf(column, held)) ?? null),
+    ),
+  );
+  const [first] = replacements;
+  const columnsOf = (part: "expected" | "set"): ColumnFacts[] => Object.keys(first?.[part] ?? {}).map((name) => columnNamed(table, name));
+  const expected = [
+    ...locator.columns.map((column, place) => identities(locatorCells(place), column)),
+    ...columnsOf("expected").map((column) => identities(cellsOf("expected", column.name), column)),
+  ];
+  const set = columnsOf("set").map((column) => {
+    const { identity, identityType, identityOf } = kindOf(column);
+    const parameter = rows.add(
+      identityType,
+      cellsOf("set", column.name).map((cell) => valueOf(cell, identityOf) ?? null),
+    );
+    const name = quoteIdentifier(column.name);
+    return { assignment: `${name} = ${parameter}`, holds: `${identity(`t.${name}`)} is not distinct from ${parameter}` };
+  });
+  const holds = set.map((column) => column.holds).join(" and ");
+  const from = `${rows.source}`;
+  const isExpected = [seek, ...expected].join(" and ");
+  return {
+    update: `update ${quotedTable} as t set ${set.map(({ assignment }) => assignment).join(", ")} from ${from} where ${isExpected} returning n.ord, ${holds}`,
+    findExpected: `select n.ord from ${from} join ${quotedTable} as t on ${isExpected}`,
+    findSet: `select n.ord from ${from} join ${quotedTable} as t on ${seek} and ${holds}`,
+    parameters: rows.parameters,
+  };
+}

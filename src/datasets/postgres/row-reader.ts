@@ -1,0 +1,93 @@
+import { KeysteadError } from "../../errors.ts";
+import { quoteIdentifier } from "../../postgres/identifier.ts";
+import { layoutColumns } from "../layout.ts";
+import { maxPageBytes } from "../source-limits.ts";
+import type { Cell, SourceLayout, SourceRow } from "../source.ts";
+import { columnNamed } from "./check-layout.ts";
+import { kindOf } from "./column-kind.ts";
+import type { Parameter, ResultRow, Session } from "./postgres-connection.ts";
+import type { RowLocator, RowRange } from "./row-locator.ts";
+import type { ColumnFacts, TableFacts } from "./table-facts.ts";
+import { quoteTable, type TableName } from "./table-name.ts";
+
+/** Rows, and whether the query would have given more. */
+export interface RowBatch {
+  readonly rows: readonly SourceRow[];
+  readonly more: boolean;
+}
+
+/** Which rows of a range are read. */
+export interface RowFilter {
+  readonly where: string;
+  readonly parameters: readonly Parameter[];
+  /** True when an index finds them: then they are sorted, however many PostgreSQL expects, instead of looked for along the key. */
+  readonly isSelective: boolean;
+}
+
+/** A row of the rarest size that still becomes a string; more would end the process. */
+const maxRowBytes = 2 ** 28 + 2 ** 20;
+
+/** Reads rows of a table as cells. */
+export class RowReader {
+  readonly #table: string;
+  readonly #locator: RowLocator;
+  readonly #columns: readonly ColumnFacts[];
+
+  constructor(layout: SourceLayout, name: TableName, table: TableFacts, locator: RowLocator) {
+    this.#table = quoteTable(name);
+    this.#locator = locator;
+    this.#columns = layoutColumns(layout).map((column) => columnNamed(table, column));
+  }
+
+  /**
+   * At most `limit` rows of a range that fit, in key order; fewer when they are very large, but one at least. The range's parameters
+   * are numbered after those of the filter.
+   */
+  async readRange(session: Session, range: RowRange, limit: number, filter: RowFilter | undefined): Promise<RowBatch> {
+    const parameters = [...(filter?.parameters ?? []), ...range.parameters, String(limit + 1)];
+    const rows = await session.rows(this.#sql(range, filter, `$${String(parameters.length)}::bigint`), parameters);
+    // Each row tells how many there are.
+    const found = Number(rows[0]?.[1] ?? 0);
+    return { rows: rows.slice(0, limit).map((row) => this.#toRow(row)), more: found > Math.min(limit, rows.length) };
+  }
+
+  /** Sizes are known without reading large values, which are left in place until the page is known to have room for them. */
+  #sql(range: RowRange, filter: RowFilter | undefined, limit: string): string {
+    const names = this.#columns.map(({ name }) => quoteIdentifier(name));
+    const size = this.#columns.flatMap((column) => {
+      const { form } = kindOf(column);
+      if (form === undefined) return [];
+      const name = quoteIdentifier(column.name);
+      return `coalesce(octet_length(${form === "text" ? `${name}::pg_catalog.text` : name}), 0)::bigint`;
+    });
+    const where = `where ${filter === undefined ? "" : `${filter.where} and `}${range.where}`;
+    const found = `select ${names.join(", ")} from ${this.#table} ${where}`;
+    const from = filter?.isSelective === true ? `(${found} offset 0)` : `(${found})`;
+    const page = `select * from ${from} keystead_found order by ${this.#locator.order("keystead_found.")} limit ${limit}`;
+    const sized =
+      `select keystead_page.*, row_number() over () as keystead_place, count(*) over () as keystead_rows, ${["64", ...size].join(" + ")} as keystead_size, ` +
+      `sum(${["64", ...size].join(" + ")}) over (rows unbounded preceding) as keystead_bytes from (${page}) keystead_page`;
+    const outputs = this.#columns.map(
+      (column) => `case when keystead_size <= ${String(maxRowBytes)} then ${kindOf(column).output(quoteIdentifier(column.name))} end`,
+    );
+    return (
+      `select keystead_size > ${String(maxRowBytes)}, keystead_rows, ${outputs.join(", ")} from (${sized}) keystead_sized ` +
+      `where keystead_bytes - keystead_size < ${String(maxPageBytes)} order by keystead_place`
+    );
+  }
+
+  #toRow([isLarge, , ...values]: ResultRow): SourceRow {
+    if (isLarge === "t") {
+      throw new KeysteadError(
+        "DATABASE_FAILED",
+        `a row of table ${this.#table} has values of more than 256 MiB, more than this process can hold: find it by octet_length(), and keep such values in files`,
+      );
+    }
+    const cells: Record<string, Cell> = {};
+    for (const [place, column] of this.#columns.entries()) {
+      const value = values[place] ?? null;
+      cells[column.name] = value === null ? { type: "null" } : kindOf(column).read(value);
+    }
+    return { locator: this.#locator.columns.map(({ name }) => cells[name] ?? { type: "null" }), cells };
+  }
+}
