@@ -1,11 +1,19 @@
 /**
+ * Characters that can be the last one, by the length modulo 4: those without spare bits set. No bytes have a length of 1 modulo 4.
+ */
+const lastCharacters: readonly (readonly [rest: number, characters: string])[] = [
+  [2, "AQgw"],
+  [3, "AEIMQUYcgkosw048"],
+];
+
+/**
  * SQL that is true when a text is base64url as it is written for some bytes: without padding or spare bits set. The text has
- * collation "C".
+ * collation "C". Its last byte is cheaper to find than its last character.
  */
 export function isBase64url(text: string): string {
-  const last = `right(${text}, 1)`;
-  return (
-    `${text} !~ '[^A-Za-z0-9_-]' and case octet_length(${text}) % 4 when 0 then true ` +
-    `when 2 then strpos('AQgw', ${last}) > 0 when 3 then strpos('AEIMQUYcgkosw048', ${last}) > 0 else false end`
-  );
+  const cases = lastCharacters.map(([rest, characters]) => {
+    const codes = [...Buffer.from(characters)].join(", ");
+    return `when ${String(rest)} then get_byte(textsend(${text}), octet_length(${text}) - 1) in (${codes})`;
+  });
+  return `${text} !~ '[^A-Za-z0-9_-]' and case octet_length(${text}) % 4 when 0 then true ${cases.join(" ")} else false end`;
 }

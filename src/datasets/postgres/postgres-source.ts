@@ -20,8 +20,8 @@ import { adviseOn, tokenTerm } from "./advice.ts";
 import { columnNamed } from "./check-layout.ts";
 import { canonicalTypeOf, castTo, kindOf } from "./column-kind.ts";
 import { generationCounts, headerCounts, mostCountRows } from "./counts.ts";
-import { generationExpression, generationPattern } from "./generation-query.ts";
-import { countQuery, headerExpression, headerPattern } from "./header-query.ts";
+import { countedGeneration, generationPattern } from "./generation-query.ts";
+import { type CountedColumn, countedHeader, countQuery, headerPattern } from "./header-query.ts";
 import { openTable, type OpenTable } from "./open-table.ts";
 import type { PostgresConnection, ResultRow, Session } from "./postgres-connection.ts";
 import { isMalformedValue } from "./postgres-failure.ts";
@@ -69,13 +69,13 @@ export class PostgresSource implements DatasetSource {
 
   async countHeaders(signal?: AbortSignal): Promise<HeaderCount[]> {
     const columns = this.#layout.valueColumns;
-    const expressions = (facts: TableFacts): string[] => columns.map((name) => headerExpression(name, formOf(facts, name)));
-    return headerCounts(columns, await this.#count(expressions, headerPattern, signal));
+    const counted = (facts: TableFacts): CountedColumn[] => columns.map((name) => countedHeader(name, formOf(facts, name)));
+    return headerCounts(columns, await this.#count(counted, headerPattern, signal));
   }
 
   async countGenerations(signal?: AbortSignal): Promise<GenerationCount[]> {
     const columns = this.#layout.indexColumns;
-    return generationCounts(columns, await this.#count(() => columns.map(generationExpression), generationPattern, signal));
+    return generationCounts(columns, await this.#count(() => columns.map(countedGeneration), generationPattern, signal));
   }
 
   async readPage(cursor: Cursor | undefined, limit: number): Promise<SourcePage> {
@@ -133,16 +133,16 @@ export class PostgresSource implements DatasetSource {
 
   /** One pass over the table, in one snapshot. */
   async #count(
-    expressionsOf: (facts: TableFacts) => readonly string[],
+    columnsOf: (facts: TableFacts) => readonly CountedColumn[],
     pattern: string,
     signal: AbortSignal | undefined,
   ): Promise<ResultRow[]> {
     return await this.#withTable(
       "count",
       async (session, { facts }) => {
-        const expressions = expressionsOf(facts);
-        if (expressions.length === 0) return [];
-        return await session.rows(countQuery(quoteTable(this.#name), expressions, pattern, mostCountRows(expressions.length)));
+        const columns = columnsOf(facts);
+        if (columns.length === 0) return [];
+        return await session.rows(countQuery(quoteTable(this.#name), columns, pattern, mostCountRows(columns.length)));
       },
       signal,
     );

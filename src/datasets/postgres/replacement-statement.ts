@@ -61,7 +61,7 @@ export function composeReplacement(
     return { assignment: `${name} = ${parameter}`, holds: `${identity(`t.${name}`)} is not distinct from ${parameter}` };
   });
   const holds = set.map((column) => column.holds).join(" and ");
-  const from = `${rows.source}`;
+  const from = rows.source;
   const isExpected = [seek, ...expected].join(" and ");
   return {
     update: `update ${quotedTable} as t set ${set.map(({ assignment }) => assignment).join(", ")} from ${from} where ${isExpected} returning n.ord, ${holds}`,

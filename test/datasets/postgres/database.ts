@@ -116,5 +116,5 @@ function list(row: TestRow, operator: string, first: number): string[] {
 function bind(cell: Cell): unknown {
   if (cell.type === "null") return null;
   if (cell.type === "text") return decodeUtf8(cell.bytes);
-  return cell.type === "blob" ? Buffer.from(cell.bytes) : cell.type === "integer" ? cell.value.toString() : cell.value;
+  return cell.type === "blob" ? Buffer.from(cell.bytes) : Object.is(cell.value, -0) ? "-0" : String(cell.value);
 }
