@@ -43,7 +43,8 @@ const knownNames: Partial<Record<ErrorCode, (session: Pick<Session, "keystead" |
 
 /** What to do about a name that is near to none that is known. */
 const remedies: Partial<Record<ErrorCode, string>> = {
-  UNKNOWN_DATABASE: "say where it is: with --url sqlite:./FILE when you add a dataset of it, or under databases in keystead.json",
+  UNKNOWN_DATABASE:
+    "say where it is: with --url sqlite:./FILE or postgresql://USER@HOST/DATABASE when you add a dataset of it, or under databases in keystead.json",
 };
 
 /**

@@ -2,7 +2,7 @@ import { KeysteadError } from "../errors.ts";
 import type { Cell } from "./source.ts";
 
 /** Rows that a page may have. */
-export const maxPageRows = 100_000;
+const maxPageRows = 100_000;
 
 /** A page ends early when its cells take this many bytes, so that a table of large values fits into memory, too. */
 export const maxPageBytes = 2 ** 25;

@@ -23,6 +23,8 @@ export interface ConnectionOptions {
 /** How often a transaction is begun that the database gives up for another one. */
 const mostAttempts = 6;
 const firstPause = 10;
+/** Between askings to stop, in milliseconds. */
+const cancelPause = 50;
 
 /** Every value as text: what it means is the column's business. */
 const asText = { getTypeParser: () => (text: string) => text };
@@ -33,15 +35,18 @@ export class Session {
   /** What the table was like when the transaction began; undefined without such a table. */
   readonly tableVersion: string | undefined;
   readonly process: string;
+  readonly #signal: AbortSignal | undefined;
 
-  constructor(client: PoolClient, process: string, tableVersion: string | undefined) {
+  constructor(client: PoolClient, process: string, tableVersion: string | undefined, signal: AbortSignal | undefined) {
     this.#client = client;
     this.process = process;
     this.tableVersion = tableVersion;
+    this.#signal = signal;
   }
 
-  /** The rows of one statement. @throws the error of `pg` */
+  /** The rows of one statement. @throws the error of `pg`; KeysteadError `CANCELLED` */
   async rows(sql: string, parameters: readonly Parameter[] = []): Promise<ResultRow[]> {
+    throwIfCancelled(this.#signal);
     const { rows } = await this.#client.query<(string | null)[]>({ text: sql, values: [...parameters], rowMode: "array", types: asText });
     return rows;
   }
@@ -93,7 +98,7 @@ export class PostgresConnection {
   }
 
   async #attempt<T>(mode: TransactionMode, work: (session: Session) => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-    const { client, session } = await this.#begin(mode);
+    const { client, session } = await this.#begin(mode, signal);
     let isBroken = true;
     try {
       const result = await this.#cancellable(session, () => work(session), signal);
@@ -111,7 +116,10 @@ export class PostgresConnection {
   }
 
   /** Connections that were lost while nobody used them are left out: nothing was done on them. */
-  async #begin(mode: TransactionMode): Promise<{ readonly client: PoolClient; readonly session: Session }> {
+  async #begin(
+    mode: TransactionMode,
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly client: PoolClient; readonly session: Session }> {
     const begin = beginTransaction(mode, this.#name, this.#options.timeouts);
     for (let lost = 0; ; lost++) {
       const client = await this.#pool.connect();
@@ -126,7 +134,7 @@ export class PostgresConnection {
           );
         }
         isBroken = false;
-        return { client, session: new Session(client, process ?? "", version ?? undefined) };
+        return { client, session: new Session(client, process ?? "", version ?? undefined, signal) };
       } catch (error) {
         if (!isConnectionLost(error) || lost >= this.#pool.options.max) throw error;
       } finally {
@@ -135,18 +143,29 @@ export class PostgresConnection {
     }
   }
 
-  /** The transaction is left open until the cancelling has been heard, so that it hits nobody else's. */
+  /**
+   * Asks the database again and again to stop, because it forgets that between two statements. The transaction is left open until the
+   * last asking has been heard, so that it hits nobody else's.
+   */
   async #cancellable<T>(session: Session, work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     if (signal === undefined) return await work();
-    let cancelling: Promise<unknown> = Promise.resolve();
-    const cancel = (): void => {
-      cancelling = this.#pool.query("select pg_cancel_backend($1::int)", [session.process]).catch(() => undefined);
+    let isWorking = true;
+    let cancelling = Promise.resolve();
+    const cancel = async (): Promise<void> => {
+      while (isWorking) {
+        await this.#pool.query("select pg_cancel_backend($1::int)", [session.process]).catch(() => undefined);
+        await this.#options.clock.wait(cancelPause);
+      }
     };
-    signal.addEventListener("abort", cancel, { once: true });
+    const onAbort = (): void => {
+      cancelling = cancel();
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
     try {
       return await work();
     } finally {
-      signal.removeEventListener("abort", cancel);
+      isWorking = false;
+      signal.removeEventListener("abort", onAbort);
       await cancelling;
     }
   }

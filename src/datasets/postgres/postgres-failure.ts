@@ -85,7 +85,7 @@ export function rowFailure(error: unknown): KeysteadError | undefined {
 const rowClasses: ReadonlySet<string> = new Set(["09", "21", "22", "23", "27", "38", "39", "44", "54", "P0"]);
 
 /** Of a row only when they come out of a function, that of a trigger. */
-const functionClasses: ReadonlySet<string> = new Set(["0A", "2F", "42", "55"]);
+const functionClasses: ReadonlySet<string> = new Set(["0A", "2F", "42"]);
 
 const rowProblems: ReadonlyMap<string, string> = new Map([
   ["22001", "it is longer than the column takes: ALTER TABLE … ALTER COLUMN … TYPE text"],

@@ -1,6 +1,7 @@
 import pg from "pg";
 import { decodeUtf8 } from "../../../src/crypto/text.ts";
 import { PostgresSourceProvider } from "../../../src/datasets/postgres/postgres-source-provider.ts";
+import { KeysteadError } from "../../../src/errors.ts";
 import type { Cell, DatasetSource, SourceLayout } from "../../../src/datasets/source.ts";
 import type { TestRow, TestTable } from "../../../src/testing/dataset-source.ts";
 import { createTestDatabase, type TestDatabase } from "../../support/postgres-database.ts";
@@ -105,7 +106,7 @@ export class TestTables {
   }
 }
 
-export function quote(name: string): string {
+function quote(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
@@ -117,4 +118,15 @@ function bind(cell: Cell): unknown {
   if (cell.type === "null") return null;
   if (cell.type === "text") return decodeUtf8(cell.bytes);
   return cell.type === "blob" ? Buffer.from(cell.bytes) : Object.is(cell.value, -0) ? "-0" : String(cell.value);
+}
+
+/** Code and message of the KeysteadError that `work` fails with. */
+export async function failureOf(work: Promise<unknown>): Promise<string> {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof KeysteadError) return `${error.code}: ${error.message}`;
+    throw error;
+  }
+  return "no error";
 }
