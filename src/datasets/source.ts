@@ -110,9 +110,15 @@ export interface DatasetSource {
   countGenerations(signal?: AbortSignal): Promise<GenerationCount[]>;
   /**
    * Rows after the cursor, in a stable total order that covers every row: at most `limit`, fewer when they are very large.
+   * @param until the last place that is read: behind the row it was made of, whether that is still there or not
    * @throws KeysteadError `INVALID_ARGUMENT` for a cursor of another table.
    */
-  readPage(cursor: Cursor | undefined, limit: number): Promise<SourcePage>;
+  readPage(cursor: Cursor | undefined, limit: number, until?: Cursor): Promise<SourcePage>;
+  /**
+   * The place that so many rows after the cursor are before, undefined where fewer are left: divides a table among workers.
+   * @throws KeysteadError `INVALID_ARGUMENT` for a cursor of another table.
+   */
+  skip(cursor: Cursor | undefined, rows: number): Promise<Cursor | undefined>;
   /** All in one short transaction; one outcome per replacement, in order. */
   replace(rows: readonly RowReplacement[]): Promise<ReplaceOutcome[]>;
   /**

@@ -78,9 +78,27 @@ export class PostgresSource implements DatasetSource {
     return generationCounts(columns, await this.#count(() => columns.map(countedGeneration), generationPattern, signal));
   }
 
-  async readPage(cursor: Cursor | undefined, limit: number): Promise<SourcePage> {
+  async readPage(cursor: Cursor | undefined, limit: number, until?: Cursor): Promise<SourcePage> {
     requireLimit(limit);
-    return await this.#readPage(cursor, limit, () => undefined);
+    return await this.#readPage(cursor, limit, () => undefined, until);
+  }
+
+  async skip(cursor: Cursor | undefined, rows: number): Promise<Cursor | undefined> {
+    requireLimit(rows);
+    return await this.#withTable("read", async (session, { locator }) => {
+      const table = quoteTable(this.#name);
+      let left = rows;
+      for (const { where, parameters } of locator.rangesAfter(cursor, 1)) {
+        const found = `from ${table} keystead_found where ${where}`;
+        // Qualified, because a bare name would be that of a result, which is text.
+        const ordered = `select ${locator.place} ${found} order by ${locator.order("keystead_found.")} limit 1 offset ${String(left - 1)}`;
+        const [place] = await readFrom(cursor, session.rows(ordered, parameters));
+        if (place !== undefined) return locator.readPlace(place);
+        const [count] = await session.rows(`select count(*) ${found}`, parameters);
+        left -= Number(count?.[0] ?? 0);
+      }
+      return undefined;
+    });
   }
 
   async replace(rows: readonly RowReplacement[]): Promise<ReplaceOutcome[]> {
@@ -114,16 +132,20 @@ export class PostgresSource implements DatasetSource {
     await this.#connection.close();
   }
 
-  async #readPage(cursor: Cursor | undefined, limit: number, filterOf: (facts: TableFacts) => RowFilter | undefined): Promise<SourcePage> {
+  async #readPage(
+    cursor: Cursor | undefined,
+    limit: number,
+    filterOf: (facts: TableFacts) => RowFilter | undefined,
+    until?: Cursor,
+  ): Promise<SourcePage> {
     return await this.#withTable("read", async (session, { facts, locator, reader }) => {
       const filter = filterOf(facts);
       const rows: SourceRow[] = [];
       for (const range of locator.rangesAfter(cursor, (filter?.parameters.length ?? 0) + 1)) {
         // When the page is full already, this only finds out whether there is more.
-        const batch = await reader.readRange(session, range, limit - rows.length, filter).catch((error: unknown) => {
-          throw cursor !== undefined && isMalformedValue(error) ? foreignCursor() : error;
-        });
+        const batch = await readFrom(cursor ?? until, reader.readRange(session, range, limit - rows.length, filter, until));
         rows.push(...batch.rows);
+        if (batch.ended) break;
         const last = rows.at(-1);
         if (batch.more && last !== undefined) return { rows, next: locator.cursorAfter(last.locator) };
       }
@@ -174,6 +196,13 @@ function tokenFilter(facts: TableFacts, name: string, tokens: readonly string[])
     parameters: [tokens],
     isSelective: true,
   };
+}
+
+/** What the database takes for no value of a key column was none of this table's. */
+async function readFrom<T>(cursor: Cursor | undefined, reading: Promise<T>): Promise<T> {
+  return await reading.catch((error: unknown) => {
+    throw cursor !== undefined && isMalformedValue(error) ? foreignCursor() : error;
+  });
 }
 
 function formOf(facts: TableFacts, name: string): "text" | "binary" {

@@ -3,7 +3,8 @@ import { quoteIdentifier } from "../../postgres/identifier.ts";
 import { decodeCursor, encodeCursor } from "../cursor.ts";
 import type { Cell, Cursor, SourceLayout } from "../source.ts";
 import { columnNamed, findKeyIndex } from "./check-layout.ts";
-import { castTo, transportOf, transportType } from "./column-kind.ts";
+import { castTo, kindOf, transportOf, transportType } from "./column-kind.ts";
+import type { ResultRow } from "./postgres-connection.ts";
 import type { ColumnFacts, QualifiedName, TableFacts } from "./table-facts.ts";
 
 /** One column that rows are ordered by, as the unique index over it does. */
@@ -62,13 +63,33 @@ export class RowLocator {
    */
   rangesAfter(cursor: Cursor | undefined, first: number): RowRange[] {
     if (cursor === undefined) return [{ where: "true", parameters: [] }];
-    const cells = decodeCursor(cursor, this.#terms.length);
-    const parameters = this.#terms.map(({ column }, index) => {
-      const parameter = transportOf(column, cells[index] ?? { type: "null" });
-      if (parameter === undefined) throw foreignCursor();
-      return parameter;
-    });
+    const parameters = this.#parameters(cursor);
     return this.#terms.map((_, index) => this.#rangeAfter(parameters.slice(0, index + 1), first)).reverse();
+  }
+
+  /**
+   * SQL that is true for rows after a cursor. Parameters are numbered from `first` on.
+   * @throws KeysteadError `INVALID_ARGUMENT` for a cursor of another table
+   */
+  beyond(cursor: Cursor, first: number): RowRange {
+    const parameters = this.#parameters(cursor);
+    const where = this.#terms.map((_, index) => `(${this.#rangeAfter(parameters.slice(0, index + 1), first).where})`).join(" or ");
+    return { where, parameters };
+  }
+
+  /** SQL of results that {@link readPlace} reads. */
+  get place(): string {
+    return this.#terms.map(({ column }) => kindOf(column).output(quoteIdentifier(column.name))).join(", ");
+  }
+
+  /** The place after a row, from results of {@link place}. */
+  readPlace(results: ResultRow): Cursor {
+    return encodeCursor(
+      this.#terms.map(({ column }, index) => {
+        const text = results[index] ?? null;
+        return text === null ? { type: "null" } : kindOf(column).read(text);
+      }),
+    );
   }
 
   /** The place after a row with this locator. */
@@ -84,6 +105,15 @@ export class RowLocator {
           `${prefix}${quoteIdentifier(column.name)}${collate} ${equal} ${castTo(column, parameter(column, place))}${collate}`,
       )
       .join(" and ");
+  }
+
+  #parameters(cursor: Cursor): (string | Buffer)[] {
+    const cells = decodeCursor(cursor, this.#terms.length);
+    return this.#terms.map(({ column }, index) => {
+      const parameter = transportOf(column, cells[index] ?? { type: "null" });
+      if (parameter === undefined) throw foreignCursor();
+      return parameter;
+    });
   }
 
   #rangeAfter(parameters: readonly (string | Buffer)[], first: number): RowRange {

@@ -2,7 +2,7 @@ import { KeysteadError } from "../../errors.ts";
 import { quoteIdentifier } from "../../postgres/identifier.ts";
 import { layoutColumns } from "../layout.ts";
 import { maxPageBytes } from "../source-limits.ts";
-import type { Cell, SourceLayout, SourceRow } from "../source.ts";
+import type { Cell, Cursor, SourceLayout, SourceRow } from "../source.ts";
 import { columnNamed } from "./check-layout.ts";
 import { kindOf } from "./column-kind.ts";
 import type { Parameter, ResultRow, Session } from "./postgres-connection.ts";
@@ -10,10 +10,11 @@ import type { RowLocator, RowRange } from "./row-locator.ts";
 import type { ColumnFacts, TableFacts } from "./table-facts.ts";
 import { quoteTable, type TableName } from "./table-name.ts";
 
-/** Rows, and whether the query would have given more. */
+/** Rows, and whether the query would have given more; not when the next one lies beyond where reading ends. */
 export interface RowBatch {
   readonly rows: readonly SourceRow[];
   readonly more: boolean;
+  readonly ended: boolean;
 }
 
 /** Which rows of a range are read. */
@@ -26,6 +27,8 @@ export interface RowFilter {
 
 /** A row of the rarest size that still becomes a string; more would end the process. */
 const maxRowBytes = 2 ** 28 + 2 ** 20;
+
+const nowhere: RowRange = { where: "false", parameters: [] };
 
 /** Reads rows of a table as cells. */
 export class RowReader {
@@ -42,17 +45,32 @@ export class RowReader {
   /**
    * At most `limit` rows of a range that fit, in key order; fewer when they are very large, but one at least. The range's parameters
    * are numbered after those of the filter.
+   * @param until the last place that is read
    */
-  async readRange(session: Session, range: RowRange, limit: number, filter: RowFilter | undefined): Promise<RowBatch> {
-    const parameters = [...(filter?.parameters ?? []), ...range.parameters, String(limit + 1)];
-    const rows = await session.rows(this.#sql(range, filter, `$${String(parameters.length)}::bigint`), parameters);
+  async readRange(
+    session: Session,
+    range: RowRange,
+    limit: number,
+    filter: RowFilter | undefined,
+    until: Cursor | undefined,
+  ): Promise<RowBatch> {
+    const before = [...(filter?.parameters ?? []), ...range.parameters];
+    const beyond = until === undefined ? nowhere : this.#locator.beyond(until, before.length + 1);
+    const parameters = [...before, ...beyond.parameters, String(limit + 1)];
+    const rows = await session.rows(this.#sql(range, filter, beyond.where, `$${String(parameters.length)}::bigint`), parameters);
     // Each row tells how many there are.
     const found = Number(rows[0]?.[1] ?? 0);
-    return { rows: rows.slice(0, limit).map((row) => this.#toRow(row)), more: found > Math.min(limit, rows.length) };
+    const end = rows.findIndex(([, , isBeyond]) => isBeyond === "t");
+    const read = end === -1 ? rows : rows.slice(0, end);
+    return {
+      rows: read.slice(0, limit).map((row) => this.#toRow(row)),
+      more: end === -1 ? found > Math.min(limit, rows.length) : read.length > limit,
+      ended: end !== -1 && read.length <= limit,
+    };
   }
 
   /** Sizes are known without reading large values, which are left in place until the page is known to have room for them. */
-  #sql(range: RowRange, filter: RowFilter | undefined, limit: string): string {
+  #sql(range: RowRange, filter: RowFilter | undefined, beyond: string, limit: string): string {
     const names = this.#columns.map(({ name }) => quoteIdentifier(name));
     const size = this.#columns.flatMap((column) => {
       const { form } = kindOf(column);
@@ -71,12 +89,12 @@ export class RowReader {
       (column) => `case when keystead_size <= ${String(maxRowBytes)} then ${kindOf(column).output(quoteIdentifier(column.name))} end`,
     );
     return (
-      `select keystead_size > ${String(maxRowBytes)}, keystead_rows, ${outputs.join(", ")} from (${sized}) keystead_sized ` +
+      `select keystead_size > ${String(maxRowBytes)}, keystead_rows, ${beyond}, ${outputs.join(", ")} from (${sized}) keystead_sized ` +
       `where keystead_bytes - keystead_size < ${String(maxPageBytes)} order by keystead_place`
     );
   }
 
-  #toRow([isLarge, , ...values]: ResultRow): SourceRow {
+  #toRow([isLarge, , , ...values]: ResultRow): SourceRow {
     if (isLarge === "t") {
       throw new KeysteadError(
         "DATABASE_FAILED",

@@ -78,6 +78,12 @@ export class RowLocator {
     return this.#terms.map((_, index) => this.#rangeAfter(cells.slice(0, index + 1))).reverse();
   }
 
+  /** SQL that is true for rows after the one with these order values. */
+  beyond(cells: readonly Cell[]): RowRange {
+    const ranges = this.rangesAfter(cells);
+    return { where: ranges.map(({ where }) => `(${where})`).join(" OR "), parameters: ranges.flatMap(({ parameters }) => parameters) };
+  }
+
   /** SQL that is true for the row that has this locator, whose cells have these types. */
   match(types: readonly Cell["type"][]): string {
     if (types.length !== this.values.length) {

@@ -7,10 +7,11 @@ import { quoteIdentifier, quoteTable } from "./identifier.ts";
 import type { RowLocator, RowRange } from "./row-locator.ts";
 import type { ResultRow, SqliteConnection } from "./sqlite-connection.ts";
 
-/** Rows, and whether the query would have given more. */
+/** Rows, and whether the query would have given more; not when the next one lies beyond where reading ends. */
 export interface RowBatch {
   readonly rows: readonly SourceRow[];
   readonly more: boolean;
+  readonly ended: boolean;
 }
 
 /** Which rows of a range are read. */
@@ -46,20 +47,27 @@ export class RowReader {
     this.#exactList = this.#expressions.map(exactColumns).join(", ");
   }
 
-  /** At most `limit` rows of a range that fit, in key order; fewer when they are very large, but one at least. */
-  readRange(connection: SqliteConnection, range: RowRange, limit: number, filter: RowFilter = everyRow): RowBatch {
+  /**
+   * At most `limit` rows of a range that fit, in key order; fewer when they are very large, but one at least.
+   * @param beyond where reading ends
+   */
+  readRange(connection: SqliteConnection, range: RowRange, limit: number, filter: RowFilter = everyRow, beyond?: RowRange): RowBatch {
     const order = filter.isSelective ? this.#sortedOrder : this.#order;
-    const clauses = `WHERE ${filter.where} AND ${range.where} ORDER BY ${order}`;
-    return this.#read(connection, clauses, [...filter.parameters, ...range.parameters], limit);
+    const clauses = `FROM ${this.#from} WHERE ${filter.where} AND ${range.where} ORDER BY ${order}`;
+    const end = beyond === undefined ? { where: "FALSE", parameters: [] } : { ...beyond, where: `(${beyond.where})` };
+    const parameters = [...end.parameters, ...filter.parameters, ...range.parameters];
+    return this.#read(connection, end.where, clauses, parameters, limit);
   }
 
   /**
    * Reading text as strings is several times faster than reading its bytes and type, and as exact, as long as it is UTF-8: an
    * embedded NUL survives, and what is not UTF-8 shows as a replacement character. Then everything is read again as bytes.
    */
-  #read(connection: SqliteConnection, clauses: string, parameters: readonly SQLInputValue[], limit: number): RowBatch {
-    const direct = this.#readWith(connection, this.#directList, directCells, clauses, parameters, limit);
-    return direct ?? this.#readWith(connection, this.#exactList, exactCells, clauses, parameters, limit) ?? { rows: [], more: false };
+  #read(connection: SqliteConnection, end: string, clauses: string, parameters: readonly SQLInputValue[], limit: number): RowBatch {
+    const direct = this.#readWith(connection, `${end}, ${this.#directList}`, directCells, clauses, parameters, limit);
+    if (direct !== undefined) return direct;
+    const exact = this.#readWith(connection, `${end}, ${this.#exactList}`, exactCells, clauses, parameters, limit);
+    return exact ?? { rows: [], more: false, ended: false };
   }
 
   #readWith(
@@ -72,14 +80,15 @@ export class RowReader {
   ): RowBatch | undefined {
     const rows: SourceRow[] = [];
     let bytes = 0;
-    for (const row of connection.each(`SELECT ${list} FROM ${this.#from} ${clauses} LIMIT ?`, ...parameters, limit + 1)) {
-      if (rows.length === limit || bytes >= maxPageBytes) return { rows, more: true };
+    for (const row of connection.each(`SELECT ${list} ${clauses} LIMIT ?`, ...parameters, limit + 1)) {
+      if (row[0] === 1n) return { rows, more: false, ended: true };
+      if (rows.length === limit || bytes >= maxPageBytes) return { rows, more: true, ended: false };
       const cells = toCells(row);
       if (cells === undefined) return undefined;
       for (const cell of cells) bytes += cellSize(cell);
       rows.push(this.#toRow(cells));
     }
-    return { rows, more: false };
+    return { rows, more: false, ended: false };
   }
 
   #toRow(all: readonly Cell[]): SourceRow {
@@ -92,9 +101,13 @@ export class RowReader {
   }
 }
 
+/** The first result says whether reading ends before the row. */
+const firstCell = 1;
+
 function directCells(row: ResultRow): readonly Cell[] | undefined {
   const cells: Cell[] = [];
-  for (const value of row) {
+  for (let place = firstCell; place < row.length; place += 1) {
+    const value = row[place] ?? null;
     if (typeof value === "string" && value.includes(replacementCharacter)) return undefined;
     cells.push(directCell(value));
   }
@@ -103,6 +116,6 @@ function directCells(row: ResultRow): readonly Cell[] | undefined {
 
 function exactCells(row: ResultRow): readonly Cell[] {
   const cells: Cell[] = [];
-  for (let place = 0; place + 1 < row.length; place += 2) cells.push(exactCell(row[place] ?? null, row[place + 1] ?? null));
+  for (let place = firstCell; place + 1 < row.length; place += 2) cells.push(exactCell(row[place] ?? null, row[place + 1] ?? null));
   return cells;
 }

@@ -85,9 +85,24 @@ export class SqliteSource implements DatasetSource {
     return counters.flatMap(({ counts }) => counts);
   }
 
-  async readPage(cursor: Cursor | undefined, limit: number): Promise<SourcePage> {
+  async readPage(cursor: Cursor | undefined, limit: number, until?: Cursor): Promise<SourcePage> {
     requireLimit(limit);
-    return this.#withTable((connection, table) => readPage(connection, table, cursor, limit));
+    return this.#withTable((connection, table) => readPage(connection, table, { cursor, until, limit }));
+  }
+
+  async skip(cursor: Cursor | undefined, rows: number): Promise<Cursor | undefined> {
+    requireLimit(rows);
+    return this.#withTable((connection, { locator }) => {
+      const table = quoteTable(this.#layout.table);
+      let left = rows;
+      for (const { where, parameters } of locator.rangesAfter(cursorCells(cursor, locator))) {
+        const ordered = `SELECT ${locator.place} FROM ${table} WHERE ${where} ORDER BY ${locator.order} LIMIT 1 OFFSET ${String(left - 1)}`;
+        const place = connection.first(ordered, ...parameters);
+        if (place !== undefined) return encodeCursor(locator.readPlace(place));
+        left -= Number(connection.first(`SELECT count(*) FROM ${table} WHERE ${where}`, ...parameters)?.[0] ?? 0);
+      }
+      return undefined;
+    });
   }
 
   async replace(rows: readonly RowReplacement[]): Promise<ReplaceOutcome[]> {
@@ -106,7 +121,7 @@ export class SqliteSource implements DatasetSource {
     const list = JSON.stringify(tokens);
     return this.#withTable((connection, table) => {
       const isIndexed = indexedColumns(table.facts).has(column);
-      return readPage(connection, table, cursor, limit, { where, parameters: [list, list], isSelective: isIndexed });
+      return readPage(connection, table, { cursor, until: undefined, limit }, { where, parameters: [list, list], isSelective: isIndexed });
     });
   }
 
@@ -173,24 +188,36 @@ function openTable(connection: SqliteConnection, layout: SourceLayout, known: Op
   };
 }
 
+/** Where a page lies. */
+interface PagePlace {
+  readonly cursor: Cursor | undefined;
+  readonly until: Cursor | undefined;
+  readonly limit: number;
+}
+
 /** Reads the ranges after the cursor until the page is full. */
 function readPage(
   connection: SqliteConnection,
   { locator, reader }: OpenTable,
-  cursor: Cursor | undefined,
-  limit: number,
+  { cursor, until, limit }: PagePlace,
   filter?: RowFilter,
 ): SourcePage {
-  const after = cursor === undefined ? undefined : decodeCursor(cursor, locator.orderLength);
+  const end = cursorCells(until, locator);
+  const beyond = end === undefined ? undefined : locator.beyond(end);
   const rows: SourceRow[] = [];
-  for (const range of locator.rangesAfter(after)) {
+  for (const range of locator.rangesAfter(cursorCells(cursor, locator))) {
     // When the page is full already, this only finds out whether there is more.
-    const batch = reader.readRange(connection, range, limit - rows.length, filter);
+    const batch = reader.readRange(connection, range, limit - rows.length, filter, beyond);
     rows.push(...batch.rows);
+    if (batch.ended) break;
     const last = rows.at(-1);
     if (batch.more && last !== undefined) return { rows, next: encodeCursor(last.locator.slice(0, locator.orderLength)) };
   }
   return { rows, next: undefined };
+}
+
+function cursorCells(cursor: Cursor | undefined, { orderLength }: RowLocator): readonly Cell[] | undefined {
+  return cursor === undefined ? undefined : decodeCursor(cursor, orderLength);
 }
 
 /** Declared key columns may hold NULL in SQLite, even those of a PRIMARY KEY, and any number of them. */

@@ -73,6 +73,48 @@ export function testPaging(suite: DatasetSourceSuite): void {
       assert.deepEqual(visits.sort(), stayed.sort());
     }));
 
+  for (const [size, limit] of [
+    [1, 5],
+    [7, 3],
+    [7, 7],
+    [20, 100],
+    [rowCount, 9],
+    [rowCount + 1, 9],
+  ] as const) {
+    it(`is divided in parts of ${String(size)} rows, read ${String(limit)} at a time, that hold each row once`, () =>
+      withSource(suite, rows, async (source) => {
+        const all = await readAll(source, rowCount);
+        const parts: SourceRow[][] = [];
+        let cursor: Cursor | undefined;
+        do {
+          const until: Cursor | undefined = await source.skip(cursor, size);
+          parts.push(await readAll(source, limit, cursor, until));
+          cursor = until;
+        } while (cursor !== undefined);
+        assert.deepEqual(
+          parts.map((part) => part.map(({ cells }) => rowText(cells))).filter((part) => part.length > 0),
+          Array.from({ length: Math.ceil(rowCount / size) }, (_, place) =>
+            all.slice(place * size, (place + 1) * size).map(({ cells }) => rowText(cells)),
+          ),
+        );
+      }));
+  }
+
+  it("ends a part where it was to end, also when the row there is gone", () =>
+    withSource(suite, rows, async (source, table) => {
+      const until = await source.skip(undefined, 20);
+      const part = await readAll(source, rowCount, undefined, until);
+      assert.equal(part.length, 20);
+      const last = part.at(-1)?.cells ?? {};
+      await table.remove(keyOfRow(suite, last));
+      const rest = await readAll(source, 7, undefined, until);
+      assert.deepEqual(
+        rest.map(({ cells }) => rowText(cells)),
+        part.slice(0, -1).map(({ cells }) => rowText(cells)),
+      );
+      assert.deepEqual(await source.readPage(until, 1, until), { rows: [], next: undefined });
+    }));
+
   for (const limit of [1, 7, rowCount]) {
     it(`gives the rows of some tokens once and in key order, ${String(limit)} at a time`, () =>
       withSource(suite, [], async (source, table) => {
@@ -102,7 +144,10 @@ export function testPaging(suite: DatasetSourceSuite): void {
       await failsWith("INVALID_ARGUMENT", () => source.readPage("nonsense", 1), /cursor/);
       await failsWith("INVALID_ARGUMENT", () => source.readPage("[]", 1), /cursor/);
       await failsWith("INVALID_ARGUMENT", () => source.findByTokens(indexColumnOf(suite), ["1.AAAA"], "nonsense", 1), /cursor/);
+      await failsWith("INVALID_ARGUMENT", () => source.readPage(undefined, 1, "nonsense"), /cursor/);
+      await failsWith("INVALID_ARGUMENT", () => source.skip("nonsense", 1), /cursor/);
       await failsWith("INVALID_ARGUMENT", () => source.readPage(undefined, 0), /limit/);
+      await failsWith("INVALID_ARGUMENT", () => source.skip(undefined, 0), /limit/);
     }));
 
   it("reads the values of columns in key order, up to a limit", () =>

@@ -61,10 +61,10 @@ export function keyOfRow({ layout }: DatasetSourceSuite, row: TestRow): TestRow 
 }
 
 /** All rows from a cursor on. */
-export async function readAll(source: DatasetSource, limit: number, cursor?: Cursor): Promise<SourceRow[]> {
+export async function readAll(source: DatasetSource, limit: number, cursor?: Cursor, until?: Cursor): Promise<SourceRow[]> {
   const rows: SourceRow[] = [];
   for (let at = cursor; ;) {
-    const page = await source.readPage(at, limit);
+    const page = await source.readPage(at, limit, until);
     assert.ok(page.rows.length <= limit, "a page has more rows than were asked for");
     rows.push(...page.rows);
     if (page.next === undefined) return rows;
