@@ -48,7 +48,15 @@ export interface KeyCensusEntry {
 
 const name = text;
 const signal = optional(having("an AbortSignal", "addEventListener", "throwIfAborted"));
-const jobShape: Shape<JobOptions> = { onProgress: optional(callback), signal, rowsPerSecond: optional(number), dryRun: optional(flag) };
+const jobShape: Shape<JobOptions> = {
+  onProgress: optional(callback),
+  signal,
+  rowsPerSecond: optional(number),
+  latencyGuard: optional(number),
+  problemLimit: optional(number),
+  onProblems: optional(callback),
+  dryRun: optional(flag),
+};
 const recontextShape: Shape<RecontextOptions> = { ...jobShape, contextTypes: optional(recordOf(text)), leaveUnopened: optional(flag) };
 const searched = rule("text or a number", (value) => ["string", "number", "bigint"].includes(typeof value));
 const rules = {

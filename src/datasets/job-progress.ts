@@ -10,12 +10,13 @@ const problemSchema = z.object({
   message: z.string(),
 });
 
-const progressSchema = z.object({
+/** Schema of {@link JobProgress}, as it is stored. */
+export const progressSchema = z.object({
   /** Passes over the table: rows that the application changed meanwhile are taken up by the next. */
   pass: z.int(),
   /** Rows read in this pass. */
   scanned: z.int(),
-  /** Rows in the table when this run of the job began. */
+  /** Rows in the table, about, when a worker last looked. */
   total: z.int(),
   /** Rows replaced, in all passes. */
   replaced: z.int(),
@@ -31,41 +32,54 @@ const progressSchema = z.object({
   unopened: z.int(),
   /** The first of them. */
   firstProblems: z.array(problemSchema.readonly()).readonly(),
-  /** Where the pass stands; opaque. */
-  cursor: z.string().nullable(),
 });
 
 /** A row that a job could not work on; it was left alone. */
 export type RowProblem = Readonly<z.infer<typeof problemSchema>>;
 
-/** How far a job is. Counts cover all runs of one job, from its beginning to its end. */
+/** How far a job is, over all its workers. Counts cover all runs of one job, from its beginning to its end. */
 export type JobProgress = Readonly<z.infer<typeof progressSchema>>;
 
-/**
- * Progress to go on from. Begins anew when it is not what a job of this version wrote; a pass that had come to its end is made
- * again, because nobody knows what happened since.
- */
-export function resumeProgress(json: string, total: number): JobProgress {
-  const progress = { ...readProgress(json), total };
-  return progress.cursor === null ? beginPass(progress, progress.pass) : progress;
-}
+/** What became of some rows. */
+export type RowCounts = Omit<JobProgress, "pass" | "total">;
 
-/** Progress of a job whose pass is to be made again from the beginning of the table. */
-export function withoutCursor(json: string): string {
-  return JSON.stringify({ ...readProgress(json), cursor: null });
+/** Problems that are kept with their row. */
+export const keptProblems = 100;
+
+/** Nothing done. */
+export const noCounts: RowCounts = {
+  scanned: 0,
+  replaced: 0,
+  values: 0,
+  changed: 0,
+  problems: 0,
+  tokenProblems: 0,
+  unopened: 0,
+  firstProblems: [],
+};
+
+/** A job that has not begun. */
+export const initialProgress: JobProgress = { ...noCounts, pass: 1, total: 0 };
+
+/** Counts of further rows added. */
+export function addCounts<T extends RowCounts>(counts: T, further: RowCounts): T {
+  return {
+    ...counts,
+    scanned: counts.scanned + further.scanned,
+    replaced: counts.replaced + further.replaced,
+    values: counts.values + further.values,
+    changed: counts.changed + further.changed,
+    problems: counts.problems + further.problems,
+    tokenProblems: counts.tokenProblems + further.tokenProblems,
+    unopened: counts.unopened + further.unopened,
+    firstProblems: [...counts.firstProblems, ...further.firstProblems].slice(0, keptProblems),
+  };
 }
 
 /** Another pass over the table. */
 export function beginPass(progress: JobProgress, pass: number): JobProgress {
-  return { ...progress, pass, scanned: 0, changed: 0, problems: 0, tokenProblems: 0, unopened: 0, firstProblems: [], cursor: null };
-}
-
-function readProgress(json: string): JobProgress {
-  try {
-    return progressSchema.parse(JSON.parse(json));
-  } catch {
-    return initialProgress;
-  }
+  const { replaced, values } = progress;
+  return { ...progress, ...noCounts, replaced, values, pass };
 }
 
 const codesOfUnopened: ReadonlySet<ErrorCode> = new Set([
@@ -81,26 +95,8 @@ export function isUnopened({ code }: RowProblem): boolean {
   return codesOfUnopened.has(code);
 }
 
-/** Problems that are kept with their row. */
-export const keptProblems = 100;
-
-/** A job that has not begun. */
-export const initialProgress: JobProgress = {
-  pass: 1,
-  scanned: 0,
-  total: 0,
-  replaced: 0,
-  values: 0,
-  changed: 0,
-  problems: 0,
-  tokenProblems: 0,
-  unopened: 0,
-  firstProblems: [],
-  cursor: null,
-};
-
-/** Milliseconds that the rest may take, or undefined before anything was read. */
-export function estimateRest(progress: JobProgress, elapsed: number): number | undefined {
+/** Milliseconds that the rest of the pass may take, or undefined before anything was read. */
+export function estimateRest(progress: Pick<JobProgress, "scanned" | "total">, elapsed: number): number | undefined {
   if (progress.scanned === 0) return undefined;
   return (elapsed / progress.scanned) * Math.max(0, progress.total - progress.scanned);
 }

@@ -5,115 +5,363 @@ import type { StoreTables } from "../store/store.ts";
 import type { StoredRecord } from "../store/tables.ts";
 import { type Dataset, findDataset } from "./dataset-records.ts";
 import { isLeased, leaseMilliseconds, leaseOwner } from "./job-lease.ts";
-import { initialProgress, type JobProgress, withoutCursor } from "./job-progress.ts";
+import type { JobPaceOptions } from "./job-options.ts";
+import type { JobProgress, RowCounts } from "./job-progress.ts";
+import { jobRules } from "./job-rules.ts";
+import { finishedStates, isUnfinished, type JobState, jobState } from "./job-state.ts";
+import {
+  beginWork,
+  exceedsProblems,
+  handOut,
+  type JobPace,
+  type JobRange,
+  type JobTask,
+  type JobWork,
+  liveWorkers,
+  mostWorkers,
+  moveRange,
+  nextPass,
+  readWork,
+  restartPass,
+  resumeWork,
+  takeRange,
+  taskOf,
+  withCounts,
+  withoutWorker,
+  withWorker,
+} from "./job-work.ts";
 import type { JobKind } from "./row-tasks.ts";
+import type { Cursor } from "./source.ts";
 
-/** Where a job stands. The next run of its kind goes on with a paused one. */
-type JobState = "running" | "paused" | "done";
+/** What all workers of a job agree on. */
+export interface JobTerms {
+  readonly kind: JobKind;
+  /** Nothing is stored in the table. Nobody else joins such a job, and nothing goes on from where it stood. */
+  readonly dryRun: boolean;
+  /** Canonical JSON of everything else. */
+  readonly text: string;
+}
+
+/** The job as a worker last saw it. */
+export interface JobView {
+  readonly state: JobState;
+  readonly progress: JobProgress;
+  readonly pace: JobPace;
+  /** Those at work, this one included. */
+  readonly workers: number;
+  /** The pass in which this run of the job began. */
+  readonly firstPass: number;
+  /** False once the pass replaced something or was interrupted. */
+  readonly idle: boolean;
+}
+
+const defaultPace: JobPace = { rowsPerSecond: null, latencyGuard: null, problemLimit: 10_000 };
 
 /**
- * A job in the store, leased by this process so that two processes don't do the same work. Of a dry run the store learns only
- * that it is there: nothing goes on from where it stood.
+ * A job in the store, as one of its workers sees it. Everything that workers must agree on is one row, which each of them changes in
+ * short transactions.
  */
 export class JobRecord {
   readonly #engine: Engine;
-  readonly #dryRun: boolean;
-  #row: StoredRecord<"jobs">;
-  /** As it is at the moment of the claim. From then on another template may be announced, but nothing moves before this job ends. */
+  readonly #terms: JobTerms;
+  readonly #worker: { readonly id: string; readonly owner: string };
+  /** The run of the job in which this worker is. */
+  readonly #run: number;
+  readonly id: string;
+  /** As it is when this worker joins. From then on another template may be announced, but nothing moves before this job ends. */
   readonly dataset: Dataset;
+  #view: JobView;
 
-  private constructor(engine: Engine, dryRun: boolean, row: StoredRecord<"jobs">, dataset: Dataset) {
+  private constructor(engine: Engine, terms: JobTerms, worker: string, row: StoredRecord<"jobs">, work: JobWork, dataset: Dataset) {
     this.#engine = engine;
-    this.#dryRun = dryRun;
-    this.#row = row;
+    this.#terms = terms;
+    this.#worker = { id: worker, owner: leaseOwner() };
+    this.#run = work.run.number;
+    this.id = row.id;
     this.dataset = dataset;
+    this.#view = viewOf("running", work);
   }
 
   /**
-   * Takes over an unfinished job of the same kind, or begins one.
-   * @throws KeysteadError `UNKNOWN_DATASET`, `CONFLICT` while another process works on the dataset
+   * Joins the workers of a job that runs, goes on with one that was paused, killed or failed, or begins one.
+   * @throws KeysteadError `UNKNOWN_DATASET`, `CONFLICT` while others work on the dataset in another way
    */
-  static claim(engine: Engine, name: string, kind: JobKind, dryRun: boolean): Promise<JobRecord> {
+  static async join(engine: Engine, name: string, terms: JobTerms, pace: JobPaceOptions): Promise<JobRecord> {
+    const worker = randomUuid(engine.random);
     return engine.store.transaction(async (tables) => {
       const dataset = await findDataset(tables, name);
-      const row = await claimRow(engine, tables, dataset, kind, dryRun);
-      return new JobRecord(engine, dryRun, row, dataset);
+      const now = engine.clock.now();
+      const found = await findJob(tables, dataset, terms, now);
+      const work = joined(found, terms, pace, now);
+      const live = liveWorkers(work, now).length;
+      if (live >= mostWorkers)
+        throw new KeysteadError("CONFLICT", `${String(live)} workers are at this job already, which is the most: let them do it`);
+      const withThis = withWorker(work, { id: worker, owner: leaseOwner() }, now);
+      const stored = { kind: terms.kind, datasetId: dataset.id, ...columnsOf("running", withThis, now) };
+      const row =
+        found === undefined
+          ? await tables.jobs.insert({ id: randomUuid(engine.random), createdAt: now, ...stored })
+          : await tables.jobs.update({ ...found.row, ...stored });
+      return new JobRecord(engine, terms, worker, row, withThis, dataset);
     });
   }
 
-  get id(): string {
-    return this.#row.id;
-  }
-
-  /** Progress of the run before, as JSON text. */
-  get progress(): string {
-    return this.#row.progress;
+  /** As it was at the last change. */
+  get view(): JobView {
+    return this.#view;
   }
 
   /**
-   * Saves progress and renews the lease, or gives it back.
-   * @param alongside changed in the same transaction
-   * @throws KeysteadError `CONFLICT` when another process took the job over, which happens to one that stood still for long
+   * Called before the first row is read, once the table was found fit.
+   * @param total rows in the table, about, for whoever looks at the progress
    */
-  async save(state: JobState, progress: JobProgress, alongside?: (tables: StoreTables) => Promise<void>): Promise<void> {
-    const { clock, store } = this.#engine;
-    const updatedAt = clock.now();
-    const lease = state === "running" ? { leaseUntil: updatedAt + leaseMilliseconds } : noLease;
-    const saved = this.#dryRun ? { state: state === "paused" ? "cancelled" : state } : { state, progress: JSON.stringify(progress) };
-    this.#row = await store.transaction(async (tables) => {
-      await alongside?.(tables);
-      return tables.jobs.update({ ...this.#row, ...saved, updatedAt, ...lease });
+  async begin(total: number): Promise<void> {
+    const { kind, dryRun } = this.#terms;
+    await this.#change(async (work, tables, isStopped) => {
+      if (!dryRun && !isStopped) await jobRules[kind].begin(tables, this.dataset);
+      return { work: { ...work, progress: { ...work.progress, total } } };
     });
   }
 
-  /** Gives the lease back after a failure, so that the job can be run again at once. */
-  async release(): Promise<void> {
-    if (this.#row.state !== "running") return;
-    const row = { ...this.#row, ...noLease, state: this.#dryRun ? "cancelled" : "paused", updatedAt: this.#engine.clock.now() };
-    // What the failure was may keep this from succeeding, too; then the lease runs out.
-    await this.#engine.store.transaction((tables) => tables.jobs.update(row)).catch(() => undefined);
+  /**
+   * What to do next; undefined when the job does not run any more.
+   * @param boundary where a range that begins after a place is to end; undefined: at the end of the table
+   */
+  async next(
+    boundary: (after: Cursor | undefined) => Promise<Cursor | undefined>,
+  ): Promise<Exclude<JobTask, { task: "hand-out" }> | undefined> {
+    if (await this.#isWaiting()) return { task: "wait" };
+    for (;;) {
+      const task = await this.#take();
+      if (task?.task !== "hand-out") return task;
+      const until = await boundary(task.after ?? undefined);
+      const { pass } = this.#view.progress;
+      await this.#change((work) => {
+        const now = taskOf(work, this.#worker.id);
+        const still = work.progress.pass === pass && now.task === "hand-out" && now.after === task.after;
+        return { work: still ? handOut(work, until) : work };
+      });
+    }
   }
+
+  /**
+   * Tells what became of rows of a range, and renews the lease.
+   * @param to up to where the range is done, null for all of it
+   * @returns false when this worker is to leave the range: it is done, was taken over, or the job was stopped
+   */
+  async report(range: JobRange, pass: number, counts: RowCounts, to: Cursor | null): Promise<boolean> {
+    const holds = await this.#change((before) => {
+      const work = withCounts(before, pass, counts);
+      const found = work.progress.pass === pass ? work.ranges.find(({ number }) => number === range.number) : undefined;
+      const isHeld = found !== undefined && (found.worker === null || found.worker === this.#worker.id);
+      const moved = isHeld ? moveRange(takeRange(work, { ...found, worker: this.#worker.id }), range.number, to) : work;
+      return { work: moved, state: exceedsProblems(moved) ? "failed" : "running", answer: isHeld };
+    });
+    return holds === true && to !== null && this.#view.state === "running";
+  }
+
+  /** Says that this worker is still there. */
+  async renew(): Promise<void> {
+    await this.#change((work) => ({ work }));
+  }
+
+  /** The pass is made again: the table is not what it was. */
+  async restartPass(pass: number): Promise<void> {
+    await this.#change((work) => ({ work: work.progress.pass === pass ? restartPass(work) : work }));
+  }
+
+  /**
+   * Ends the pass, by the worker that was told to.
+   * @param end `next`: there is another pass
+   * @param alongside changed in the same transaction
+   */
+  async endPass(end: "next" | "done" | "paused", alongside?: (tables: StoreTables) => Promise<void>): Promise<void> {
+    await this.#change(async (work, tables, isStopped) => {
+      if (isStopped || work.ending !== this.#worker.id) return { work };
+      await alongside?.(tables);
+      const ended = end === "next" ? nextPass(work) : { ...work, ending: null };
+      return { work: ended, state: end === "next" ? "running" : end };
+    });
+  }
+
+  /** This worker goes. The last one leaves the job paused. */
+  async leave(): Promise<void> {
+    if (this.#view.state !== "running") return;
+    const { clock } = this.#engine;
+    await this.#change((work) => {
+      const alone = liveWorkers(work, clock.now()).every(({ id }) => id === this.#worker.id);
+      return { work, state: alone ? (this.#terms.dryRun ? "cancelled" : "paused") : "running", leaves: true };
+    });
+  }
+
+  /** A worker that has nothing to do looks often, and writes only when its lease is to be renewed. */
+  async #isWaiting(): Promise<boolean> {
+    const now = this.#engine.clock.now();
+    return this.#engine.store.read(async (tables) => {
+      const row = await tables.jobs.get({ id: this.id });
+      const work = row === undefined ? undefined : readWork(row.progress);
+      if (row?.state !== "running" || work === undefined) return false;
+      const own = work.workers.find(({ id }) => id === this.#worker.id);
+      const renewed = own !== undefined && own.leaseUntil - now > leaseMilliseconds / 2;
+      return renewed && taskOf(withWorker(work, this.#worker, now), this.#worker.id).task === "wait";
+    });
+  }
+
+  async #take(): Promise<JobTask | undefined> {
+    const answer = await this.#change<JobTask>((work) => {
+      const task = taskOf(work, this.#worker.id);
+      if (task.task === "range") return { work: takeRange(work, task.range), answer: task };
+      return { work: task.task === "end" ? { ...work, ending: this.#worker.id } : work, answer: task };
+    });
+    return this.#view.state === "running" ? answer : undefined;
+  }
+
+  /** Changes the job while it runs. When it was stopped, what this worker did is counted, and the worker goes. */
+  async #change<T>(
+    change: (work: JobWork, tables: StoreTables, isStopped: boolean) => JobChange<T> | Promise<JobChange<T>>,
+  ): Promise<T | undefined> {
+    const { clock, store } = this.#engine;
+    const { view, answer: given } = await store.transaction(async (tables) => {
+      const now = clock.now();
+      const row = await tables.jobs.get({ id: this.id });
+      const before = row === undefined ? undefined : readWork(row.progress);
+      if (row === undefined || before === undefined)
+        throw new KeysteadError("CONFLICT", "the job is not in the store any more as it was: run it again");
+      if (before.run.number !== this.#run)
+        throw new KeysteadError(
+          "CONFLICT",
+          "another process took the job over because this one stood still for long: run it again to join it",
+        );
+      const found = jobState(row);
+      const isStopped = found !== "running";
+      const { work, state = "running", leaves = false, answer } = await change(withWorker(before, this.#worker, now), tables, isStopped);
+      const next = isStopped ? found : state;
+      const left = next !== "running" || leaves ? withoutWorker(work, this.#worker.id, now) : work;
+      await tables.jobs.update({ ...row, ...columnsOf(next, finishedStates.has(next) ? withoutRanges(left) : left, now) });
+      return { view: viewOf(next, work), answer };
+    });
+    this.#view = view;
+    return given;
+  }
+}
+
+interface JobChange<T> {
+  readonly work: JobWork;
+  readonly state?: JobState;
+  /** This worker goes although the job runs on. */
+  readonly leaves?: boolean;
+  readonly answer?: T;
+}
+
+interface FoundJob {
+  readonly row: StoredRecord<"jobs">;
+  readonly work: JobWork | undefined;
 }
 
 /**
  * The unfinished jobs of a dataset that nobody works on.
  * @throws KeysteadError `CONFLICT` while somebody works on one
  */
-export async function assertIdle(tables: StoreTables, { id, name }: Dataset, now: number): Promise<StoredRecord<"jobs">[]> {
-  const jobs = await tables.jobs.list({ datasetId: id });
-  const unfinished = jobs.filter((job) => job.state === "running" || job.state === "paused");
-  const leased = unfinished.find((job) => isLeased(job, now));
-  if (leased === undefined) return unfinished;
-  throw new KeysteadError(
-    "CONFLICT",
-    `a ${leased.kind} job works on dataset ${name}; wait for it, or for ${String(leaseMilliseconds / 1000)} s if its host is gone`,
-  );
+export async function assertIdle(tables: StoreTables, dataset: Dataset, now: number): Promise<StoredRecord<"jobs">[]> {
+  const jobs = await tables.jobs.list({ datasetId: dataset.id });
+  for (const row of jobs) if (isWorkedOn(row, now)) throw busy(row, dataset);
+  return jobs.filter(isUnfinished);
 }
 
 /**
- * Before a definition changes what jobs do to rows: those that are to go on will read the whole table again, and a process
- * that stood still and still holds one can't save it any more.
+ * Before a definition changes what jobs do to rows: those that are to go on will read the whole table again.
  * @throws KeysteadError `CONFLICT` while somebody works on one
  */
 export async function restartUnfinishedJobs(tables: StoreTables, dataset: Dataset, now: number): Promise<void> {
-  for (const job of await assertIdle(tables, dataset, now))
-    await tables.jobs.update({ ...job, ...noLease, state: "paused", progress: withoutCursor(job.progress), updatedAt: now });
+  for (const row of await assertIdle(tables, dataset, now)) {
+    const work = readWork(row.progress);
+    if (work === undefined) continue;
+    const restarted = restartPass(resumeWork(work, work.pace, now));
+    await tables.jobs.update({ ...row, ...columnsOf("paused", restarted, now) });
+  }
 }
 
-const noLease = { leaseOwner: null, leaseUntil: null } as const;
+/** What is stored of a job. */
+export function columnsOf(
+  state: JobState,
+  work: JobWork,
+  now: number,
+): Pick<StoredRecord<"jobs">, "state" | "progress" | "leaseOwner" | "leaseUntil" | "updatedAt"> {
+  const last = work.workers.reduce<JobWork["workers"][number] | undefined>(
+    (latest, worker) => (latest === undefined || worker.leaseUntil >= latest.leaseUntil ? worker : latest),
+    undefined,
+  );
+  return {
+    state,
+    progress: JSON.stringify(work),
+    leaseOwner: last?.owner ?? null,
+    leaseUntil: last?.leaseUntil ?? null,
+    updatedAt: now,
+  };
+}
 
-async function claimRow(
-  { clock, random }: Engine,
+/** The job that a worker on these terms joins or goes on with. Dry runs that were killed are done away with. */
+async function findJob(
   tables: StoreTables,
   dataset: Dataset,
-  kind: JobKind,
-  dryRun: boolean,
-): Promise<StoredRecord<"jobs">> {
-  const now = clock.now();
-  const unfinished = await assertIdle(tables, dataset, now);
-  const lease = { leaseOwner: leaseOwner(), leaseUntil: now + leaseMilliseconds, updatedAt: now };
-  const previous = dryRun ? undefined : unfinished.find((job) => job.kind === kind);
-  if (previous !== undefined) return tables.jobs.update({ ...previous, ...lease, state: "running" });
-  const progress = JSON.stringify(initialProgress);
-  return tables.jobs.insert({ id: randomUuid(random), datasetId: dataset.id, kind, state: "running", progress, createdAt: now, ...lease });
+  { kind, dryRun, text }: JobTerms,
+  now: number,
+): Promise<FoundJob | undefined> {
+  const jobs = (await tables.jobs.list({ datasetId: dataset.id })).map((row) => ({ row, work: readWork(row.progress) }));
+  const busyJob = jobs.find(({ row }) => isWorkedOn(row, now));
+  if (busyJob !== undefined) {
+    if (dryRun || busyJob.row.kind !== kind || busyJob.work?.terms !== text || finishedStates.has(jobState(busyJob.row)))
+      throw busy(busyJob.row, dataset);
+    return busyJob;
+  }
+  const unfinished = jobs.filter(({ row }) => isUnfinished(row));
+  for (const { row, work } of unfinished.filter(({ work }) => work === undefined || isDryRun(work)))
+    await tables.jobs.update({ ...row, ...columnsOf("cancelled", work ?? emptyWork(now), now) });
+  return dryRun ? undefined : unfinished.find(({ row, work }) => row.kind === kind && work !== undefined && !isDryRun(work));
+}
+
+/** The work that a worker finds, or begins. Whoever begins or resumes a job sets its pace; who joins may change it. */
+function joined(found: FoundJob | undefined, { text }: JobTerms, options: JobPaceOptions, now: number): JobWork {
+  const pace = {
+    ...(options.rowsPerSecond !== undefined && { rowsPerSecond: options.rowsPerSecond }),
+    ...(options.latencyGuard !== undefined && { latencyGuard: options.latencyGuard }),
+    ...(options.problemLimit !== undefined && { problemLimit: options.problemLimit }),
+  };
+  const work = found?.work;
+  if (work === undefined) return beginWork(text, { ...defaultPace, ...pace }, now);
+  if (liveWorkers(work, now).length > 0) return { ...work, pace: { ...work.pace, ...pace } };
+  const resumed = resumeWork(work, { ...defaultPace, ...pace }, now);
+  return work.terms === text ? resumed : { ...restartPass(resumed), terms: text };
+}
+
+/** What {@link JobTerms.text} of a dry run begins with. */
+export const dryRunTerms = "dry ";
+
+function isDryRun({ terms }: JobWork): boolean {
+  return terms.startsWith(dryRunTerms);
+}
+
+function emptyWork(now: number): JobWork {
+  return beginWork("", defaultPace, now);
+}
+
+function withoutRanges(work: JobWork): JobWork {
+  return { ...work, ranges: [], workers: [], ending: null };
+}
+
+/** Of a job that another version of this program wrote, only the lease tells. */
+function isWorkedOn(row: StoredRecord<"jobs">, now: number): boolean {
+  const work = readWork(row.progress);
+  return work === undefined ? isLeased(row, now) : liveWorkers(work, now).length > 0;
+}
+
+function viewOf(state: JobState, work: JobWork): JobView {
+  return { state, progress: work.progress, pace: work.pace, workers: work.workers.length, firstPass: work.run.pass, idle: work.idle };
+}
+
+function busy({ kind }: StoredRecord<"jobs">, { name }: Dataset): KeysteadError {
+  return new KeysteadError(
+    "CONFLICT",
+    `a ${kind} job works on dataset ${name}; wait for it, or for ${String(leaseMilliseconds / 1000)} s if its host is gone`,
+  );
 }

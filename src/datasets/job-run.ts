@@ -7,26 +7,33 @@ import type { Dataset } from "./dataset-records.ts";
 import type { DatasetWorker } from "./dataset-worker.ts";
 import { leaseMilliseconds } from "./job-lease.ts";
 import type { RecontextOptions } from "./job-options.ts";
-import { beginPass, isUnopened, type JobProgress, keptProblems, resumeProgress, type RowProblem } from "./job-progress.ts";
+import { Pacer } from "./job-pace.ts";
+import { addCounts, isUnopened, type JobProgress, noCounts, type RowCounts, type RowProblem } from "./job-progress.ts";
 import type { JobRecord } from "./job-record.ts";
 import { jobRules } from "./job-rules.ts";
+import type { JobRange } from "./job-work.ts";
 import type { JobKind } from "./row-tasks.ts";
-import type { DatasetSource, RowReplacement, SourcePage, SourceRow } from "./source.ts";
+import type { Cursor, DatasetSource, RowReplacement, SourceRow } from "./source.ts";
 
 const pageRows = 500;
-const saveMilliseconds = 1000;
+/** Rows that a worker takes at a time: about a second of work, of which little is done again when it is killed. */
+const rangeRows = 10_000;
+const saveMilliseconds = 1_000;
+/** How long a worker waits that has nothing to do while others are at work. */
+const pollMilliseconds = 250;
 const mostPasses = 20;
 
-/** How a job ended. `census` is taken after it; absent for a dry run or a paused job. */
+/** How a job ended. `census` is taken after it, by the worker that ended it; absent for a dry run and a job that was stopped. */
 export interface JobResult {
   readonly id: string;
   readonly dataset: string;
   readonly kind: JobKind;
   /**
    * `done`: whatever could be done is; `progress.problems` counts what was left alone. `incomplete`: what was left alone keeps a
-   * `recontext` under way; both contexts are accepted until it is run again and nothing is left.
+   * `recontext` under way; both contexts are accepted until it is run again and nothing is left. `failed`: it met more problems than
+   * its limit and stopped. `paused` and `failed` jobs go on when they are run again; `cancelled` ones, and dry runs, begin anew.
    */
-  readonly state: "done" | "incomplete" | "paused";
+  readonly state: "done" | "incomplete" | "paused" | "failed" | "cancelled";
   readonly progress: JobProgress;
   readonly census?: Census;
 }
@@ -40,111 +47,102 @@ export interface JobParts {
   readonly source: DatasetSource;
   readonly worker: DatasetWorker;
   readonly record: JobRecord;
-  /** Rows in the table. */
-  readonly rows: number;
 }
 
 /**
- * The one loop behind every job on a dataset. Ciphertext names its version, so a job that was killed anywhere is run again:
- * nothing is lost and nothing is replaced twice. A pass over the table is repeated while the application changed rows
- * under it; the census has the last word.
+ * The one loop behind every job on a dataset, as one of its workers runs it. Ciphertext names its version, so a job that was killed
+ * anywhere is run again: nothing is lost and nothing is replaced twice. A pass over the table is repeated while the application
+ * changed rows under it; the census has the last word.
  */
 export class JobRun {
   readonly #parts: JobParts;
   readonly #options: RecontextOptions;
-  #progress: JobProgress;
-  #savedAt: number;
+  readonly #pacer: Pacer;
 
-  /** Goes on from the progress of the record. */
   constructor(parts: JobParts, options: RecontextOptions) {
     this.#parts = parts;
     this.#options = options;
-    this.#progress = resumeProgress(parts.record.progress, parts.rows);
-    this.#savedAt = parts.engine.clock.monotonic();
+    this.#pacer = new Pacer(parts.engine.clock);
   }
 
   /**
-   * Passes over the table until nothing is left that can be done.
-   * @throws KeysteadError `JOB_INCOMPLETE` when the application keeps undoing it, `CONFLICT` when another process took it over
+   * Works until the job is at its end or stopped, or this worker's signal comes.
+   * @throws KeysteadError `JOB_INCOMPLETE` when the application keeps undoing it
    */
-  async passes(): Promise<JobResult> {
-    const { dataset, kind, record } = this.#parts;
-    if (this.#options.dryRun !== true) await record.save("running", this.#progress, (tables) => jobRules[kind].begin(tables, dataset));
-    for (let passes = 1; ; passes += 1) {
-      const { replaced, cursor } = this.#progress;
-      const finished = await this.#pass();
-      if (!finished) return this.#end("paused");
-      if (this.#options.dryRun === true) return this.#end("done");
-      const census = await this.#census();
-      if (census === undefined) return this.#end("paused");
-      const idle = cursor === null && this.#progress.replaced === replaced;
-      if (this.#isDone(census, idle)) return this.#end(this.#leavesWork ? "incomplete" : "done", census);
-      const { pass } = this.#progress;
-      this.#progress = beginPass(this.#progress, pass + 1);
-      if (passes >= mostPasses) {
-        await this.#save("paused");
-        throw new KeysteadError(
-          "JOB_INCOMPLETE",
-          `after ${String(pass)} passes over dataset ${this.#parts.dataset.name} there is still work: the application keeps writing such rows; ` +
-            "make it write through the current key, then run the job again",
-        );
+  async work(): Promise<JobResult> {
+    const { record, source, engine } = this.#parts;
+    const boundary = (after: Cursor | undefined): Promise<Cursor | undefined> =>
+      this.#orRestart(after !== undefined, () => source.skip(after, rangeRows));
+    for (;;) {
+      if (this.#isAborted) return await this.#leave();
+      const task = await record.next(boundary);
+      if (task === undefined) return this.#result();
+      if (task.task === "range") await this.#workOnRange(task.range);
+      else if (task.task === "wait") await engine.clock.wait(pollMilliseconds, this.#options.signal).catch(() => undefined);
+      else {
+        const result = await this.#endPass();
+        if (result !== undefined) return result;
       }
-      await this.#save("running");
     }
   }
 
-  /** @param idle the pass was a whole one and replaced nothing: what is left are rows that can't be worked on */
-  #isDone(census: Census, idle: boolean): boolean {
-    const { remaining, endsIdle } = jobRules[this.#parts.kind];
-    const { changed, problems } = this.#progress;
-    const left = remaining(census);
-    return changed === 0 && (idle ? left <= problems : left === 0 && !endsIdle);
+  async #leave(): Promise<JobResult> {
+    await this.#parts.record.leave();
+    const { state } = this.#parts.record.view;
+    return state === "running" ? { ...this.#result(), state: "paused" } : this.#result();
   }
 
-  async #end(state: JobResult["state"], census?: Census): Promise<JobResult> {
-    const { dataset, kind, record } = this.#parts;
-    const progress = this.#progress;
-    await this.#save(state === "incomplete" ? "done" : state, census);
-    const result = { id: record.id, dataset: dataset.name, kind, state, progress };
-    return census === undefined ? result : { ...result, census };
-  }
-
-  /** One pass over the table, from the cursor; false when the signal paused it. */
-  async #pass(): Promise<boolean> {
-    const { clock } = this.#parts.engine;
-    const began = clock.monotonic();
-    let rows = 0;
-    for (;;) {
-      if (this.#isAborted) return false;
-      const page = await this.#readPage();
-      await this.#workOn(page.rows, page.next ?? null);
-      rows += page.rows.length;
-      this.#options.onProgress?.(this.#progress);
-      if (page.next === undefined) return true;
-      if (clock.monotonic() - this.#savedAt >= saveMilliseconds) await this.#save("running");
-      await this.#throttle(rows, clock.monotonic() - began);
+  /** Page by page through a range, until it is done or this worker is to leave it. */
+  async #workOnRange(range: JobRange): Promise<void> {
+    const { engine, record } = this.#parts;
+    const { clock } = engine;
+    const { pass } = record.view.progress;
+    let counts = noCounts;
+    let savedAt = clock.monotonic();
+    for (let cursor = range.after; ;) {
+      const { pace, workers, progress } = record.view;
+      const began = clock.monotonic();
+      const limit = this.#pacer.pageRows(pageRows, pace, workers);
+      const page = await this.#orRestart(cursor !== null || range.until !== null, () =>
+        this.#parts.source.readPage(cursor ?? undefined, limit, range.until ?? undefined),
+      );
+      if (page === undefined) return;
+      const read = clock.monotonic() - began;
+      const { counts: further, took } = await this.#workOn(page.rows);
+      counts = addCounts(counts, further);
+      this.#options.onProgress?.(addCounts(progress, counts));
+      if (page.next === undefined) {
+        await record.report(range, pass, counts, null);
+        return;
+      }
+      cursor = page.next;
+      if (this.#isAborted || clock.monotonic() - savedAt >= saveMilliseconds) {
+        const holds = await record.report(range, pass, counts, cursor);
+        if (!holds || this.#isAborted) return;
+        counts = noCounts;
+        savedAt = clock.monotonic();
+      }
+      await this.#rest(this.#pacer.delayAfter(page.rows.length, read + took, pace, workers));
       // Signals, refreshes of keys and the application's own turns come between pages.
       await nextTurn();
     }
   }
 
-  /** The page at the cursor; the first one when the table was made anew since the cursor was saved. */
-  async #readPage(): Promise<SourcePage> {
-    const { source } = this.#parts;
-    const { cursor, pass } = this.#progress;
-    // A throttled job reads small pages: the time that it waits between them is less than its lease.
-    const limit = Math.min(pageRows, this.#options.rowsPerSecond ?? pageRows);
+  /** What reads a place of the table; undefined when the table was made anew since the place was saved: then the pass begins again. */
+  async #orRestart<T>(hasPlace: boolean, read: () => Promise<T>): Promise<T | undefined> {
+    const { record } = this.#parts;
+    const { pass } = record.view.progress;
     try {
-      return await source.readPage(cursor ?? undefined, limit);
+      return await read();
     } catch (error) {
-      if (cursor === null || !isKeysteadError(error, "INVALID_ARGUMENT")) throw error;
-      this.#progress = beginPass(this.#progress, pass);
-      return source.readPage(undefined, limit);
+      if (!hasPlace || !isKeysteadError(error, "INVALID_ARGUMENT")) throw error;
+      await record.restartPass(pass);
+      return undefined;
     }
   }
 
-  async #workOn(rows: readonly SourceRow[], next: string | null): Promise<void> {
-    const { source, worker } = this.#parts;
+  async #workOn(rows: readonly SourceRow[]): Promise<{ readonly counts: RowCounts; readonly took: number }> {
+    const { engine, source, worker } = this.#parts;
     await worker.prepare();
     const changes: { readonly row: SourceRow; readonly replacement: RowReplacement; readonly values: number }[] = [];
     const problems: RowProblem[] = [];
@@ -156,9 +154,12 @@ export class JobRun {
       if (replacement !== undefined) changes.push({ row, replacement, values });
     }
     const replacements = changes.map(({ replacement }) => replacement);
+    const began = engine.clock.monotonic();
     const outcomes = this.#options.dryRun === true ? replacements.map(() => "replaced" as const) : await source.replace(replacements);
-    const counts = { replaced: 0, changed: 0, values: 0 };
-    for (const [position, { row, replacement, values }] of changes.entries()) {
+    const took = engine.clock.monotonic() - began;
+    const done = { replaced: 0, changed: 0 };
+    let values = 0;
+    for (const [position, { row, replacement, values: replaced }] of changes.entries()) {
       const outcome = outcomes[position];
       if (outcome === undefined) throw new KeysteadError("INTERNAL", "a database answered for fewer rows than it was given");
       if (typeof outcome === "object") {
@@ -167,64 +168,100 @@ export class JobRun {
         tokenProblems.push(...refused.tokens);
         continue;
       }
-      counts[outcome] += 1;
-      if (outcome === "replaced") counts.values += values;
+      done[outcome] += 1;
+      if (outcome === "replaced") values += replaced;
     }
-    const progress = this.#progress;
-    this.#progress = {
-      ...progress,
-      scanned: progress.scanned + rows.length,
-      replaced: progress.replaced + counts.replaced,
-      values: progress.values + counts.values,
-      changed: progress.changed + counts.changed,
-      problems: progress.problems + problems.length + tokenProblems.length,
-      tokenProblems: progress.tokenProblems + tokenProblems.length,
-      unopened: progress.unopened + problems.filter(isUnopened).length,
-      firstProblems: [...progress.firstProblems, ...problems, ...tokenProblems].slice(0, keptProblems),
-      cursor: next,
+    const all = [...problems, ...tokenProblems];
+    if (all.length > 0) this.#options.onProblems?.(all);
+    const counts = {
+      ...done,
+      scanned: rows.length,
+      values,
+      problems: all.length,
+      tokenProblems: tokenProblems.length,
+      unopened: problems.filter(isUnopened).length,
+      firstProblems: all,
     };
+    return { counts, took };
   }
 
-  /** Counts the dataset; undefined when the signal stopped that. Counting may take longer than a lease, which is renewed. */
+  /** Counts, and decides whether there is another pass; undefined when there is, or when somebody else is to end this one. */
+  async #endPass(): Promise<JobResult | undefined> {
+    const { dataset, kind, record } = this.#parts;
+    const begun = record.view.progress;
+    const isDryRun = this.#options.dryRun === true;
+    const census = isDryRun ? undefined : await this.#census();
+    if (!isDryRun && census === undefined) return record.view.state === "running" ? await this.#leave() : this.#result();
+    if (census !== undefined && !this.#isDone(census, begun)) {
+      await this.#beginAnotherPass(begun.pass);
+      return undefined;
+    }
+    await record.endPass("done", async (tables) => {
+      if (census !== undefined && !this.#leavesWork) await jobRules[kind].finish(tables, dataset, { census, progress: begun });
+    });
+    if (record.view.state === "running") return undefined;
+    return { ...this.#result(), ...(census !== undefined && { census }) };
+  }
+
+  async #beginAnotherPass(pass: number): Promise<void> {
+    const { dataset, record } = this.#parts;
+    const isLast = pass - record.view.firstPass + 1 >= mostPasses;
+    await record.endPass(isLast ? "paused" : "next");
+    if (!isLast) return;
+    throw new KeysteadError(
+      "JOB_INCOMPLETE",
+      `after ${String(pass)} passes over dataset ${dataset.name} there is still work: the application keeps writing such rows; ` +
+        "make it write through the current key, then run the job again",
+    );
+  }
+
+  /** A pass that was a whole one and replaced nothing leaves only rows that can't be worked on. */
+  #isDone(census: Census, { changed, problems }: JobProgress): boolean {
+    const { remaining, endsIdle } = jobRules[this.#parts.kind];
+    const left = remaining(census);
+    return changed === 0 && (this.#parts.record.view.idle ? left <= problems : left === 0 && !endsIdle);
+  }
+
+  /** Counts the dataset; undefined when that was stopped. Counting may take longer than a lease, which is renewed. */
   async #census(): Promise<Census | undefined> {
-    const { engine, databases, dataset } = this.#parts;
-    let saving = Promise.resolve();
+    const { engine, databases, dataset, record } = this.#parts;
+    const stop = new AbortController();
+    const signals = [stop.signal, ...(this.#options.signal === undefined ? [] : [this.#options.signal])];
+    let renewing = Promise.resolve();
     const timer = setInterval(() => {
-      // A lease that was lost shows when the job is saved next.
-      saving = saving.then(() => this.#save("running")).catch(() => undefined);
+      // A lease that was lost shows when the pass is ended.
+      renewing = renewing.then(() => record.renew()).catch(() => undefined);
+      void renewing.then(() => {
+        if (record.view.state !== "running") stop.abort();
+      });
     }, leaseMilliseconds / 3);
     try {
-      return await takeCensus(engine, databases, dataset, this.#options.signal);
+      return await takeCensus(engine, databases, dataset, AbortSignal.any(signals));
     } catch (error) {
-      if (this.#isAborted && isKeysteadError(error, "CANCELLED")) return undefined;
+      if (isKeysteadError(error, "CANCELLED") && signals.some(({ aborted }) => aborted)) return undefined;
       throw error;
     } finally {
       clearInterval(timer);
-      await saving;
+      await renewing;
     }
   }
 
-  async #save(state: "running" | "paused" | "done", census?: Census): Promise<void> {
-    const { engine, dataset, kind, record } = this.#parts;
-    const progress = this.#progress;
-    this.#savedAt = engine.clock.monotonic();
-    await record.save(state, progress, async (tables) => {
-      if (census !== undefined && !this.#leavesWork) await jobRules[kind].finish(tables, dataset, { census, progress });
-    });
+  #result(): JobResult {
+    const { dataset, kind, record } = this.#parts;
+    const { state, progress } = record.view;
+    const ended = state === "done" && this.#leavesWork ? "incomplete" : state;
+    return { id: record.id, dataset: dataset.name, kind, state: ended === "running" ? "paused" : ended, progress };
   }
 
-  async #throttle(rows: number, elapsed: number): Promise<void> {
-    const { rowsPerSecond, signal } = this.#options;
-    if (rowsPerSecond === undefined) return;
-    const ahead = (rows / rowsPerSecond) * 1000 - elapsed;
-    if (ahead <= 0) return;
-    await this.#parts.engine.clock.wait(ahead, signal).catch((error: unknown) => {
+  async #rest(milliseconds: number): Promise<void> {
+    if (milliseconds <= 0) return;
+    await this.#parts.engine.clock.wait(milliseconds, this.#options.signal).catch((error: unknown) => {
       if (!this.#isAborted) throw error;
     });
   }
 
   get #leavesWork(): boolean {
-    return jobRules[this.#parts.kind].leavesWork(this.#progress, this.#options);
+    return jobRules[this.#parts.kind].leavesWork(this.#parts.record.view.progress, this.#options);
   }
 
   get #isAborted(): boolean {

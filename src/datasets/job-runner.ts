@@ -1,18 +1,15 @@
-import { KeysteadError } from "../errors.ts";
 import type { Engine } from "../keys/engine.ts";
 import type { Databases } from "./databases.ts";
 import { type Dataset, layoutOf } from "./dataset-records.ts";
 import { DatasetWorker } from "./dataset-worker.ts";
 import { openIndexes } from "./index-generations.ts";
 import { DatasetKeys } from "./job-keys.ts";
-import { JobRecord } from "./job-record.ts";
-import type { JobOptions, RecontextOptions } from "./job-options.ts";
+import { checkPace, type RecontextOptions } from "./job-options.ts";
+import { dryRunTerms, JobRecord, type JobTerms } from "./job-record.ts";
 import { type JobResult, JobRun } from "./job-run.ts";
 import type { JobKind } from "./row-tasks.ts";
 
-const mostRowsPerSecond = 1_000_000;
-
-/** Runs jobs: one at a time on a dataset, whatever its kind and in which process. */
+/** Runs jobs. On a dataset there is one at a time, with as many workers as there are processes that run it. */
 export class JobRunner {
   readonly #engine: Engine;
   readonly #databases: Databases;
@@ -23,22 +20,24 @@ export class JobRunner {
   }
 
   /**
-   * Runs a job to its end, or goes on with one of the same kind that was paused, killed or failed.
+   * Works on a job until its end: joins one of the same kind and terms that runs, goes on with one that was paused, killed or failed,
+   * or begins one.
    * @param adapt what a dry run is to find in place of the stored definition
-   * @throws KeysteadError `UNKNOWN_DATASET`, `CONFLICT` while another process works on it, `JOB_INCOMPLETE` when the application
+   * @throws KeysteadError `UNKNOWN_DATASET`, `CONFLICT` while others work on it in another way, `JOB_INCOMPLETE` when the application
    *   keeps undoing it
    */
   async run(name: string, kind: JobKind, options: RecontextOptions, adapt?: (dataset: Dataset) => Promise<Dataset>): Promise<JobResult> {
-    checkOptions(options);
-    const record = await JobRecord.claim(this.#engine, name, kind, options.dryRun === true);
+    checkPace(options);
+    const record = await JobRecord.join(this.#engine, name, termsOf(kind, options), options);
     try {
-      return await this.#runClaimed(record, kind, options, (await adapt?.(record.dataset)) ?? record.dataset);
+      return await this.#work(record, kind, options, (await adapt?.(record.dataset)) ?? record.dataset);
     } finally {
-      await record.release();
+      // What the failure was may keep this from succeeding, too; then the lease runs out.
+      await record.leave().catch(() => undefined);
     }
   }
 
-  async #runClaimed(record: JobRecord, kind: JobKind, options: RecontextOptions, dataset: Dataset): Promise<JobResult> {
+  async #work(record: JobRecord, kind: JobKind, options: RecontextOptions, dataset: Dataset): Promise<JobResult> {
     const engine = this.#engine;
     const databases = this.#databases;
     const source = await databases.open(dataset.definition.database, layoutOf(dataset.definition));
@@ -46,9 +45,10 @@ export class JobRunner {
     try {
       await engine.registry.refresh();
       const { forms, rows } = await source.describe();
+      await record.begin(rows);
       const indexes = await openIndexes(engine, dataset, keys);
       const worker = new DatasetWorker({ engine, dataset, kind, forms, indexes, keys });
-      return await new JobRun({ engine, databases, dataset, kind, source, worker, record, rows }, options).passes();
+      return await new JobRun({ engine, databases, dataset, kind, source, worker, record }, options).work();
     } finally {
       await keys.close();
       await source.close();
@@ -56,8 +56,6 @@ export class JobRunner {
   }
 }
 
-function checkOptions({ rowsPerSecond: rate }: JobOptions): void {
-  if (rate !== undefined && (!Number.isSafeInteger(rate) || rate < 1 || rate > mostRowsPerSecond)) {
-    throw new KeysteadError("INVALID_ARGUMENT", `a job is throttled to 1 to ${String(mostRowsPerSecond)} rows a second, in whole numbers`);
-  }
+function termsOf(kind: JobKind, { dryRun = false, leaveUnopened = false }: RecontextOptions): JobTerms {
+  return { kind, dryRun, text: `${dryRun ? dryRunTerms : ""}${JSON.stringify({ leaveUnopened })}` };
 }

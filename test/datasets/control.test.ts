@@ -122,7 +122,7 @@ describe("throttling", () => {
     const attempts: Promise<string>[] = [];
     await first.datasets.protect("crm.person", {
       rowsPerSecond: 1,
-      onProgress: () => attempts.push(codeOf(second.datasets.protect("crm.person"))),
+      onProgress: () => attempts.push(codeOf(second.datasets.verify("crm.person"))),
     });
     const codes = await Promise.all(attempts);
     expect(codes).toHaveLength(45);
@@ -165,7 +165,7 @@ describe("a dry run", () => {
 
   it("leaves nothing behind that a real run would go on with", async () => {
     const { keystead, database } = await createPersons(1000);
-    expect(await keystead.datasets.protect("crm.person", { ...pauseAt(500).options, dryRun: true })).toMatchObject({ state: "paused" });
+    expect(await keystead.datasets.protect("crm.person", { ...pauseAt(500).options, dryRun: true })).toMatchObject({ state: "cancelled" });
     expect((await keystead.datasets.protect("crm.person")).progress).toMatchObject({ pass: 1, scanned: 1000, replaced: 1000 });
     expect(queryNumber(database, "SELECT count(*) FROM person WHERE name NOT LIKE 'ks1:%'")).toBe(0);
   });
@@ -298,7 +298,7 @@ describe("a job that fails", () => {
     await parts.store.close();
     expect(await codeOf(made.datasets.protect("crm.person"))).toBe("CONFLICT");
     clock.advance(30_000);
-    expect(await made.datasets.protect("crm.person")).toMatchObject({ id: "j", state: "done" });
+    expect(await made.datasets.protect("crm.person")).toMatchObject({ state: "done", progress: { replaced: 10 } });
     expect(queryNumber(database, "SELECT count(*) FROM person WHERE name LIKE 'ks1:%'")).toBe(10);
     await made.close();
   });

@@ -113,13 +113,13 @@ describe("a job killed by SIGKILL at 30 random moments and run again at once los
 });
 
 describe("two processes", () => {
-  it("don't do the same work: the second is refused while the first lives, and goes on at once when it was killed", async () => {
+  it("don't undo each other's work: another job is refused while the first lives, and the same goes on at once when it was killed", async () => {
     const place = await createPlace();
     const first = startChild(jobProgram, [place.store, place.path, "protect", "1"]);
     first.process.stdin?.write("go\n");
     expect(await first.nextLine()).toBe("begun");
     expect(await first.nextLine()).toBe("1");
-    await expect(place.keystead.datasets.protect("crm.person")).rejects.toMatchObject({ code: "CONFLICT" });
+    await expect(place.keystead.datasets.verify("crm.person")).rejects.toMatchObject({ code: "CONFLICT" });
     await expect(place.keystead.datasets.reencrypt("crm.person")).rejects.toThrow("a protect job works on dataset crm.person");
     await first.kill();
     const { state, progress } = await place.keystead.datasets.protect("crm.person");
