@@ -18,7 +18,10 @@ export type { DatasetService, KeyCensusEntry } from "./datasets/dataset-service.
 export type { DatasetIndexInput, DatasetInput } from "./datasets/definition.ts";
 export type { FindOptions, FindResult, FoundRow } from "./datasets/find-rows.ts";
 export { estimateRest, type JobProgress, type RowProblem } from "./datasets/job-progress.ts";
-export type { JobOptions, RecontextOptions } from "./datasets/job-options.ts";
+export type { JobWorkerInfo } from "./datasets/job-lease.ts";
+export type { JobInfo } from "./datasets/job-service.ts";
+export type { JobState } from "./datasets/job-state.ts";
+export type { JobOptions, JobPaceOptions, RecontextOptions } from "./datasets/job-options.ts";
 export type { JobResult } from "./datasets/job-run.ts";
 export type { PlannedIndex } from "./datasets/plan-index.ts";
 export { type ErrorCode, errorCodes, isKeysteadError, KeysteadError } from "./errors.ts";

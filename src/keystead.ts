@@ -7,6 +7,7 @@ import { type RandomSource, systemRandom } from "./crypto/random.ts";
 import { DatasetGate } from "./datasets/dataset-gate.ts";
 import { DatasetService } from "./datasets/dataset-service.ts";
 import { Databases } from "./datasets/databases.ts";
+import { JobService } from "./datasets/job-service.ts";
 import type { DatasetSourceProvider } from "./datasets/source.ts";
 import { Doctor } from "./keystead/doctor.ts";
 import { KekProviders } from "./kek/kek-providers.ts";
@@ -166,6 +167,7 @@ export class Keystead {
   readonly keks: KekService;
   readonly settings: SettingsService;
   readonly datasets: DatasetService;
+  readonly jobs: JobService;
   readonly audit: AuditService;
   readonly doctor: Doctor;
   readonly #engine: Engine;
@@ -185,6 +187,7 @@ export class Keystead {
     this.keks = new KekService(engine);
     this.settings = new SettingsService(engine);
     this.datasets = new DatasetService(engine, databases);
+    this.jobs = new JobService(engine, databases);
     this.doctor = new Doctor({ engine, audit, keks: this.keks, datasets: this.datasets, background });
   }
 

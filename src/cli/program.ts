@@ -6,6 +6,7 @@ import { addCompletionCommands } from "./commands/completion.ts";
 import { addDatasetCommands } from "./commands/datasets.ts";
 import { addDoctorCommand } from "./commands/doctor.ts";
 import { addInitCommand } from "./commands/init.ts";
+import { addJobCommands } from "./commands/jobs.ts";
 import { addKekCommands } from "./commands/kek.ts";
 import { addKeyCommands } from "./commands/keys.ts";
 import { addPurposeCommands } from "./commands/purposes.ts";
@@ -60,6 +61,7 @@ export function buildProgram(): Command {
   addPurposeCommands(program);
   addCipherCommands(program);
   addDatasetCommands(program);
+  addJobCommands(program);
   addKekCommands(program);
   addRouteCommands(program);
   addSettingCommands(program);

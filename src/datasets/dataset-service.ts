@@ -1,7 +1,6 @@
 import {
   anything,
   assertArguments,
-  callback,
   flag,
   having,
   listOf,
@@ -34,6 +33,7 @@ import type { JobOptions, RecontextOptions } from "./job-options.ts";
 import type { JobResult } from "./job-run.ts";
 import { restartUnfinishedJobs } from "./job-record.ts";
 import { JobRunner } from "./job-runner.ts";
+import { jobShape } from "./job-service.ts";
 import { indexesBeside, type PlannedIndex, planDatasetIndex } from "./plan-index.ts";
 import type { JobKind } from "./row-tasks.ts";
 import { refuseSharedColumns } from "./shared-columns.ts";
@@ -48,15 +48,6 @@ export interface KeyCensusEntry {
 
 const name = text;
 const signal = optional(having("an AbortSignal", "addEventListener", "throwIfAborted"));
-const jobShape: Shape<JobOptions> = {
-  onProgress: optional(callback),
-  signal,
-  rowsPerSecond: optional(number),
-  latencyGuard: optional(number),
-  problemLimit: optional(number),
-  onProblems: optional(callback),
-  dryRun: optional(flag),
-};
 const recontextShape: Shape<RecontextOptions> = { ...jobShape, contextTypes: optional(recordOf(text)), leaveUnopened: optional(flag) };
 const searched = rule("text or a number", (value) => ["string", "number", "bigint"].includes(typeof value));
 const rules = {

@@ -12,6 +12,19 @@ const ownerSchema = z.object({
   namespace: z.string().optional(),
 });
 
+/** Who works on a job. */
+export interface JobWorkerInfo {
+  readonly host: string;
+  /** Process number there. */
+  readonly process: number;
+}
+
+/** What is reported of an owner. */
+export function workerInfo(owner: string): JobWorkerInfo {
+  const { host = "unknown", process = 0 } = ownerSchema.safeParse(parseJson(owner)).data ?? {};
+  return { host, process };
+}
+
 /** Names this process as the one that works on a job. */
 export function leaseOwner(): string {
   return JSON.stringify(identifyProcess());

@@ -9,6 +9,7 @@ import type { JobPaceOptions } from "./job-options.ts";
 import type { JobProgress, RowCounts } from "./job-progress.ts";
 import { jobRules } from "./job-rules.ts";
 import { finishedStates, isUnfinished, type JobState, jobState } from "./job-state.ts";
+import { isDryRun, type JobTerms } from "./job-terms.ts";
 import {
   beginWork,
   exceedsProblems,
@@ -30,17 +31,10 @@ import {
   withoutWorker,
   withWorker,
 } from "./job-work.ts";
-import type { JobKind } from "./row-tasks.ts";
 import type { Cursor } from "./source.ts";
 
-/** What all workers of a job agree on. */
-export interface JobTerms {
-  readonly kind: JobKind;
-  /** Nothing is stored in the table. Nobody else joins such a job, and nothing goes on from where it stood. */
-  readonly dryRun: boolean;
-  /** Canonical JSON of everything else. */
-  readonly text: string;
-}
+/** What a worker is told to do. */
+export type WorkerTask = Exclude<JobTask, { task: "hand-out" }>;
 
 /** The job as a worker last saw it. */
 export interface JobView {
@@ -127,20 +121,15 @@ export class JobRecord {
    * What to do next; undefined when the job does not run any more.
    * @param boundary where a range that begins after a place is to end; undefined: at the end of the table
    */
-  async next(
-    boundary: (after: Cursor | undefined) => Promise<Cursor | undefined>,
-  ): Promise<Exclude<JobTask, { task: "hand-out" }> | undefined> {
-    if (await this.#isWaiting()) return { task: "wait" };
+  async next(boundary: (after: Cursor | undefined) => Promise<Cursor | undefined>): Promise<WorkerTask | undefined> {
     for (;;) {
-      const task = await this.#take();
-      if (task?.task !== "hand-out") return task;
-      const until = await boundary(task.after ?? undefined);
-      const { pass } = this.#view.progress;
-      await this.#change((work) => {
-        const now = taskOf(work, this.#worker.id);
-        const still = work.progress.pass === pass && now.task === "hand-out" && now.after === task.after;
-        return { work: still ? handOut(work, until) : work };
-      });
+      const seen = await this.#peek();
+      if (seen?.task.task === "wait" && seen.isRenewed) return seen.task;
+      const place =
+        seen?.task.task === "hand-out" ? { after: seen.task.after, until: await boundary(seen.task.after ?? undefined) } : undefined;
+      const task = await this.#change<WorkerTask>((work) => this.#take(work, place));
+      if (this.#view.state !== "running") return undefined;
+      if (task !== undefined) return task;
     }
   }
 
@@ -194,26 +183,28 @@ export class JobRecord {
     });
   }
 
-  /** A worker that has nothing to do looks often, and writes only when its lease is to be renewed. */
-  async #isWaiting(): Promise<boolean> {
+  /** What there is to do at the moment, looked at without writing; undefined when the job does not run. */
+  async #peek(): Promise<{ readonly task: JobTask; readonly isRenewed: boolean } | undefined> {
     const now = this.#engine.clock.now();
     return this.#engine.store.read(async (tables) => {
       const row = await tables.jobs.get({ id: this.id });
-      const work = row === undefined ? undefined : readWork(row.progress);
-      if (row?.state !== "running" || work === undefined) return false;
+      const work = row !== undefined && jobState(row) === "running" ? readWork(row.progress) : undefined;
+      if (work === undefined) return undefined;
       const own = work.workers.find(({ id }) => id === this.#worker.id);
-      const renewed = own !== undefined && own.leaseUntil - now > leaseMilliseconds / 2;
-      return renewed && taskOf(withWorker(work, this.#worker, now), this.#worker.id).task === "wait";
+      const isRenewed = own !== undefined && own.leaseUntil - now > leaseMilliseconds / 2;
+      return { task: taskOf(withWorker(work, this.#worker, now), this.#worker.id), isRenewed };
     });
   }
 
-  async #take(): Promise<JobTask | undefined> {
-    const answer = await this.#change<JobTask>((work) => {
-      const task = taskOf(work, this.#worker.id);
-      if (task.task === "range") return { work: takeRange(work, task.range), answer: task };
-      return { work: task.task === "end" ? { ...work, ending: this.#worker.id } : work, answer: task };
-    });
-    return this.#view.state === "running" ? answer : undefined;
+  /** Takes what there is to do. A range is handed out as long as its boundary is that of the work as it is now. */
+  #take(work: JobWork, place: { readonly after: Cursor | null; readonly until: Cursor | undefined } | undefined): JobChange<WorkerTask> {
+    const task = taskOf(work, this.#worker.id);
+    if (task.task === "hand-out") {
+      if (place === undefined || place.after !== task.after) return { work };
+      return this.#take(handOut(work, place.until), undefined);
+    }
+    if (task.task === "range") return { work: takeRange(work, task.range), answer: task };
+    return { work: task.task === "end" ? { ...work, ending: this.#worker.id } : work, answer: task };
   }
 
   /** Changes the job while it runs. When it was stopped, what this worker did is counted, and the worker goes. */
@@ -316,7 +307,7 @@ async function findJob(
   }
   const unfinished = jobs.filter(({ row }) => isUnfinished(row));
   for (const { row, work } of unfinished.filter(({ work }) => work === undefined || isDryRun(work)))
-    await tables.jobs.update({ ...row, ...columnsOf("cancelled", work ?? emptyWork(now), now) });
+    await tables.jobs.update({ ...row, ...columnsOf("cancelled", work ?? beginWork(text, defaultPace, now), now) });
   return dryRun ? undefined : unfinished.find(({ row, work }) => row.kind === kind && work !== undefined && !isDryRun(work));
 }
 
@@ -334,18 +325,8 @@ function joined(found: FoundJob | undefined, { text }: JobTerms, options: JobPac
   return work.terms === text ? resumed : { ...restartPass(resumed), terms: text };
 }
 
-/** What {@link JobTerms.text} of a dry run begins with. */
-export const dryRunTerms = "dry ";
-
-function isDryRun({ terms }: JobWork): boolean {
-  return terms.startsWith(dryRunTerms);
-}
-
-function emptyWork(now: number): JobWork {
-  return beginWork("", defaultPace, now);
-}
-
-function withoutRanges(work: JobWork): JobWork {
+/** Work that nobody goes on with. */
+export function withoutRanges(work: JobWork): JobWork {
   return { ...work, ranges: [], workers: [], ending: null };
 }
 

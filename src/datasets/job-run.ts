@@ -16,8 +16,9 @@ import type { JobKind } from "./row-tasks.ts";
 import type { Cursor, DatasetSource, RowReplacement, SourceRow } from "./source.ts";
 
 const pageRows = 500;
-/** Rows that a worker takes at a time: about a second of work, of which little is done again when it is killed. */
-const rangeRows = 10_000;
+/** Rows that a worker takes at a time: at most about a second of work, and of a small table so many that there is some for each. */
+const mostRangeRows = 10_000;
+const rangesPerTable = 32;
 const saveMilliseconds = 1_000;
 /** How long a worker waits that has nothing to do while others are at work. */
 const pollMilliseconds = 250;
@@ -34,6 +35,7 @@ export interface JobResult {
    * its limit and stopped. `paused` and `failed` jobs go on when they are run again; `cancelled` ones, and dry runs, begin anew.
    */
   readonly state: "done" | "incomplete" | "paused" | "failed" | "cancelled";
+  readonly dryRun: boolean;
   readonly progress: JobProgress;
   readonly census?: Census;
 }
@@ -72,7 +74,7 @@ export class JobRun {
   async work(): Promise<JobResult> {
     const { record, source, engine } = this.#parts;
     const boundary = (after: Cursor | undefined): Promise<Cursor | undefined> =>
-      this.#orRestart(after !== undefined, () => source.skip(after, rangeRows));
+      this.#orRestart(after !== undefined, () => source.skip(after, this.#rangeRows));
     for (;;) {
       if (this.#isAborted) return await this.#leave();
       const task = await record.next(boundary);
@@ -250,7 +252,14 @@ export class JobRun {
     const { dataset, kind, record } = this.#parts;
     const { state, progress } = record.view;
     const ended = state === "done" && this.#leavesWork ? "incomplete" : state;
-    return { id: record.id, dataset: dataset.name, kind, state: ended === "running" ? "paused" : ended, progress };
+    return {
+      id: record.id,
+      dataset: dataset.name,
+      kind,
+      state: ended === "running" ? "paused" : ended,
+      dryRun: this.#options.dryRun === true,
+      progress,
+    };
   }
 
   async #rest(milliseconds: number): Promise<void> {
@@ -258,6 +267,10 @@ export class JobRun {
     await this.#parts.engine.clock.wait(milliseconds, this.#options.signal).catch((error: unknown) => {
       if (!this.#isAborted) throw error;
     });
+  }
+
+  get #rangeRows(): number {
+    return Math.min(mostRangeRows, Math.max(pageRows, Math.ceil(this.#parts.record.view.progress.total / rangesPerTable)));
   }
 
   get #leavesWork(): boolean {

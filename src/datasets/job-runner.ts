@@ -5,8 +5,9 @@ import { DatasetWorker } from "./dataset-worker.ts";
 import { openIndexes } from "./index-generations.ts";
 import { DatasetKeys } from "./job-keys.ts";
 import { checkPace, type RecontextOptions } from "./job-options.ts";
-import { dryRunTerms, JobRecord, type JobTerms } from "./job-record.ts";
+import { JobRecord } from "./job-record.ts";
 import { type JobResult, JobRun } from "./job-run.ts";
+import { termsOf } from "./job-terms.ts";
 import type { JobKind } from "./row-tasks.ts";
 
 /** Runs jobs. On a dataset there is one at a time, with as many workers as there are processes that run it. */
@@ -54,8 +55,4 @@ export class JobRunner {
       await source.close();
     }
   }
-}
-
-function termsOf(kind: JobKind, { dryRun = false, leaveUnopened = false }: RecontextOptions): JobTerms {
-  return { kind, dryRun, text: `${dryRun ? dryRunTerms : ""}${JSON.stringify({ leaveUnopened })}` };
 }

@@ -162,6 +162,25 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
     { name: "recordDefinition", args: ["d"], accepts: [texts] },
     { name: "planIndex", args: ["d", { columns: ["a"], kind: "exact", normalisers: ["text"] }], accepts: [texts] },
   ],
+  jobs: [
+    { name: "list", args: [] },
+    ...["show", "pause", "cancel"].map((name) => ({ name, args: ["d"], accepts: [texts] })),
+    {
+      name: "resume",
+      args: [
+        "d",
+        {
+          onProgress: () => undefined,
+          onProblems: () => undefined,
+          signal: new AbortController().signal,
+          rowsPerSecond: 1,
+          latencyGuard: 2,
+          problemLimit: 1,
+        },
+      ],
+      accepts: [texts, options],
+    },
+  ],
   audit: [
     { name: "acceptRestoredStore", args: [] },
     { name: "flush", args: [] },
@@ -272,8 +291,8 @@ async function objectionsTo(targets: Readonly<Record<string, object>>): Promise<
 }
 
 function servicesOf(keystead: Keystead): Readonly<Record<string, object>> {
-  const { keys, purposes, routes, keks, settings, datasets, audit, doctor } = keystead;
-  return { keystead, keys, purposes, routes, keks, settings, datasets, audit, doctor };
+  const { keys, purposes, routes, keks, settings, datasets, jobs, audit, doctor } = keystead;
+  return { keystead, keys, purposes, routes, keks, settings, datasets, jobs, audit, doctor };
 }
 
 it("every public method refuses what it must not be given by an error that names it and not the value, and changes nothing", async () => {

@@ -1,7 +1,4 @@
 import { type Command, Option } from "commander";
-import { errorCodes, KeysteadError } from "../../errors.ts";
-import type { DatasetService, JobOptions, JobProgress, JobResult } from "../../index.ts";
-import { formatCensuses } from "../census-text.ts";
 import {
   contextTypeSyntax,
   indexSyntax,
@@ -11,15 +8,11 @@ import {
   plannedIndexSyntax,
 } from "../dataset-definition.ts";
 import { formatDataset } from "../dataset-text.ts";
-import { examples, parsePairs, repeatable, wholeNumber, type YesOptions, yesOption } from "../options.ts";
-import { formatProblems } from "../problem-table.ts";
-import { confirm } from "../prompts.ts";
-import { type Session, withKeystead } from "../session.ts";
-import { stoppable } from "../signals.ts";
-import { formatCount } from "../table.ts";
+import { runJob, type RunFlags, withRunOptions } from "../job-run.ts";
+import { examples, parsePairs, repeatable, type YesOptions, yesOption } from "../options.ts";
+import { withKeystead } from "../session.ts";
 
-interface JobFlags extends YesOptions {
-  readonly rate?: number;
+interface JobFlags extends RunFlags, YesOptions {
   readonly dryRun?: boolean;
   readonly plan?: string;
   readonly add?: string;
@@ -52,6 +45,8 @@ const jobs: Readonly<Record<JobName, Job>> = {
       "keystead datasets reencrypt crm.person",
       "# gently, beside a busy application",
       "keystead datasets reencrypt crm.person --rate 500",
+      "# fast: four processes share the work",
+      "keystead datasets reencrypt crm.person --workers 4",
     ],
   },
   unprotect: {
@@ -96,8 +91,8 @@ export function addDatasetJobs(datasets: Command): void {
       const template = flags.context.length === 0 ? undefined : parsePairs(flags.context, "context pair");
       const leave = flags.leaveUnopened === true && { leaveUnopened: true };
       const types = flags.contextType.length > 0 && { contextTypes: parseContextTypes(flags.contextType) };
-      return runJob("recontext", dataset, flags, command, (service, options) =>
-        service.recontext(dataset, template, { ...options, ...leave, ...types }),
+      return runJob({ title: `recontext ${dataset}`, dataset }, flags, command, ({ datasets: service }, options) =>
+        service.recontext(dataset, template, { ...options, ...leave, ...types, ...dryRunOf(flags) }),
       );
     });
 }
@@ -109,12 +104,15 @@ function addJob(datasets: Command, name: JobName, job: Job): void {
   command.addHelpText("after", examples(...job.examples)).action(async (dataset: string, flags: JobFlags, invoked: Command) => {
     if (flags.plan !== undefined) return plan(dataset, flags.plan, invoked);
     if (flags.add !== undefined) return addIndex(dataset, parseIndex(flags.add, flags.indexKey), invoked);
-    await runJob(name, dataset, flags, invoked, (service, options) => service[name](dataset, options), job.question?.(dataset));
+    const question = flags.dryRun === true ? undefined : job.question?.(dataset);
+    await runJob({ title: `${name} ${dataset}`, dataset, question }, flags, invoked, ({ datasets: service }, options) =>
+      service[name](dataset, { ...options, ...dryRunOf(flags) }),
+    );
   });
 }
 
 function addIndexOptions(command: Command): void {
-  const others = ["rate", "dryRun"];
+  const others = ["rate", "dryRun", "workers"];
   command
     .addOption(
       new Option("--plan <index>", `only advise how many bits to keep, from the values that are there: ${plannedIndexSyntax}`).conflicts(
@@ -131,10 +129,13 @@ function addIndexOptions(command: Command): void {
 }
 
 function withJobOptions(command: Command): Command {
-  return command
-    .argument("<dataset>", "name of a dataset")
-    .addOption(new Option("--rate <rows>", "at most so many rows a second").argParser(wholeNumber(1)))
-    .option("--dry-run", "do everything but store it");
+  return withRunOptions(command.argument("<dataset>", "name of a dataset")).addOption(
+    new Option("--dry-run", "do everything but store it").conflicts("workers"),
+  );
+}
+
+function dryRunOf({ dryRun }: JobFlags): { readonly dryRun?: boolean } {
+  return dryRun === true ? { dryRun } : {};
 }
 
 async function plan(dataset: string, text: string, command: Command): Promise<void> {
@@ -152,57 +153,4 @@ async function addIndex(dataset: string, [name, input]: ReturnType<typeof parseI
     for (const advice of added.advice) output.note(`advice: ${advice}`);
     output.note(`searches on it are refused until \`keystead datasets index ${dataset}\` has filled it`);
   });
-}
-
-async function runJob(
-  name: JobName | "recontext",
-  dataset: string,
-  { rate, dryRun, yes }: JobFlags,
-  command: Command,
-  start: (service: DatasetService, options: JobOptions) => Promise<JobResult>,
-  question?: string,
-): Promise<void> {
-  await withKeystead(command, async ({ keystead, output, clock }) => {
-    if (question !== undefined && dryRun !== true) await confirm(question, { yes, output });
-    const progress = output.progress({ title: `${name} ${dataset}`, unit: "rows" }, clock);
-    const onProgress = ({ scanned, total }: JobProgress): void => progress.update(scanned, total);
-    const options = { onProgress, ...(rate !== undefined && { rowsPerSecond: rate }), ...(dryRun === true && { dryRun }) };
-    const result = await stoppable(
-      (signal) => start(keystead.datasets, { ...options, signal }).finally(() => progress.end()),
-      () => {
-        progress.end();
-        output.note("pausing after the rows at hand; press Ctrl-C again to stop at once");
-      },
-    );
-    await report(result, dryRun === true, output);
-  });
-}
-
-async function report(result: JobResult, dryRun: boolean, output: Session["output"]): Promise<void> {
-  const { kind, dataset, state, progress, census } = result;
-  await output.result(result, () => {
-    const verb = dryRun ? "would change" : "changed";
-    const summary = `${kind} ${dataset} ${state}: ${formatCount(progress.scanned)} rows read, ${formatCount(progress.replaced)} ${verb} (${formatCount(progress.values)} values)\n`;
-    return census === undefined ? summary : `${summary}\n${formatCensuses([census])}`;
-  });
-  if (progress.problems > 0) {
-    output.note(problemText(progress));
-    process.exitCode = kind === "verify" ? errorCodes.VERIFICATION_FAILED.exit : errorCodes.JOB_INCOMPLETE.exit;
-  }
-  if (state === "incomplete") output.note(incompleteText(dataset, progress));
-  if (state === "paused")
-    throw new KeysteadError(
-      "CANCELLED",
-      `paused at row ${formatCount(progress.scanned)} of ${formatCount(progress.total)}; go on with \`keystead datasets ${kind} ${dataset}\``,
-    );
-}
-
-function incompleteText(dataset: string, { problems, tokenProblems, unopened }: JobProgress): string {
-  const goOn = `both contexts are accepted until these values are moved: repair them, then go on with \`keystead datasets recontext ${dataset}\``;
-  return problems - tokenProblems > unopened ? goOn : `${goOn}, or leave them as they are with --leave-unopened`;
-}
-
-function problemText({ problems, firstProblems }: JobProgress): string {
-  const what = `${formatCount(problems)} ${problems === 1 ? "value was" : "values were"} left alone`;
-  return `${what}:\n${formatProblems(firstProblems, problems)}`;
 }
