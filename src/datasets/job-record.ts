@@ -134,19 +134,16 @@ export class JobRecord {
   }
 
   /**
-   * Tells what became of rows of a range, and renews the lease.
-   * @param to up to where the range is done, null for all of it
-   * @returns false when this worker is to leave the range: it is done, was taken over, or the job was stopped
+   * Tells what became of rows of a range, up to a place, and renews the lease.
+   * @returns false when this worker is to leave the range: it was taken over, or the job was stopped
    */
-  async report(range: JobRange, pass: number, counts: RowCounts, to: Cursor | null): Promise<boolean> {
-    const holds = await this.#change((before) => {
-      const work = withCounts(before, pass, counts);
-      const found = work.progress.pass === pass ? work.ranges.find(({ number }) => number === range.number) : undefined;
-      const isHeld = found !== undefined && (found.worker === null || found.worker === this.#worker.id);
-      const moved = isHeld ? moveRange(takeRange(work, { ...found, worker: this.#worker.id }), range.number, to) : work;
-      return { work: moved, state: exceedsProblems(moved) ? "failed" : "running", answer: isHeld };
-    });
-    return holds === true && to !== null && this.#view.state === "running";
+  async report(range: JobRange, pass: number, counts: RowCounts, to: Cursor): Promise<boolean> {
+    return await this.#report(range, pass, counts, to);
+  }
+
+  /** Tells what became of the last rows of a range, which is done. */
+  async finish(range: JobRange, pass: number, counts: RowCounts): Promise<void> {
+    await this.#report(range, pass, counts, null);
   }
 
   /** Says that this worker is still there. */
@@ -183,12 +180,24 @@ export class JobRecord {
     });
   }
 
+  /** @param to up to where the range is done, null for all of it */
+  async #report(range: JobRange, pass: number, counts: RowCounts, to: Cursor | null): Promise<boolean> {
+    const holds = await this.#change((before) => {
+      const work = withCounts(before, pass, counts);
+      const found = work.progress.pass === pass ? work.ranges.find(({ number }) => number === range.number) : undefined;
+      const isHeld = found !== undefined && (found.worker === null || found.worker === this.#worker.id);
+      const moved = isHeld ? moveRange(takeRange(work, { ...found, worker: this.#worker.id }), range.number, to) : work;
+      return { work: moved, state: exceedsProblems(moved) ? "failed" : "running", answer: isHeld };
+    });
+    return holds === true && this.#view.state === "running";
+  }
+
   /** What there is to do at the moment, looked at without writing; undefined when the job does not run. */
   async #peek(): Promise<{ readonly task: JobTask; readonly isRenewed: boolean } | undefined> {
     const now = this.#engine.clock.now();
     return this.#engine.store.read(async (tables) => {
       const row = await tables.jobs.get({ id: this.id });
-      const work = row !== undefined && jobState(row) === "running" ? readWork(row.progress) : undefined;
+      const work = runningWork(row);
       if (work === undefined) return undefined;
       const own = work.workers.find(({ id }) => id === this.#worker.id);
       const isRenewed = own !== undefined && own.leaseUntil - now > leaseMilliseconds / 2;
@@ -328,6 +337,10 @@ function joined(found: FoundJob | undefined, { text }: JobTerms, options: JobPac
 /** Work that nobody goes on with. */
 export function withoutRanges(work: JobWork): JobWork {
   return { ...work, ranges: [], workers: [], ending: null };
+}
+
+function runningWork(row: StoredRecord<"jobs"> | undefined): JobWork | undefined {
+  return row === undefined || jobState(row) !== "running" ? undefined : readWork(row.progress);
 }
 
 /** Of a job that another version of this program wrote, only the lease tells. */

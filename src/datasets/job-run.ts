@@ -60,6 +60,8 @@ export class JobRun {
   readonly #parts: JobParts;
   readonly #options: RecontextOptions;
   readonly #pacer: Pacer;
+  /** Milliseconds to wait before the next page. */
+  #delay = 0;
 
   constructor(parts: JobParts, options: RecontextOptions) {
     this.#parts = parts;
@@ -102,6 +104,11 @@ export class JobRun {
     let counts = noCounts;
     let savedAt = clock.monotonic();
     for (let cursor = range.after; ;) {
+      await this.#rest();
+      if (this.#isAborted) {
+        if (cursor !== null) await record.report(range, pass, counts, cursor);
+        return;
+      }
       const { pace, workers, progress } = record.view;
       const began = clock.monotonic();
       const limit = this.#pacer.pageRows(pageRows, pace, workers);
@@ -112,19 +119,18 @@ export class JobRun {
       const read = clock.monotonic() - began;
       const { counts: further, took } = await this.#workOn(page.rows);
       counts = addCounts(counts, further);
+      this.#delay = this.#pacer.delayAfter(page.rows.length, read + took, pace, workers);
       this.#options.onProgress?.(addCounts(progress, counts));
       if (page.next === undefined) {
-        await record.report(range, pass, counts, null);
+        await record.finish(range, pass, counts);
         return;
       }
       cursor = page.next;
-      if (this.#isAborted || clock.monotonic() - savedAt >= saveMilliseconds) {
-        const holds = await record.report(range, pass, counts, cursor);
-        if (!holds || this.#isAborted) return;
+      if (clock.monotonic() - savedAt >= saveMilliseconds) {
+        if (!(await record.report(range, pass, counts, cursor))) return;
         counts = noCounts;
         savedAt = clock.monotonic();
       }
-      await this.#rest(this.#pacer.delayAfter(page.rows.length, read + took, pace, workers));
       // Signals, refreshes of keys and the application's own turns come between pages.
       await nextTurn();
     }
@@ -262,9 +268,11 @@ export class JobRun {
     };
   }
 
-  async #rest(milliseconds: number): Promise<void> {
-    if (milliseconds <= 0) return;
-    await this.#parts.engine.clock.wait(milliseconds, this.#options.signal).catch((error: unknown) => {
+  async #rest(): Promise<void> {
+    const delay = this.#delay;
+    this.#delay = 0;
+    if (delay <= 0) return;
+    await this.#parts.engine.clock.wait(delay, this.#options.signal).catch((error: unknown) => {
       if (!this.#isAborted) throw error;
     });
   }

@@ -166,8 +166,9 @@ describe("two workers", () => {
 
 describe("a limit of problems", () => {
   it("stops the job once more rows were left alone; run again, it goes on and may meet as many once more", async () => {
-    const { keystead, database } = await createPersons(3_000);
+    const { keystead, database, clock } = await createPersons(3_000);
     await keystead.datasets.protect("crm.person");
+    clock.advance(1_000);
     database.exec("UPDATE person SET name = (SELECT name FROM person WHERE id = 1) WHERE id <> 1 AND id % 10 = 1");
     const seen: string[] = [];
     const options = {
