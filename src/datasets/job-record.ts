@@ -200,7 +200,7 @@ export class JobRecord {
       const work = runningWork(row);
       if (work === undefined) return undefined;
       const own = work.workers.find(({ id }) => id === this.#worker.id);
-      const isRenewed = own !== undefined && own.leaseUntil - now > leaseMilliseconds / 2;
+      const isRenewed = (own?.leaseUntil ?? 0) - now > leaseMilliseconds / 2;
       return { task: taskOf(withWorker(work, this.#worker, now), this.#worker.id), isRenewed };
     });
   }
@@ -209,7 +209,7 @@ export class JobRecord {
   #take(work: JobWork, place: { readonly after: Cursor | null; readonly until: Cursor | undefined } | undefined): JobChange<WorkerTask> {
     const task = taskOf(work, this.#worker.id);
     if (task.task === "hand-out") {
-      if (place === undefined || place.after !== task.after) return { work };
+      if (place?.after !== task.after) return { work };
       return this.#take(handOut(work, place.until), undefined);
     }
     if (task.task === "range") return { work: takeRange(work, task.range), answer: task };
