@@ -6,7 +6,7 @@ import type { Databases } from "./databases.ts";
 import type { Dataset } from "./dataset-records.ts";
 import type { DatasetWorker } from "./dataset-worker.ts";
 import { leaseMilliseconds } from "./job-lease.ts";
-import type { RecontextOptions } from "./job-options.ts";
+import type { RunOptions } from "./job-options.ts";
 import { beginPass, isUnopened, type JobProgress, keptProblems, resumeProgress, type RowProblem } from "./job-progress.ts";
 import type { JobRecord } from "./job-record.ts";
 import { jobRules } from "./job-rules.ts";
@@ -51,12 +51,12 @@ export interface JobParts {
  */
 export class JobRun {
   readonly #parts: JobParts;
-  readonly #options: RecontextOptions;
+  readonly #options: RunOptions;
   #progress: JobProgress;
   #savedAt: number;
 
   /** Goes on from the progress of the record. */
-  constructor(parts: JobParts, options: RecontextOptions) {
+  constructor(parts: JobParts, options: RunOptions) {
     this.#parts = parts;
     this.#options = options;
     this.#progress = resumeProgress(parts.record.progress, parts.rows);
@@ -97,7 +97,7 @@ export class JobRun {
   #isDone(census: Census, idle: boolean): boolean {
     const { remaining, endsIdle } = jobRules[this.#parts.kind];
     const { changed, problems } = this.#progress;
-    const left = remaining(census);
+    const left = remaining(census, this.#options);
     return changed === 0 && (idle ? left <= problems : left === 0 && !endsIdle);
   }
 
