@@ -15,6 +15,7 @@ export type { ColumnCensus, VersionCount } from "./datasets/column-census.ts";
 export type { ContextTypes } from "./datasets/context-types.ts";
 export type { AddedDataset, DatasetInfo } from "./datasets/dataset-info.ts";
 export type { DatasetService, KeyCensusEntry } from "./datasets/dataset-service.ts";
+export { assertCodecConfig } from "./datasets/codecs.ts";
 export type { CodecConfig } from "./datasets/codecs/codec-types.ts";
 export type { DatasetIndexInput, DatasetInput } from "./datasets/definition.ts";
 export type { FindOptions, FindResult, FoundRow } from "./datasets/find-rows.ts";

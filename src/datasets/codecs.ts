@@ -1,3 +1,4 @@
+import { isPlainObject } from "../arguments.ts";
 import { KeysteadError } from "../errors.ts";
 import { nearestName } from "../nearest-name.ts";
 import type { Codec, ForeignTable } from "./codec.ts";
@@ -43,6 +44,15 @@ export class Codecs {
       await source.close();
     }
   }
+}
+
+/**
+ * Checks what a file says of a codec.
+ * @throws KeysteadError `INVALID_ARGUMENT` naming the codec and the option
+ */
+export function assertCodecConfig(name: string, config: unknown): asserts config is CodecConfig {
+  if (!isPlainObject(config)) throw new KeysteadError("INVALID_ARGUMENT", `codec ${name}: must be an object with a type`);
+  configure(name, config);
 }
 
 function configure(name: string, { type, ...options }: Readonly<Record<string, unknown>>): ConfiguredCodec {

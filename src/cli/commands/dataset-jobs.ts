@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import { errorCodes, KeysteadError } from "../../errors.ts";
-import type { DatasetService, JobOptions, JobProgress, JobResult } from "../../index.ts";
+import type { DatasetService, JobOptions, JobProgress, JobResult, ReencryptOptions } from "../../index.ts";
 import { formatCensuses } from "../census-text.ts";
 import {
   contextTypeSyntax,
@@ -24,6 +24,9 @@ interface JobFlags extends YesOptions {
   readonly plan?: string;
   readonly add?: string;
   readonly indexKey?: string;
+  readonly from?: string;
+  readonly column?: readonly string[];
+  readonly leaveUnopened?: boolean;
 }
 
 interface RecontextFlags extends JobFlags {
@@ -47,11 +50,13 @@ const jobs: Readonly<Record<JobName, Job>> = {
     examples: ["keystead datasets protect crm.person --dry-run", "keystead datasets protect crm.person"],
   },
   reencrypt: {
-    description: "Move every value to the current version of its column's key.",
+    description: "Move every value to the current version of its column's key. --from takes in what another system encrypted.",
     examples: [
       "keystead datasets reencrypt crm.person",
       "# gently, beside a busy application",
       "keystead datasets reencrypt crm.person --rate 500",
+      "# what another system encrypted, by a codec of keystead.json",
+      "keystead datasets reencrypt crm.person --from legacy --column email --dry-run",
     ],
   },
   unprotect: {
@@ -106,10 +111,13 @@ function addJob(datasets: Command, name: JobName, job: Job): void {
   const command = withJobOptions(datasets.command(name).description(job.description));
   if (job.question !== undefined) command.addOption(yesOption());
   if (name === "index") addIndexOptions(command);
+  if (name === "reencrypt") addCodecOptions(command);
   command.addHelpText("after", examples(...job.examples)).action(async (dataset: string, flags: JobFlags, invoked: Command) => {
     if (flags.plan !== undefined) return plan(dataset, flags.plan, invoked);
     if (flags.add !== undefined) return addIndex(dataset, parseIndex(flags.add, flags.indexKey), invoked);
-    await runJob(name, dataset, flags, invoked, (service, options) => service[name](dataset, options), job.question?.(dataset));
+    const start = (service: DatasetService, options: JobOptions): Promise<JobResult> =>
+      name === "reencrypt" ? service.reencrypt(dataset, { ...options, ...codecOptions(flags) }) : service[name](dataset, options);
+    await runJob(name, dataset, flags, invoked, start, job.question?.(dataset));
   });
 }
 
@@ -128,6 +136,21 @@ function addIndexOptions(command: Command): void {
       ]),
     )
     .option("--index-key <key>", "key of an index to add that names none");
+}
+
+function addCodecOptions(command: Command): void {
+  command
+    .option("--from <codec>", "a codec of keystead.json: opens what another system encrypted")
+    .addOption(repeatable("--column <name>", "with --from: a column that comes from the codec; all unless given"))
+    .option("--leave-unopened", "with --from: go on although none of the first values opens");
+}
+
+function codecOptions({ from, column = [], leaveUnopened }: JobFlags): Omit<ReencryptOptions, keyof JobOptions> {
+  return {
+    ...(from !== undefined && { from }),
+    ...(column.length > 0 && { columns: column }),
+    ...(leaveUnopened === true && { leaveUnopened }),
+  };
 }
 
 function withJobOptions(command: Command): Command {
@@ -157,7 +180,7 @@ async function addIndex(dataset: string, [name, input]: ReturnType<typeof parseI
 async function runJob(
   name: JobName | "recontext",
   dataset: string,
-  { rate, dryRun, yes }: JobFlags,
+  { rate, dryRun, yes, from, column = [] }: JobFlags,
   command: Command,
   start: (service: DatasetService, options: JobOptions) => Promise<JobResult>,
   question?: string,
@@ -174,15 +197,21 @@ async function runJob(
         output.note("pausing after the rows at hand; press Ctrl-C again to stop at once");
       },
     );
-    await report(result, dryRun === true, output);
+    const again = [name, dataset, ...(from === undefined ? [] : ["--from", from, ...column.flatMap((word) => ["--column", word])])];
+    await report(result, { name, again, dryRun: dryRun === true }, output);
   });
 }
 
-async function report(result: JobResult, dryRun: boolean, output: Session["output"]): Promise<void> {
+/** @param again the words that go on with the job */
+async function report(
+  result: JobResult,
+  { name, again, dryRun }: { readonly name: string; readonly again: readonly string[]; readonly dryRun: boolean },
+  output: Session["output"],
+): Promise<void> {
   const { kind, dataset, state, progress, census } = result;
   await output.result(result, () => {
     const verb = dryRun ? "would change" : "changed";
-    const summary = `${kind} ${dataset} ${state}: ${formatCount(progress.scanned)} rows read, ${formatCount(progress.replaced)} ${verb} (${formatCount(progress.values)} values)\n`;
+    const summary = `${name} ${dataset} ${state}: ${formatCount(progress.scanned)} rows read, ${formatCount(progress.replaced)} ${verb} (${formatCount(progress.values)} values)\n`;
     return census === undefined ? summary : `${summary}\n${formatCensuses([census])}`;
   });
   if (progress.problems > 0) {
@@ -193,7 +222,7 @@ async function report(result: JobResult, dryRun: boolean, output: Session["outpu
   if (state === "paused")
     throw new KeysteadError(
       "CANCELLED",
-      `paused at row ${formatCount(progress.scanned)} of ${formatCount(progress.total)}; go on with \`keystead datasets ${kind} ${dataset}\``,
+      `paused at row ${formatCount(progress.scanned)} of ${formatCount(progress.total)}; go on with \`keystead datasets ${again.join(" ")}\``,
     );
 }
 

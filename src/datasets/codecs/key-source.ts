@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { z } from "zod";
 import { decodeBase64 } from "../../crypto/base64.ts";
 import { decodeHex } from "../../crypto/hex.ts";
@@ -20,15 +21,14 @@ type Encoding = keyof typeof encodings;
 export type KeySource = { readonly file: string; readonly encoding: Encoding } | { readonly bytes: SecretBytes };
 
 /** {@link KeySource} as a caller writes it. */
-export type KeySourceInput =
-  { readonly file: string; readonly encoding?: Encoding | undefined } | { readonly bytes: Uint8Array<ArrayBuffer> };
+export type KeySourceInput = { readonly file: string; readonly encoding?: Encoding | undefined } | { readonly bytes: Uint8Array };
 
 /** Options of a key. @param usual the encoding that need not be named */
 export function keySource(usual: Encoding): z.ZodType<KeySource, KeySourceInput> {
   return z.union(
     [
       z.strictObject({ file: z.string().min(1), encoding: z.enum(["raw", "base64", "hex"]).default(usual) }),
-      z.strictObject({ bytes: z.instanceof(Uint8Array).transform((bytes) => new SecretBytes(bytes)) }),
+      z.strictObject({ bytes: z.custom<Uint8Array>(types.isUint8Array).transform((bytes) => new SecretBytes(bytes)) }),
     ],
     { error: 'must be { "file": PATH } or, in a program, { bytes }' },
   );

@@ -22,7 +22,7 @@ export const plainAeadOptions = z
   .strictObject({
     algorithm: z.enum(algorithms),
     /** Tried in this order: such ciphertext does not name its key. */
-    keys: z.array(keySource("raw")).min(1).max(mostKeys),
+    keys: z.array(keySource("raw")).min(1).max(mostKeys).readonly(),
     nonceBytes: z.int().default(12),
     /** The order of the parts. The tag has 16 bytes. */
     layout: z
@@ -30,6 +30,7 @@ export const plainAeadOptions = z
       .refine((layout) => parts.every((part) => layout.includes(part)) && layout.length === parts.length, {
         error: "must name nonce, ciphertext and tag, each once",
       })
+      .readonly()
       .default([...parts]),
     encoding: z.enum(["base64", "base64url", "hex", "raw"]).default("base64"),
     /** Between the parts, each of which is then encoded on its own. */
