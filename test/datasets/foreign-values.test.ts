@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
+import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import type { CodecConfig, DatasetInput } from "../../src/index.ts";
+import { type CodecConfig, type DatasetInput, initKeystead } from "../../src/index.ts";
 import { canaries } from "../setup/canary.ts";
-import { codeOf } from "../support/test-keystead.ts";
+import { codeOf, fileStore, temporaryFolder } from "../support/test-keystead.ts";
 import { nonceOf, sealForeign } from "./codecs/foreign.ts";
 import { type Crm, createCrm, personDataset, problemsOf, queryNumber, readColumn, readExactly } from "./support/crm.ts";
 import { pauseAt } from "./support/persons.ts";
@@ -213,6 +214,14 @@ describe("a wrong codec", () => {
     expect({ state, progress }).toMatchObject({ state: "done", progress: { replaced: 100, problems: 600 } });
   });
 
+  it("is not what a long run of lost values is taken for, once one has opened", async () => {
+    const { keystead, database } = await createForeign(1700);
+    const lost = sealLegacy("lost", "email", "a", otherKey);
+    database.prepare("UPDATE person SET email = ?, phone = NULL WHERE id BETWEEN 2 AND 1699").run(lost);
+    const { state, progress } = await keystead.datasets.reencrypt("crm.person", { from: "legacy" });
+    expect({ state, progress }).toMatchObject({ state: "done", progress: { replaced: 2, problems: 1698 } });
+  });
+
   it("of a small table is a report of its rows", async () => {
     const { keystead } = await createForeign(3);
     const { progress } = await keystead.datasets.reencrypt("crm.person", { from: "wrongKey" });
@@ -244,14 +253,27 @@ describe("what a codec can't work on", () => {
   });
 
   it("such as a column that is not there, or a NULL that additional data needs, is a clear error or a reported row", async () => {
-    const crm = await createCrm(schema, { codecs: { ...codecs, elsewhere: { ...legacy, aad: "{row.tenent}" } } });
+    const clashing = { ...legacy, aad: "{row.email}" };
+    const crm = await createCrm(schema, { codecs: { ...codecs, elsewhere: { ...legacy, aad: "{row.tenent}" }, clashing } });
     const { keystead, database } = crm;
     await keystead.datasets.add("crm.person", personDataset({ email: "pii" }));
     database.prepare("INSERT INTO person (id, email) VALUES (1, ?)").run(sealLegacy("a", "email"));
-    expect(await codeOf(keystead.datasets.reencrypt("crm.person", { from: "elsewhere" }))).toBe("DATASET_UNSUITABLE");
+    for (const from of ["elsewhere", "clashing"])
+      expect(await codeOf(keystead.datasets.reencrypt("crm.person", { from }))).toBe("DATASET_UNSUITABLE");
     const result = await keystead.datasets.reencrypt("crm.person", { from: "legacy" });
     expect(problemsOf(result)).toEqual(["1 email INVALID_ARGUMENT"]);
     expect(result.progress.firstProblems[0]?.message).toContain("column tenant is null");
+  });
+});
+
+describe("a codec that is described wrongly", () => {
+  it("is refused before a store is made or opened", async () => {
+    const folder = temporaryFolder();
+    const options = { ...fileStore(folder), codecs: { legacy: Object.assign({}, legacy, { nonce: 12 }) } };
+    expect(await codeOf(initKeystead(options))).toBe("INVALID_ARGUMENT");
+    expect(readdirSync(folder)).toEqual([]);
+    expect(await codeOf(initKeystead(Object.assign({}, options, { codecs: [] })))).toBe("INVALID_ARGUMENT");
+    expect(await codeOf(initKeystead(Object.assign({}, options, { codecs: { legacy: "plain-aead" } })))).toBe("INVALID_ARGUMENT");
   });
 });
 
