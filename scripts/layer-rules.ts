@@ -3,13 +3,24 @@ export interface LayerRule {
   readonly imports: readonly string[];
   /** May be imported by `import type` only. */
   readonly types?: readonly string[];
-  /** Its folders (providers, stores, sources) never import each other, except these, which they share. */
+  /** Its folders (providers, stores, sources, codecs) never import each other, except these, which they share, and those around them. */
   readonly separateFolders?: { readonly shared: readonly string[] };
   /** The only modules of Node and packages it may import; absent = any. A layer with this list does no I/O. */
   readonly outside?: readonly string[];
 }
 
-const ground = ["errors", "arguments", "clock", "crypto", "durable-file", "field-problem", "nearest-name", "postgres", "process-identity"];
+const ground = [
+  "errors",
+  "arguments",
+  "clock",
+  "crypto",
+  "durable-file",
+  "field-problem",
+  "nearest-name",
+  "postgres",
+  "private-file",
+  "process-identity",
+];
 const seams = [...ground, "kek", "store", "access", "audit"];
 const domain = [...seams, "keys"];
 const services = [...domain, "fields", "datasets", "secrets", "signing", "backup"];
@@ -17,7 +28,7 @@ const services = [...domain, "fields", "datasets", "secrets", "signing", "backup
 /**
  * The direction of imports: a layer is a file `src/<layer>.ts` or a folder `src/<layer>/`, and imports itself and what its row says.
  *
- *   errors, arguments, clock, crypto, durable-file, field-problem, nearest-name, postgres, process-identity <- {kek, store, access, audit} <- keys <- {fields <- datasets, secrets, signing, backup} <- keystead <- api <- {server, cli}
+ *   errors, arguments, clock, crypto, durable-file, field-problem, nearest-name, postgres, private-file, process-identity <- {kek, store, access, audit} <- keys <- {fields <- datasets, secrets, signing, backup} <- keystead <- api <- {server, cli}
  */
 export const layerRules: Readonly<Record<string, LayerRule>> = {
   errors: { imports: [], outside: [] },
@@ -25,6 +36,7 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
   clock: { imports: ["errors"], outside: [] },
   crypto: { imports: ["errors", "arguments", "clock"], outside: ["node:buffer", "node:crypto", "node:util"] },
   "durable-file": { imports: ["errors"] },
+  "private-file": { imports: ["errors"] },
   "process-identity": { imports: [] },
   postgres: { imports: ["errors"] },
   "field-problem": { imports: [], outside: ["zod"] },

@@ -16,14 +16,14 @@ export interface LayerViolation {
 
 interface Place {
   readonly layer: string;
-  /** Folder directly below the layer's, undefined for files that lie in the layer's own. */
+  /** Folder below the layer's, undefined for files that lie in the layer's own. */
   readonly folder: string | undefined;
 }
 
-/** Where a file below `src/` belongs. `src/kek/local/a.ts` is in layer `kek`, folder `local`. */
+/** Where a file below `src/` belongs. `src/datasets/codecs/openspp/a.ts` is in layer `datasets`, folder `codecs/openspp`. */
 function placeOf(path: string): Place {
-  const [first = "", second, third] = path.split("/").slice(1);
-  return { layer: first.replace(/\.ts$/, ""), folder: third === undefined ? undefined : second };
+  const [first = "", ...below] = path.split("/").slice(1);
+  return { layer: first.replace(/\.ts$/, ""), folder: below.length < 2 ? undefined : below.slice(0, -1).join("/") };
 }
 
 function resolveRelative(from: string, specifier: string): string {
@@ -37,14 +37,22 @@ function checkOutside(rule: LayerRule, layer: string, specifier: string): string
 
 function checkInside(rule: LayerRule, from: Place, to: Place, typeOnly: boolean): string | undefined {
   if (to.layer === from.layer) {
-    const apart = rule.separateFolders !== undefined && from.folder !== undefined && to.folder !== undefined && from.folder !== to.folder;
-    return apart && !rule.separateFolders.shared.includes(to.folder)
+    const apart = rule.separateFolders !== undefined && from.folder !== undefined && to.folder !== undefined;
+    return apart &&
+      !isAround(from.folder, to.folder) &&
+      !isAround(to.folder, from.folder) &&
+      !rule.separateFolders.shared.includes(to.folder)
       ? `${from.layer}/${from.folder} must not import ${to.layer}/${to.folder}`
       : undefined;
   }
   if (rule.imports.includes(to.layer)) return undefined;
   if (rule.types?.includes(to.layer) !== true) return `${from.layer} must not import ${to.layer}`;
   return typeOnly ? undefined : `${from.layer} may import only types of ${to.layer}: use import type`;
+}
+
+/** True for a folder that holds another, and for the same one. */
+function isAround(outer: string, inner: string): boolean {
+  return `${inner}/`.startsWith(`${outer}/`);
 }
 
 function checkImport(file: string, site: ImportSite, rules: Readonly<Record<string, LayerRule>>): string | undefined {

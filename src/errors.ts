@@ -18,6 +18,7 @@ export const errorCodes = {
   UNKNOWN_DATASET: { status: 404, exit: 5 },
   UNKNOWN_DATABASE: { status: 404, exit: 5 },
   UNKNOWN_JOB: { status: 404, exit: 5 },
+  UNKNOWN_CODEC: { status: 404, exit: 5 },
   UNKNOWN_KEK: { status: 404, exit: 5 },
   NAME_TAKEN: { status: 409, exit: 6 },
   CONFLICT: { status: 409, exit: 6 },

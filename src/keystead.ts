@@ -5,11 +5,11 @@ import { embeddedPrincipal, type Principal } from "./access/principal.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type RandomSource, systemRandom } from "./crypto/random.ts";
 import { DatasetGate } from "./datasets/dataset-gate.ts";
+import type { CodecConfig } from "./datasets/codecs/codec-types.ts";
 import { DatasetService } from "./datasets/dataset-service.ts";
-import { Databases } from "./datasets/databases.ts";
 import { JobService } from "./datasets/job-service.ts";
-import type { DatasetSourceProvider } from "./datasets/source.ts";
 import { Doctor } from "./keystead/doctor.ts";
+import { type OutsideData, outsideData } from "./keystead/outside-data.ts";
 import { KekProviders } from "./kek/kek-providers.ts";
 import { type MasterKeyConfig, masterKeyConfig } from "./kek/local/master-key-source.ts";
 import { AuditService } from "./keys/audit-service.ts";
@@ -42,6 +42,8 @@ export interface KeysteadOptions {
   readonly masterKeys?: Readonly<Record<string, MasterKeyConfig>>;
   /** Databases that datasets may name: `{ crm: "sqlite:./crm.db" }`. */
   readonly databases?: Readonly<Record<string, string>>;
+  /** Codecs of ciphertext that other systems wrote, by name: `reencrypt(…, { from })` names one. */
+  readonly codecs?: Readonly<Record<string, CodecConfig>>;
   /** Folder of the audit journal; `audit` beside the store's file when absent. */
   readonly auditDirectory?: string;
   /** Who asks, for access control and audit. */
@@ -66,6 +68,7 @@ const optionRules: Shape<KeysteadOptions> = {
   masterKeyFile: optional(text),
   masterKeys: optional(recordOf(masterKeyConfig)),
   databases: optional(recordOf(text)),
+  codecs: optional(recordOf(recordOf(anything))),
   auditDirectory: optional(text),
   principal: anything,
   access: optional(having("access control with authorize()", "authorize")),
@@ -135,18 +138,17 @@ export async function openKeystead(options: KeysteadOptions): Promise<Keystead> 
 }
 
 /** What a Keystead is made of, opened and bound to each other. */
-export interface KeysteadParts {
+export interface KeysteadParts extends OutsideData {
   readonly store: Store;
   readonly keks: KekRing;
   readonly clock: Clock;
   readonly random: RandomSource;
 }
 
-interface StartedParts {
+interface StartedParts extends OutsideData {
   readonly audit: AuditService;
   readonly background: Background;
   readonly ciphers: CipherService;
-  readonly databases: Databases;
   readonly purposes: PurposeService;
 }
 
@@ -176,7 +178,7 @@ export class Keystead {
   #closed: Promise<void> | undefined;
 
   private constructor(engine: Engine, parts: StartedParts) {
-    const { audit, background, ciphers, databases, purposes } = parts;
+    const { audit, background, ciphers, databases, codecs, purposes } = parts;
     this.#engine = engine;
     this.#ciphers = ciphers;
     this.#background = background;
@@ -186,14 +188,14 @@ export class Keystead {
     this.routes = new RouteService(engine);
     this.keks = new KekService(engine);
     this.settings = new SettingsService(engine);
-    this.datasets = new DatasetService(engine, databases);
-    this.jobs = new JobService(engine, databases);
+    this.datasets = new DatasetService(engine, databases, codecs);
+    this.jobs = new JobService(engine, databases, codecs);
     this.doctor = new Doctor({ engine, audit, keks: this.keks, datasets: this.datasets, background });
   }
 
   /** Wires the parts of an unlocked store; {@link initKeystead} and {@link openKeystead} call it. */
   static async start(options: KeysteadOptions, parts: KeysteadParts, identity: StoreIdentity): Promise<Keystead> {
-    const { store, keks, clock, random } = parts;
+    const { store, keks, databases, codecs, clock, random } = parts;
     const registry = new KeysetRegistry({ store, keks, clock, random });
     const directory = options.auditDirectory ?? auditDirectoryOf(options.store);
     const audit = await AuditService.open({ store, registry, identity, clock, random, ...(directory !== undefined && { directory }) });
@@ -209,12 +211,7 @@ export class Keystead {
       await audit.close();
       throw error;
     }
-    const databases = new Databases(options.databases ?? {}, {
-      sqlite: async () => new (await import("./datasets/sqlite/sqlite-source-provider.ts")).SqliteSourceProvider(),
-      postgresql: () => postgresSources("postgresql"),
-      postgres: () => postgresSources("postgres"),
-    });
-    return new Keystead(engine, { audit, background, ciphers, databases, purposes });
+    return new Keystead(engine, { audit, background, ciphers, databases, codecs, purposes });
   }
 
   /** Facts about the opened store. */
@@ -367,6 +364,7 @@ async function openParts(options: KeysteadOptions, create: boolean): Promise<Key
     );
   }
   const masterKeys = masterKeysOf(options);
+  const outside = outsideData(options);
   const providers = new KekProviders(
     {
       local: async () =>
@@ -375,7 +373,8 @@ async function openParts(options: KeysteadOptions, create: boolean): Promise<Key
     { clock: systemClock },
   );
   const keks = new KekRing((uri, known) => providers.open(uri, known));
-  return { store: await openStore(options.store, { clock: systemClock, create }), keks, clock, random };
+  const store = await openStore(options.store, { clock: systemClock, create });
+  return { ...outside, store, keks, clock, random };
 }
 
 function closeParts({ store, keks }: Pick<KeysteadParts, "store" | "keks">): Promise<void> {
@@ -406,8 +405,4 @@ function masterKeysOf({ masterKeys = {}, masterKeyFile }: KeysteadOptions): Read
 /** Beside the store's file; a store in memory keeps its audit in itself. */
 function auditDirectoryOf(url: string): string | undefined {
   return url.startsWith("sqlite:") ? join(dirname(url.slice("sqlite:".length)), "audit") : undefined;
-}
-
-async function postgresSources(scheme: "postgresql" | "postgres"): Promise<DatasetSourceProvider> {
-  return new (await import("./datasets/postgres/postgres-source-provider.ts")).PostgresSourceProvider(scheme);
 }

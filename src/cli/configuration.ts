@@ -11,6 +11,8 @@ const configurationSchema = z.strictObject({
   store: z.string().min(1),
   masterKeys: z.record(z.string().min(1), masterKeySchema).refine((keys) => Object.keys(keys).length > 0, "names no master key"),
   databases: z.record(z.string().min(1), z.string().min(1)).default({}),
+  /** Codecs of foreign ciphertext; the engine checks what each type takes. */
+  codecs: z.record(z.string().min(1), z.looseObject({ type: z.string() })).default({}),
 });
 
 /**
@@ -43,14 +45,27 @@ export function parseConfiguration(text: string, file: string): Configuration {
 }
 
 /** The text of `keystead.json`, with its fields always in the same order. */
-export function formatConfiguration({ store, masterKeys, databases }: Configuration): string {
-  return `${JSON.stringify({ store, masterKeys, databases }, undefined, 2)}\n`;
+export function formatConfiguration({ store, masterKeys, databases, codecs }: Configuration): string {
+  const named = Object.keys(codecs).length > 0 && { codecs };
+  return `${JSON.stringify({ store, masterKeys, databases, ...named }, undefined, 2)}\n`;
 }
 
 /** A URL with the path of a file in it made absolute, seen from `folder`. */
 export function absoluteUrl(url: string, folder: string): string {
   const path = filePathOf(url);
   return path === undefined ? url : `${scheme}${resolve(folder, path)}`;
+}
+
+/** The options of a codec with each `{ "file": PATH }` in them made absolute, seen from `folder`. */
+export function absoluteFiles(options: unknown, folder: string): unknown {
+  if (Array.isArray(options)) return options.map((option) => absoluteFiles(option, folder));
+  if (typeof options !== "object" || options === null) return options;
+  return Object.fromEntries(
+    Object.entries(options).map(([name, value]: [string, unknown]) => [
+      name,
+      name === "file" && typeof value === "string" ? resolve(folder, value) : absoluteFiles(value, folder),
+    ]),
+  );
 }
 
 /** A URL as it is kept in the configuration: relative for a file in the folder, which may then be moved as a whole. */

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { errorCodes, KeysteadError } from "../errors.ts";
-import type { JobOptions, JobProgress, JobResult, Keystead, RowProblem } from "../index.ts";
+import type { JobInfo, JobOptions, JobProgress, JobResult, Keystead, RowProblem } from "../index.ts";
 import { formatCensuses } from "./census-text.ts";
 import { JobWorkers } from "./job-workers.ts";
 import { type GlobalOptions, globalOptions, wholeNumber } from "./options.ts";
@@ -102,7 +102,7 @@ async function report(result: JobResult, output: Session["output"]): Promise<voi
   const { kind, dataset, state, dryRun, progress, census } = result;
   await output.result(result, () => {
     const verb = dryRun ? "would change" : "changed";
-    const summary = `${kind} ${dataset} ${state}: ${formatCount(progress.scanned)} rows read, ${formatCount(progress.replaced)} ${verb} (${formatCount(progress.values)} values)\n`;
+    const summary = `${commandOf(kind)} ${dataset} ${state}: ${formatCount(progress.scanned)} rows read, ${formatCount(progress.replaced)} ${verb} (${formatCount(progress.values)} values)\n`;
     return census === undefined ? summary : `${summary}\n${formatCensuses([census])}`;
   });
   if (progress.problems > 0) {
@@ -112,6 +112,11 @@ async function report(result: JobResult, output: Session["output"]): Promise<voi
   if (state === "incomplete") output.note(incompleteText(dataset, progress));
   const stopped = stops[state]?.(result);
   if (stopped !== undefined) throw stopped;
+}
+
+/** The command that runs jobs of a kind. */
+export function commandOf(kind: JobInfo["kind"]): string {
+  return kind === "import" ? "reencrypt" : kind;
 }
 
 /** What is said of a job that did not come to its end. */

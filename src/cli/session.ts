@@ -1,7 +1,7 @@
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { type ErrorCode, isKeysteadError, KeysteadError } from "../errors.ts";
-import type { Clock, Keystead, KeysteadOptions, MasterKeyConfig } from "../index.ts";
+import type { Clock, CodecConfig, Keystead, KeysteadOptions, MasterKeyConfig } from "../index.ts";
 import { nearestName } from "../nearest-name.ts";
 import type { MasterKeyOrigin } from "./configuration.ts";
 import type { DataFolder } from "./data-folder.ts";
@@ -38,6 +38,7 @@ const knownNames: Partial<Record<ErrorCode, (session: Pick<Session, "keystead" |
   UNKNOWN_PURPOSE: async ({ keystead }) => (await keystead.purposes.list()).map(({ name }) => name),
   UNKNOWN_DATASET: async ({ keystead }) => (await keystead.datasets.list()).map(({ name }) => name),
   UNKNOWN_DATABASE: async ({ folder }) => Object.keys(folder.configuration.databases),
+  UNKNOWN_CODEC: async ({ folder }) => Object.keys(folder.configuration.codecs),
   UNKNOWN_KEK: async ({ folder }) => Object.keys(folder.configuration.masterKeys).map((name) => `local:${name}`),
 };
 
@@ -45,6 +46,7 @@ const knownNames: Partial<Record<ErrorCode, (session: Pick<Session, "keystead" |
 const remedies: Partial<Record<ErrorCode, string>> = {
   UNKNOWN_DATABASE:
     "say where it is: with --url sqlite:./FILE or postgresql://USER@HOST/DATABASE when you add a dataset of it, or under databases in keystead.json",
+  UNKNOWN_CODEC: "describe it under codecs in keystead.json (docs/codecs.md)",
 };
 
 /**
@@ -87,16 +89,25 @@ export async function useFolder(
 
 /** What the engine is told of a data folder. Passphrases are asked for here. */
 export async function keysteadOptions(folder: DataFolder, passphrases: PassphraseOptions = {}): Promise<KeysteadOptions> {
-  const { osUser } = await import("../index.ts");
-  const { absoluteUrl } = await import("./configuration.ts");
+  const { assertCodecConfig, osUser } = await import("../index.ts");
+  const { absoluteFiles, absoluteUrl } = await import("./configuration.ts");
   const { folderFiles } = await import("./data-folder.ts");
-  const { store, masterKeys, databases } = folder.configuration;
+  const { store, masterKeys, databases, codecs } = folder.configuration;
   const keys: [string, MasterKeyConfig][] = [];
   for (const [name, origin] of Object.entries(masterKeys)) keys.push([name, await masterKey(folder.path, name, origin, passphrases)]);
+  const configured: Record<string, CodecConfig> = {};
+  for (const [name, options] of Object.entries(codecs)) {
+    const codec = absoluteFiles(options, folder.path);
+    // Only a name with a type of its own asserts anything.
+    const assertConfig: typeof assertCodecConfig = assertCodecConfig;
+    assertConfig(name, codec);
+    configured[name] = codec;
+  }
   return {
     store: absoluteUrl(store, folder.path),
     masterKeys: Object.fromEntries(keys),
     databases: Object.fromEntries(Object.entries(databases).map(([name, url]) => [name, absoluteUrl(url, folder.path)])),
+    codecs: configured,
     auditDirectory: join(folder.path, folderFiles.audit),
     principal: osUser().principal,
   };

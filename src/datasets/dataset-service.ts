@@ -21,6 +21,7 @@ import { findKey } from "../keys/key-records.ts";
 import { describeVersion } from "../keys/keyset.ts";
 import { type Census, takeCensus } from "./census.ts";
 import { contextColumns, type ContextTypes } from "./context-types.ts";
+import type { Codecs } from "./codecs.ts";
 import type { Databases } from "./databases.ts";
 import { withNextContext } from "./dataset-changes.ts";
 import { type AddedDataset, type DatasetInfo, describeDataset } from "./dataset-info.ts";
@@ -29,7 +30,7 @@ import { DatasetRegistration } from "./dataset-registration.ts";
 import { type ContextMove, type DatasetIndexInput, type DatasetInput, parseContextMove } from "./definition.ts";
 import { type FindOptions, type FindResult, findRows, type IndexSearch } from "./find-rows.ts";
 import { registeredIndexes } from "./index-generations.ts";
-import type { JobOptions, RecontextOptions } from "./job-options.ts";
+import type { JobOptions, RecontextOptions, ReencryptOptions, RunOptions } from "./job-options.ts";
 import type { JobResult } from "./job-run.ts";
 import { restartUnfinishedJobs } from "./job-record.ts";
 import { JobRunner } from "./job-runner.ts";
@@ -49,12 +50,19 @@ export interface KeyCensusEntry {
 const name = text;
 const signal = optional(having("an AbortSignal", "addEventListener", "throwIfAborted"));
 const recontextShape: Shape<RecontextOptions> = { ...jobShape, contextTypes: optional(recordOf(text)), leaveUnopened: optional(flag) };
+const reencryptShape: Shape<ReencryptOptions> = {
+  ...jobShape,
+  from: optional(text),
+  columns: optional(listOf(text)),
+  leaveUnopened: optional(flag),
+};
 const searched = rule("text or a number", (value) => ["string", "number", "bigint"].includes(typeof value));
 const rules = {
   name: { name },
   add: { name, input: recordOf(anything) },
   addIndex: { name, index: text, input: recordOf(anything) },
   run: { name, options: optional(object(jobShape)) },
+  reencrypt: { name, options: object(reencryptShape) },
   recontext: { name, template: optional(recordOf(text)), options: optional(object(recontextShape)) },
   takeCensus: { name, signal },
   census: { nameOrAlias: text },
@@ -69,10 +77,10 @@ export class DatasetService {
   readonly #jobs: JobRunner;
   readonly #registration: DatasetRegistration;
 
-  constructor(engine: Engine, databases: Databases) {
+  constructor(engine: Engine, databases: Databases, codecs: Codecs) {
     this.#engine = engine;
     this.#databases = databases;
-    this.#jobs = new JobRunner(engine, databases);
+    this.#jobs = new JobRunner(engine, databases, codecs);
     this.#registration = new DatasetRegistration(engine, databases);
   }
 
@@ -126,11 +134,21 @@ export class DatasetService {
   }
 
   /**
-   * Moves every value to the current version of its column's key. Resumable: run it again after anything.
-   * @throws KeysteadError as {@link protect}
+   * Moves every value to the current version of its column's key. Resumable: run it again after anything. With `from` it also takes
+   * in what another system encrypted: such values are opened by that codec, sealed, and put into the blind indexes. What the codec does not
+   * open is reported and left alone, plaintext included.
+   * @throws KeysteadError as {@link protect}; with `from` also `UNKNOWN_CODEC`, `DECRYPTION_FAILED` when the codec opens none of the first
+   *   500 values, and `INVALID_ARGUMENT`, `INSECURE_FILE` and `WRONG_MASTER_KEY` about its keys
+   * @example
+   * await keystead.datasets.reencrypt("crm.person", { from: "legacy", columns: ["email"] });
    */
-  reencrypt(name: string, options?: JobOptions): Promise<JobResult> {
-    return this.#run(name, "reencrypt", options);
+  async reencrypt(name: string, options: ReencryptOptions = {}): Promise<JobResult> {
+    assertArguments({ name, options }, rules.reencrypt);
+    const { from, columns, leaveUnopened } = options;
+    if (from === undefined && (columns !== undefined || leaveUnopened !== undefined))
+      throw new KeysteadError("INVALID_ARGUMENT", "columns and leaveUnopened belong to a codec; give that, too, by `from`");
+    if (columns?.length === 0) throw new KeysteadError("INVALID_ARGUMENT", "columns names no column; leave it out for all");
+    return this.#start(name, from === undefined ? "reencrypt" : "import", options);
   }
 
   /** Opens every value and reports those that don't open; changes nothing. */
@@ -273,13 +291,20 @@ export class DatasetService {
     return this.#start(name, kind, options);
   }
 
-  #start(name: string, kind: JobKind, options: RecontextOptions, adapt?: (dataset: Dataset) => Promise<Dataset>): Promise<JobResult> {
+  #start(name: string, kind: JobKind, options: RunOptions, adapt?: (dataset: Dataset) => Promise<Dataset>): Promise<JobResult> {
     return audited(
       this.#engine,
       { action: `datasets.${kind}`, dataset: name },
       () => this.#jobs.run(name, kind, options, adapt),
       ({ state, progress }) => ({
-        detail: { state, rows: progress.replaced, values: progress.values, problems: progress.problems, dryRun: options.dryRun === true },
+        detail: {
+          state,
+          rows: progress.replaced,
+          values: progress.values,
+          problems: progress.problems,
+          dryRun: options.dryRun === true,
+          ...(options.from !== undefined && { from: options.from }),
+        },
       }),
     );
   }

@@ -2,6 +2,7 @@ import { isKeysteadError, KeysteadError } from "../errors.ts";
 import type { Engine } from "../keys/engine.ts";
 import type { Dataset } from "./dataset-records.ts";
 import { type RowIndex, tokenCell } from "./row-indexes.ts";
+import type { ForeignValues } from "./foreign-values.ts";
 import type { DatasetKeys } from "./job-keys.ts";
 import type { RowProblem } from "./job-progress.ts";
 import { rowProblem } from "./row-problem.ts";
@@ -39,6 +40,7 @@ export class DatasetWorker {
   readonly #forms: SourceDescription["forms"];
   readonly #contexts: ContextRenderer;
   readonly #indexes: readonly RowIndex[];
+  readonly #foreign: ForeignValues | undefined;
   #columns: readonly ColumnWork[] = [];
 
   constructor(options: {
@@ -48,6 +50,8 @@ export class DatasetWorker {
     readonly forms: SourceDescription["forms"];
     readonly indexes: readonly RowIndex[];
     readonly keys: DatasetKeys;
+    /** Of an `import`: what opens values that another system encrypted. */
+    readonly foreign: ForeignValues | undefined;
   }) {
     this.#engine = options.engine;
     this.#dataset = options.dataset;
@@ -55,6 +59,7 @@ export class DatasetWorker {
     this.#forms = options.forms;
     this.#indexes = options.indexes;
     this.#keys = options.keys;
+    this.#foreign = options.foreign;
     this.#contexts = rowContexts(options.dataset.definition);
   }
 
@@ -64,22 +69,29 @@ export class DatasetWorker {
     // A machine that slept comes back with keys that were not refreshed for long.
     if (!registry.lease.holds()) await registry.refresh();
     const columns: ColumnWork[] = [];
+    const indexed = new Set(this.#dataset.definition.indexes.flatMap((index) => index.columns));
     for (const { name, column, kind, key: keyName } of this.#dataset.definition.columns) {
       const key = await this.#keys.open(keyName);
       if (this.#seals) await key.prepare();
       const label = this.#seals ? key.current.label : "";
       const form = this.#forms[column] ?? "text";
-      columns.push({ name, column, kind, form, key, label, opener: this.#keys.named, random: this.#engine.random });
+      const opening = { opener: this.#keys.named, random: this.#engine.random };
+      columns.push({ name, column, kind, form, key, label, indexed: indexed.has(name), ...opening });
     }
     this.#columns = columns;
   }
 
-  /** Works on one row, opening whatever keys its values name. */
+  /**
+   * Works on one row, opening whatever keys its values name.
+   * @throws KeysteadError what is not the row's fault; `DECRYPTION_FAILED` when the codec is the wrong one
+   */
   async work(row: SourceRow): Promise<RowResult> {
     const mostTries = triesPerColumn * (1 + this.#columns.length);
     for (let tries = 1; ; tries += 1) {
       try {
-        return this.#workNow(row);
+        const result = this.#workNow(row);
+        this.#foreign?.assertOpens();
+        return result;
       } catch (error) {
         // A version that no KEK here opens stays unloaded, however often it is tried.
         if (tries === mostTries) throw error;
@@ -97,7 +109,7 @@ export class DatasetWorker {
   }
 
   get #seals(): boolean {
-    return this.#kind === "protect" || this.#kind === "reencrypt" || this.#kind === "recontext";
+    return ["protect", "reencrypt", "import", "recontext"].includes(this.#kind);
   }
 
   #workNow(row: SourceRow): RowResult {
@@ -115,7 +127,7 @@ export class DatasetWorker {
         continue;
       }
       try {
-        const outcome = applyTask(this.#kind, cell, work, contextsOf(work.name));
+        const outcome = applyTask(this.#kind, cell, work, contextsOf(work.name), this.#foreign?.opener(work, row.cells));
         if (outcome.plaintext !== undefined) plaintexts.set(work.name, outcome.plaintext);
         if (outcome.cell === undefined) continue;
         set[work.column] = outcome.cell;
@@ -133,7 +145,7 @@ export class DatasetWorker {
         : (index: RowIndex) => this.#token(index, plaintexts);
     const indexed = this.#indexRow(row, tokens, { set, expected }, problems.tokens);
     if (values + indexed === 0) return { replacement: undefined, values: 0, problems };
-    for (const column of this.#contexts.columns) {
+    for (const column of [...this.#contexts.columns, ...(this.#foreign?.rowColumns ?? [])]) {
       const cell = row.cells[column];
       if (cell !== undefined) expected[column] = cell;
     }

@@ -27,6 +27,19 @@ export interface JobOptions extends JobPaceOptions {
   readonly dryRun?: boolean;
 }
 
+/** What is particular to a `reencrypt`. */
+export interface ReencryptOptions extends JobOptions {
+  /**
+   * Codec of the local configuration: values that another system encrypted are opened with it and sealed. A job with a codec is one of
+   * its own kind, `import`: what was paused goes on when it is run again, with this codec or another.
+   */
+  readonly from?: string;
+  /** Logical columns whose foreign values come from the codec; all when absent. */
+  readonly columns?: readonly string[];
+  /** Goes on although none of the first values opens with the codec. Without it such a job ends before it changes anything. */
+  readonly leaveUnopened?: boolean;
+}
+
 /** What is particular to a `recontext`. */
 export interface RecontextOptions extends JobOptions {
   /** Types of columns that the new template names; those that are absent stay as they are, or are taken from the table. */
@@ -37,6 +50,9 @@ export interface RecontextOptions extends JobOptions {
    */
   readonly leaveUnopened?: boolean;
 }
+
+/** Everything that a run of any kind of job may be told. */
+export interface RunOptions extends ReencryptOptions, RecontextOptions {}
 
 const bounds = {
   rowsPerSecond: { least: 1, most: 1_000_000, whole: true, what: "a job is throttled to" },

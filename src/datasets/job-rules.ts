@@ -4,20 +4,20 @@ import { withContextMoved } from "./dataset-changes.ts";
 import type { Dataset } from "./dataset-records.ts";
 import { saveDefinition } from "./dataset-records.ts";
 import { completeGenerations, reopenGenerations } from "./index-generations.ts";
-import type { RecontextOptions } from "./job-options.ts";
+import type { RunOptions } from "./job-options.ts";
 import type { JobProgress } from "./job-progress.ts";
 import type { JobKind } from "./row-tasks.ts";
 
 /** How a kind of job begins and when it is done. */
 interface JobRule {
   /** Values that are still to do, as the census counts them; problems of rows included. */
-  readonly remaining: (census: Census) => number;
+  readonly remaining: (census: Census, options: RunOptions) => number;
   /** Without a count that tells, only a pass over the whole table that changes nothing shows that the job is done. */
   readonly endsIdle: boolean;
   /** Runs before the first row is read; not for a dry run. */
   readonly begin: (tables: StoreTables, dataset: Dataset) => Promise<void>;
   /** True when what was left alone keeps the job from taking effect. */
-  readonly leavesWork: (progress: JobProgress, options: RecontextOptions) => boolean;
+  readonly leavesWork: (progress: JobProgress, options: RunOptions) => boolean;
   /** Runs in the transaction that ends the job, unless it leaves work; not for a dry run. */
   readonly finish: (
     tables: StoreTables,
@@ -44,6 +44,13 @@ export const jobRules: Readonly<Record<JobKind, JobRule>> = {
     finish: completeIndexes,
   },
   reencrypt: { ...base, remaining: ({ columns }) => outstanding(columns).old },
+  import: {
+    ...base,
+    // What is not Keystead's is foreign in the columns that come from the codec, and none of this job's business in others.
+    remaining: ({ columns }, { columns: names }) =>
+      outstanding(columns.filter(({ column }) => names?.includes(column) !== false)).plaintext + outstanding(columns).old,
+    finish: completeIndexes,
+  },
   recontext: {
     ...base,
     // What the application seals under the old context while the job passes would not open once that is forgotten.

@@ -6,7 +6,7 @@ import type { Databases } from "./databases.ts";
 import type { Dataset } from "./dataset-records.ts";
 import type { DatasetWorker } from "./dataset-worker.ts";
 import { leaseMilliseconds } from "./job-lease.ts";
-import type { RecontextOptions } from "./job-options.ts";
+import type { RunOptions } from "./job-options.ts";
 import { Pacer } from "./job-pace.ts";
 import { addCounts, isUnopened, type JobProgress, noCounts, type RowCounts, type RowProblem } from "./job-progress.ts";
 import type { JobRecord } from "./job-record.ts";
@@ -58,12 +58,12 @@ export interface JobParts {
  */
 export class JobRun {
   readonly #parts: JobParts;
-  readonly #options: RecontextOptions;
+  readonly #options: RunOptions;
   readonly #pacer: Pacer;
   /** Milliseconds to wait before the next page. */
   #delay = 0;
 
-  constructor(parts: JobParts, options: RecontextOptions) {
+  constructor(parts: JobParts, options: RunOptions) {
     this.#parts = parts;
     this.#options = options;
     this.#pacer = new Pacer(parts.engine.clock);
@@ -226,7 +226,7 @@ export class JobRun {
   /** A pass that was a whole one and replaced nothing leaves only rows that can't be worked on. */
   #isDone(census: Census, { changed, problems }: JobProgress): boolean {
     const { remaining, endsIdle } = jobRules[this.#parts.kind];
-    const left = remaining(census);
+    const left = remaining(census, this.#options);
     return changed === 0 && (this.#parts.record.view.idle ? left <= problems : left === 0 && !endsIdle);
   }
 

@@ -1,10 +1,13 @@
 import type { Engine } from "../keys/engine.ts";
+import type { Codec } from "./codec.ts";
+import type { Codecs } from "./codecs.ts";
 import type { Databases } from "./databases.ts";
 import { type Dataset, layoutOf } from "./dataset-records.ts";
 import { DatasetWorker } from "./dataset-worker.ts";
+import { ForeignValues, withRowColumns } from "./foreign-values.ts";
 import { openIndexes } from "./index-generations.ts";
 import { DatasetKeys } from "./job-keys.ts";
-import { checkPace, type RecontextOptions } from "./job-options.ts";
+import { checkPace, type RunOptions } from "./job-options.ts";
 import { JobRecord } from "./job-record.ts";
 import { type JobResult, JobRun } from "./job-run.ts";
 import { termsOf } from "./job-terms.ts";
@@ -14,10 +17,12 @@ import type { JobKind } from "./row-tasks.ts";
 export class JobRunner {
   readonly #engine: Engine;
   readonly #databases: Databases;
+  readonly #codecs: Codecs;
 
-  constructor(engine: Engine, databases: Databases) {
+  constructor(engine: Engine, databases: Databases, codecs: Codecs) {
     this.#engine = engine;
     this.#databases = databases;
+    this.#codecs = codecs;
   }
 
   /**
@@ -25,30 +30,37 @@ export class JobRunner {
    * or begins one.
    * @param adapt what a dry run is to find in place of the stored definition
    * @throws KeysteadError `UNKNOWN_DATASET`, `CONFLICT` while others work on it in another way, `JOB_INCOMPLETE` when the application
-   *   keeps undoing it
+   *   keeps undoing it; `UNKNOWN_CODEC` and what opening a codec says
    */
-  async run(name: string, kind: JobKind, options: RecontextOptions, adapt?: (dataset: Dataset) => Promise<Dataset>): Promise<JobResult> {
+  async run(name: string, kind: JobKind, options: RunOptions, adapt?: (dataset: Dataset) => Promise<Dataset>): Promise<JobResult> {
     checkPace(options);
-    const record = await JobRecord.join(this.#engine, name, termsOf(kind, options), options);
+    const codec = options.from === undefined ? undefined : await this.#codecs.open(options.from);
     try {
-      return await this.#work(record, kind, options, (await adapt?.(record.dataset)) ?? record.dataset);
+      const record = await JobRecord.join(this.#engine, name, termsOf(kind, options), options);
+      try {
+        return await this.#work(record, kind, options, (await adapt?.(record.dataset)) ?? record.dataset, codec);
+      } finally {
+        // What the failure was may keep this from succeeding, too; then the lease runs out.
+        await record.leave().catch(() => undefined);
+      }
     } finally {
-      // What the failure was may keep this from succeeding, too; then the lease runs out.
-      await record.leave().catch(() => undefined);
+      codec?.close();
     }
   }
 
-  async #work(record: JobRecord, kind: JobKind, options: RecontextOptions, dataset: Dataset): Promise<JobResult> {
+  async #work(record: JobRecord, kind: JobKind, options: RunOptions, dataset: Dataset, codec?: Codec): Promise<JobResult> {
     const engine = this.#engine;
     const databases = this.#databases;
-    const source = await databases.open(dataset.definition.database, layoutOf(dataset.definition));
+    const layout = withRowColumns(layoutOf(dataset.definition), codec?.rowColumns ?? []);
+    const source = await databases.open(dataset.definition.database, layout);
     const keys = new DatasetKeys(engine, dataset.id, "reencrypt");
     try {
       await engine.registry.refresh();
-      const { forms, rows } = await source.describe();
+      const { forms, rows, types } = await source.describe();
       await record.begin(rows);
       const indexes = await openIndexes(engine, dataset, keys);
-      const worker = new DatasetWorker({ engine, dataset, kind, forms, indexes, keys });
+      const foreign = codec && new ForeignValues(codec, options, dataset, types);
+      const worker = new DatasetWorker({ engine, dataset, kind, forms, indexes, keys, foreign });
       return await new JobRun({ engine, databases, dataset, kind, source, worker, record }, options).work();
     } finally {
       await keys.close();

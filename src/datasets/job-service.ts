@@ -5,6 +5,7 @@ import type { Engine } from "../keys/engine.ts";
 import { instant } from "../keys/key-records.ts";
 import type { StoreTables } from "../store/store.ts";
 import type { StoredRecord } from "../store/tables.ts";
+import type { Codecs } from "./codecs.ts";
 import type { Databases } from "./databases.ts";
 import { type Dataset, findDataset, listDatasets } from "./dataset-records.ts";
 import { type JobWorkerInfo, workerInfo } from "./job-lease.ts";
@@ -57,9 +58,9 @@ export class JobService {
   readonly #engine: Engine;
   readonly #runner: JobRunner;
 
-  constructor(engine: Engine, databases: Databases) {
+  constructor(engine: Engine, databases: Databases, codecs: Codecs) {
     this.#engine = engine;
-    this.#runner = new JobRunner(engine, databases);
+    this.#runner = new JobRunner(engine, databases, codecs);
   }
 
   /** Every job that the store remembers, the newest first. */
@@ -185,6 +186,7 @@ function paceOptions({
 const kinds: Readonly<Record<string, JobKind>> = {
   protect: "protect",
   reencrypt: "reencrypt",
+  import: "import",
   recontext: "recontext",
   unprotect: "unprotect",
   index: "index",
@@ -215,6 +217,6 @@ function newestFirst(a: StoredRecord<"jobs">, b: StoredRecord<"jobs">): number {
 function ended(row: StoredRecord<"jobs">, dataset: string): KeysteadError {
   return new KeysteadError(
     "CONFLICT",
-    `the newest job on dataset ${dataset}, ${row.kind}, is ${jobState(row)}: run \`keystead datasets ${row.kind} ${dataset}\` for another`,
+    `the newest job on dataset ${dataset}, ${row.kind}, is ${jobState(row)}: run a job of `keystead datasets` for another`,
   );
 }

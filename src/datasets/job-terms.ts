@@ -1,10 +1,15 @@
 import { z } from "zod";
 import { KeysteadError } from "../errors.ts";
-import type { RecontextOptions } from "./job-options.ts";
+import type { RunOptions } from "./job-options.ts";
 import type { JobWork } from "./job-work.ts";
 import type { JobKind } from "./row-tasks.ts";
 
-const termsSchema = z.strictObject({ dryRun: z.boolean(), leaveUnopened: z.boolean() });
+const termsSchema = z.strictObject({
+  dryRun: z.boolean(),
+  leaveUnopened: z.boolean(),
+  from: z.string().exactOptional(),
+  columns: z.array(z.string()).readonly().exactOptional(),
+});
 
 /** What a job is to do, beside its kind: all its workers agree on it, and it stays the same when the job is resumed. */
 type JobConditions = Readonly<z.infer<typeof termsSchema>>;
@@ -19,8 +24,13 @@ export interface JobTerms {
 }
 
 /** The terms of a job that is run with these options. */
-export function termsOf(kind: JobKind, { dryRun = false, leaveUnopened = false }: RecontextOptions): JobTerms {
-  const conditions: JobConditions = { dryRun, leaveUnopened };
+export function termsOf(kind: JobKind, { dryRun = false, leaveUnopened = false, from, columns }: RunOptions): JobTerms {
+  const conditions: JobConditions = {
+    dryRun,
+    leaveUnopened,
+    ...(from !== undefined && { from }),
+    ...(columns !== undefined && { columns: [...new Set(columns)].sort() }),
+  };
   return { kind, dryRun, text: JSON.stringify(conditions) };
 }
 

@@ -1,5 +1,9 @@
+import { decodeUtf8 } from "../crypto/text.ts";
+import { encodeTypedValue } from "../crypto/typed-value.ts";
 import { KeysteadError } from "../errors.ts";
 import { cellToPlaintext, cellToValue, plaintextToValue, readCell, valueToCell } from "./cells.ts";
+import type { ForeignPlaintext } from "./codec.ts";
+import type { ForeignOpener } from "./foreign-values.ts";
 import {
   type ColumnContexts,
   isStream,
@@ -15,7 +19,7 @@ import {
 import type { Cell } from "./source.ts";
 
 /** What a job does to a table. */
-export type JobKind = "protect" | "reencrypt" | "recontext" | "unprotect" | "index" | "verify";
+export type JobKind = "protect" | "reencrypt" | "import" | "recontext" | "unprotect" | "index" | "verify";
 
 /** One protected column as a job works on it. */
 export interface ColumnWork extends Opening, Sealing {
@@ -25,6 +29,8 @@ export interface ColumnWork extends Opening, Sealing {
   readonly form: "text" | "binary";
   /** Label of the version that seals, read once a page. */
   readonly label: string;
+  /** Some blind index is made of it. */
+  readonly indexed: boolean;
 }
 
 /** What a task makes of one value: leave it, or store another cell. `plaintext` is known when the value was opened. */
@@ -44,7 +50,8 @@ export class KeyNeeded extends Error {
 }
 
 interface ValueTask {
-  readonly plaintext: (cell: Cell, work: ColumnWork, contexts: ColumnContexts) => ValueOutcome;
+  /** What is not Keystead ciphertext. @param foreign opens what another system encrypted, where that is what the column may hold */
+  readonly plaintext: (cell: Cell, work: ColumnWork, contexts: ColumnContexts, foreign: ForeignOpener | undefined) => ValueOutcome;
   readonly ciphertext: (sealed: SealedContent, work: ColumnWork, contexts: ColumnContexts) => ValueOutcome;
 }
 
@@ -75,6 +82,19 @@ const tasks: Readonly<Record<JobKind, ValueTask>> = {
       return { cell: seal(plaintext, work, formOf(sealed, work), contexts.next ?? contexts.now), plaintext };
     },
   },
+  import: {
+    plaintext: (cell, work, contexts, foreign) => {
+      if (foreign === undefined) return leave;
+      const plaintext = foreignBytes(foreign(cell), work);
+      return { cell: seal(plaintext, work, work.form, contexts.next ?? contexts.now), plaintext };
+    },
+    ciphertext: (sealed, work, contexts) => {
+      const { cell, plaintext } = tasks.reencrypt.ciphertext(sealed, work, contexts);
+      if (cell !== undefined && plaintext !== undefined) return { cell, plaintext };
+      // The tokens of a row are made of all its values.
+      return work.indexed ? { plaintext: open(sealed, work, contexts) } : leave;
+    },
+  },
   recontext: {
     plaintext: () => leave,
     ciphertext: (sealed, work, contexts) => {
@@ -102,17 +122,32 @@ const tasks: Readonly<Record<JobKind, ValueTask>> = {
 
 /**
  * Applies a job's task to one value.
+ * @param foreign opens what another system encrypted; undefined where there is no such thing
  * @throws KeysteadError when the value can't be opened or carried: the row is reported and left alone
  */
-export function applyTask(kind: JobKind, cell: Cell, work: ColumnWork, contexts: ColumnContexts): ValueOutcome {
+export function applyTask(
+  kind: JobKind,
+  cell: Cell,
+  work: ColumnWork,
+  contexts: ColumnContexts,
+  foreign: ForeignOpener | undefined,
+): ValueOutcome {
   const content = readCell(cell);
   if (content.kind === "null") return leave;
   return content.kind === "plaintext"
-    ? tasks[kind].plaintext(cell, work, contexts)
+    ? tasks[kind].plaintext(cell, work, contexts, foreign)
     : tasks[kind].ciphertext(content.sealed, work, contexts);
 }
 
 /** A stream stays a stream; everything else takes the form that its column can hold. */
 function formOf(sealed: SealedContent, { form }: ColumnWork): SealedForm {
   return isStream(sealed) ? "stream" : form;
+}
+
+/** What another system had encrypted, as the column's kind keeps it: kind `value` keeps no type. */
+function foreignBytes(plaintext: ForeignPlaintext, { kind }: ColumnWork): Uint8Array {
+  if (kind === "value" || plaintext.type === "blob") return kind === "value" ? plaintext.bytes : encodeTypedValue(plaintext.bytes);
+  const text = decodeUtf8(plaintext.bytes);
+  if (text !== undefined) return encodeTypedValue(text);
+  throw new KeysteadError("INVALID_ARGUMENT", "the value opens to text that is not UTF-8: let the codec take its plaintext for bytes");
 }

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { absoluteUrl, configuredUrl, parseConfiguration } from "../../src/cli/configuration.ts";
 import { DataFolder } from "../../src/cli/data-folder.ts";
 
-const configuration = { store: "sqlite:keystead.db", masterKeys: { main: { file: "master.key" } }, databases: {} };
+const configuration = { store: "sqlite:keystead.db", masterKeys: { main: { file: "master.key" } }, databases: {}, codecs: {} };
 const folders: string[] = [];
 
 afterEach(() => {

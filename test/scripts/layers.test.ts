@@ -42,6 +42,8 @@ describe("the direction of imports", () => {
     ["src/kek/vault/a.ts", "../local/a.ts", "kek/vault must not import kek/local"],
     ["src/store/sqlite/a.ts", "../memory/a.ts", "store/sqlite must not import store/memory"],
     ["src/datasets/postgres/a.ts", "../sqlite/a.ts", "datasets/postgres must not import datasets/sqlite"],
+    ["src/datasets/codecs/openspp/a.ts", "../plain-aead/a.ts", "datasets/codecs/openspp must not import datasets/codecs/plain-aead"],
+    ["src/datasets/codecs/a.ts", "../sqlite/a.ts", "datasets/codecs must not import datasets/sqlite"],
     ["src/keys/a.ts", "../../test/a.ts", "src must not import test/a.ts"],
   ])("keeps %s from %s", (file, specifier, message) => {
     expect(violationsOf({ [file]: `import { a } from "${specifier}";` })).toEqual([`${file}:1 ${message}`]);
@@ -54,6 +56,8 @@ describe("the direction of imports", () => {
     ["src/store/sqlite/a.ts", "../sql/a.ts"],
     ["src/store/sqlite/a.ts", "../store.ts"],
     ["src/kek/kek-providers.ts", "./local/a.ts"],
+    ["src/datasets/codecs/openspp/a.ts", "../a.ts"],
+    ["src/datasets/codecs/a.ts", "./openspp/a.ts"],
     ["src/keystead.ts", "./kek/local/a.ts"],
     ["src/index.ts", "./keystead.ts"],
     ["src/cli/commands/a.ts", "../../index.ts"],

@@ -7,6 +7,7 @@ import { LocalKekProvider } from "../../src/kek/local/local-kek-provider.ts";
 import { unlockStore } from "../../src/keys/create-store.ts";
 import { KekRing } from "../../src/keys/kek-ring.ts";
 import { Keystead, type KeysteadOptions, type KeysteadParts } from "../../src/keystead.ts";
+import { outsideData } from "../../src/keystead/outside-data.ts";
 import { openStore } from "../../src/store/open-store.ts";
 import type { Store, StoreIdentity } from "../../src/store/store.ts";
 
@@ -42,7 +43,7 @@ export async function openParts(options: KeysteadOptions, parts: TestParts = {})
   });
   const opened = await openStore(options.store, { clock: systemClock });
   const store = parts.store?.(opened) ?? opened;
-  return { store, keks, clock, random, identity: await unlockStore(store, keks) };
+  return { ...outsideData(options), store, keks, clock, random, identity: await unlockStore(store, keks) };
 }
 
 function hooked(kek: Kek, hook: KekHook = () => Promise.resolve(), hardwareBacked: boolean): Kek {

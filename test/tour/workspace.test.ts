@@ -27,6 +27,7 @@ describe("the workspace", () => {
       store: "sqlite:./keystead.db",
       masterKeys: { main: { file: "./master.key" } },
       databases: { sample: "sqlite:./sample.db" },
+      codecs: {},
     });
     expect(readFileSync(join(path, "keystead.json"), "utf8")).toContain("sample.db");
     expect(statSync(path).mode & 0o777).toBe(0o700);

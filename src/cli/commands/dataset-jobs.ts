@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import type { JobOptions, ReencryptOptions } from "../../index.ts";
 import {
   contextTypeSyntax,
   indexSyntax,
@@ -17,6 +18,9 @@ interface JobFlags extends RunFlags, YesOptions {
   readonly plan?: string;
   readonly add?: string;
   readonly indexKey?: string;
+  readonly from?: string;
+  readonly column?: readonly string[];
+  readonly leaveUnopened?: boolean;
 }
 
 interface RecontextFlags extends JobFlags {
@@ -40,13 +44,15 @@ const jobs: Readonly<Record<JobName, Job>> = {
     examples: ["keystead datasets protect crm.person --dry-run", "keystead datasets protect crm.person"],
   },
   reencrypt: {
-    description: "Move every value to the current version of its column's key.",
+    description: "Move every value to the current version of its column's key. --from takes in what another system encrypted.",
     examples: [
       "keystead datasets reencrypt crm.person",
       "# gently, beside a busy application",
       "keystead datasets reencrypt crm.person --rate 500",
       "# fast: four processes share the work",
       "keystead datasets reencrypt crm.person --workers 4",
+      "# what another system encrypted, by a codec of keystead.json",
+      "keystead datasets reencrypt crm.person --from legacy --column email --dry-run",
     ],
   },
   unprotect: {
@@ -101,13 +107,15 @@ function addJob(datasets: Command, name: JobName, job: Job): void {
   const command = withJobOptions(datasets.command(name).description(job.description));
   if (job.question !== undefined) command.addOption(yesOption());
   if (name === "index") addIndexOptions(command);
+  if (name === "reencrypt") addCodecOptions(command);
   command.addHelpText("after", examples(...job.examples)).action(async (dataset: string, flags: JobFlags, invoked: Command) => {
     if (flags.plan !== undefined) return plan(dataset, flags.plan, invoked);
     if (flags.add !== undefined) return addIndex(dataset, parseIndex(flags.add, flags.indexKey), invoked);
     const question = flags.dryRun === true ? undefined : job.question?.(dataset);
-    await runJob({ title: `${name} ${dataset}`, dataset, question }, flags, invoked, ({ datasets: service }, options) =>
-      service[name](dataset, { ...options, ...dryRunOf(flags) }),
-    );
+    await runJob({ title: `${name} ${dataset}`, dataset, question }, flags, invoked, ({ datasets: service }, options) => {
+      const all = { ...options, ...dryRunOf(flags) };
+      return name === "reencrypt" ? service.reencrypt(dataset, { ...all, ...codecOptions(flags) }) : service[name](dataset, all);
+    });
   });
 }
 
@@ -126,6 +134,21 @@ function addIndexOptions(command: Command): void {
       ]),
     )
     .option("--index-key <key>", "key of an index to add that names none");
+}
+
+function addCodecOptions(command: Command): void {
+  command
+    .option("--from <codec>", "a codec of keystead.json: opens what another system encrypted")
+    .addOption(repeatable("--column <name>", "with --from: a column that comes from the codec; all unless given"))
+    .option("--leave-unopened", "with --from: go on although none of the first values opens");
+}
+
+function codecOptions({ from, column = [], leaveUnopened }: JobFlags): Omit<ReencryptOptions, keyof JobOptions> {
+  return {
+    ...(from !== undefined && { from }),
+    ...(column.length > 0 && { columns: column }),
+    ...(leaveUnopened === true && { leaveUnopened }),
+  };
 }
 
 function withJobOptions(command: Command): Command {

@@ -59,6 +59,7 @@ async function initialise({ name: keyName, passphrase, store }: InitFlags, comma
     store: await configuredStore(store ?? `sqlite:${folderFiles.store}`, name),
     masterKeys: { [keyName]: passphrase === true ? { passphrase: "ask" as const } : { file: folderFiles.masterKey } },
     databases: {},
+    codecs: {},
   };
   const folder = DataFolder.unsaved(name, configuration);
   const keyFile = join(name, folderFiles.masterKey);

@@ -79,6 +79,7 @@ export class Workspace {
       store: `sqlite:./${folderFiles.store}`,
       masterKeys: { [masterKeyName]: { file: `./${folderFiles.masterKey}` } },
       databases: { [databaseName]: `sqlite:./${databaseFile}` },
+      codecs: {},
     };
     await DataFolder.unsaved(this.path, configuration).create();
     this.#release();

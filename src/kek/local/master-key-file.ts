@@ -6,7 +6,7 @@ import type { RandomSource } from "../../crypto/random.ts";
 import { randomUuid } from "../../crypto/uuid.ts";
 import { KeysteadError } from "../../errors.ts";
 import { writeWhole } from "../../durable-file.ts";
-import { readPrivateFile } from "./private-file.ts";
+import { readPrivateFile } from "../../private-file.ts";
 
 const keyLength = 32;
 // A line has at most 127 characters: what is longer is another file.
@@ -58,7 +58,7 @@ export async function createMasterKeyFile(path: string, name: string, random: Ra
 export async function readMasterKeyFile(path: string, name: string): Promise<Buffer> {
   const remedy =
     "give the right path or restore the file from its copy: a new one, by `keystead init` or `keystead kek add`, opens nothing that is there";
-  const bytes = await readPrivateFile(path, maxFileLength, { what: "master key file", remedy });
+  const bytes = await readPrivateFile(path, maxFileLength, { what: "master key file", remedy, code: "KEK_FAILED" });
   const [, foundName, encoded] = line.exec(bytes?.toString("latin1") ?? "") ?? [];
   bytes?.fill(0);
   const key = encoded === undefined ? undefined : decodeBase64url(encoded);

@@ -1,5 +1,5 @@
 import { KeysteadError } from "../../errors.ts";
-import { readPrivateFile } from "./private-file.ts";
+import { readPrivateFile } from "../../private-file.ts";
 
 // A passphrase has at most 4,096 bytes; behind it stands a line break.
 const maxFileLength = 4_098;
@@ -13,7 +13,8 @@ const maxFileLength = 4_098;
  * await using keystead = await openKeystead({ store: "sqlite:./keystead.db", masterKeys: { main: { passphrase } } });
  */
 export async function readPassphraseFile(path: string): Promise<string> {
-  const bytes = await readPrivateFile(path, maxFileLength, { what: "passphrase file", remedy: "write it, or give the right path" });
+  const words = { what: "passphrase file", remedy: "write it, or give the right path", code: "KEK_FAILED" } as const;
+  const bytes = await readPrivateFile(path, maxFileLength, words);
   if (bytes === undefined) throw new KeysteadError("KEK_FAILED", `the passphrase file ${path} has more than 4096 bytes; write it anew`);
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes).replace(/\r?\n$/, "");

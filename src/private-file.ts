@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import process from "node:process";
-import { KeysteadError } from "../../errors.ts";
+import { type ErrorCode, KeysteadError } from "./errors.ts";
 
 const othersMask = 0o077;
 
@@ -11,16 +11,22 @@ export interface PrivateFileWords {
   readonly what: string;
   /** How it is made when it is missing. */
   readonly remedy: string;
+  /** Code of the error when it can't be read. */
+  readonly code: ErrorCode;
 }
 
 /**
  * Reads a small file with a secret that nobody but its owner may read or write. The caller overwrites the bytes after use.
  *
  * @returns `undefined` when it has more than `maxLength` bytes
- * @throws KeysteadError `INSECURE_FILE` when group or others may read or write it, or it is no regular file; `KEK_FAILED` when
+ * @throws KeysteadError `INSECURE_FILE` when group or others may read or write it, or it is no regular file; the given code when
  * it can't be read
  */
-export async function readPrivateFile(path: string, maxLength: number, { what, remedy }: PrivateFileWords): Promise<Buffer | undefined> {
+export async function readPrivateFile(
+  path: string,
+  maxLength: number,
+  { what, remedy, code }: PrivateFileWords,
+): Promise<Buffer | undefined> {
   let handle: FileHandle;
   try {
     // O_NONBLOCK: opening a named pipe must not wait for its writer. Links are followed; what counts is the file that was opened.
@@ -28,7 +34,7 @@ export async function readPrivateFile(path: string, maxLength: number, { what, r
   } catch (cause) {
     const missing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
     const problem = missing ? `does not exist; ${remedy}` : "can't be read; see the cause";
-    throw new KeysteadError("KEK_FAILED", `the ${what} ${path} ${problem}`, { cause });
+    throw new KeysteadError(code, `the ${what} ${path} ${problem}`, { cause });
   }
   const buffer = Buffer.alloc(maxLength + 1);
   try {
@@ -42,7 +48,7 @@ export async function readPrivateFile(path: string, maxLength: number, { what, r
     return bytesRead > maxLength ? undefined : Buffer.from(buffer.subarray(0, bytesRead));
   } catch (cause) {
     if (cause instanceof KeysteadError) throw cause;
-    throw new KeysteadError("KEK_FAILED", `the ${what} ${path} can't be read; see the cause`, { cause });
+    throw new KeysteadError(code, `the ${what} ${path} can't be read; see the cause`, { cause });
   } finally {
     buffer.fill(0);
     await handle.close();
