@@ -135,7 +135,7 @@ class Search {
     let cursor: string | undefined;
     do {
       if (signal?.aborted === true) throw new KeysteadError("CANCELLED", "the search was stopped");
-      const page = await source.findByTokens(this.#index.column, tokens, cursor, pageRows);
+      const page = await source.findByTokens([{ column: this.#index.column, tokens }], cursor, pageRows);
       for (const row of page.rows) {
         const compared = await this.#compare(row);
         if (compared === undefined) continue;

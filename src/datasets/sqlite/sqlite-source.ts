@@ -1,6 +1,6 @@
 import { KeysteadError } from "../../errors.ts";
 import { decodeCursor, encodeCursor } from "../cursor.ts";
-import { layoutColumns } from "../layout.ts";
+import { layoutColumns, requireIndexColumns } from "../layout.ts";
 import { listNames } from "../name-list.ts";
 import type {
   Cell,
@@ -15,6 +15,7 @@ import type {
   SourceLayout,
   SourcePage,
   SourceRow,
+  TokenSearch,
 } from "../source.ts";
 import { maxHeaderGroups, requireLimit } from "../source-limits.ts";
 import { adviseOn, indexedColumns } from "./advice.ts";
@@ -95,18 +96,19 @@ export class SqliteSource implements DatasetSource {
     return this.#withTable((connection, { replacer }) => replacer.replace(connection, rows));
   }
 
-  async findByTokens(column: string, tokens: readonly string[], cursor: Cursor | undefined, limit: number): Promise<SourcePage> {
+  async findByTokens(searches: readonly TokenSearch[], cursor: Cursor | undefined, limit: number): Promise<SourcePage> {
     requireLimit(limit);
-    if (!this.#layout.indexColumns.includes(column)) {
-      throw new KeysteadError("INVALID_ARGUMENT", `column "${column}" is no index column of the layout: name one that is`);
-    }
-    // The first condition uses the column's index, under whatever collation; the second makes it exact.
-    const name = quoteIdentifier(column);
-    const where = `${name} IN (SELECT value FROM json_each(?)) AND ${name} COLLATE BINARY IN (SELECT value FROM json_each(?))`;
-    const list = JSON.stringify(tokens);
+    requireIndexColumns(this.#layout, searches);
+    const terms = searches.map(({ column }) => tokenTerm(quoteIdentifier(column)));
+    const lists = searches.map(({ tokens }) => JSON.stringify(tokens));
     return this.#withTable((connection, table) => {
-      const isIndexed = indexedColumns(table.facts).has(column);
-      return readPage(connection, table, cursor, limit, { where, parameters: [list, list], isSelective: isIndexed });
+      const indexed = indexedColumns(table.facts);
+      const filter = {
+        where: terms.length === 0 ? "FALSE" : `(${terms.join(" OR ")})`,
+        parameters: lists.flatMap((list) => [list, list]),
+        isSelective: searches.every(({ column }) => indexed.has(column)),
+      };
+      return readPage(connection, table, cursor, limit, filter);
     });
   }
 
@@ -191,6 +193,11 @@ function readPage(
     if (batch.more && last !== undefined) return { rows, next: encodeCursor(last.locator.slice(0, locator.orderLength)) };
   }
   return { rows, next: undefined };
+}
+
+/** The first condition uses the column's index, under whatever collation; the second makes it exact. */
+function tokenTerm(name: string): string {
+  return `(${name} IN (SELECT value FROM json_each(?)) AND ${name} COLLATE BINARY IN (SELECT value FROM json_each(?)))`;
 }
 
 /** Declared key columns may hold NULL in SQLite, even those of a PRIMARY KEY, and any number of them. */

@@ -118,7 +118,7 @@ describe("paging over SQLite tables", () => {
       expect([...first.rows, ...rest].map(({ cells: row }) => row["id"])).toEqual(Array.from({ length: 9 }, (_, id) => integer(id)));
       const sizes: number[] = [];
       for (let cursor: string | undefined; sizes.length === 0 || cursor !== undefined;) {
-        const page = await source.findByTokens("x", ["1.AAAA"], cursor, 100);
+        const page = await source.findByTokens([{ column: "x", tokens: ["1.AAAA"] }], cursor, 100);
         sizes.push(page.rows.length);
         cursor = page.next;
       }
