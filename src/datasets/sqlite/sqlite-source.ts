@@ -99,17 +99,7 @@ export class SqliteSource implements DatasetSource {
   async findByTokens(searches: readonly TokenSearch[], cursor: Cursor | undefined, limit: number): Promise<SourcePage> {
     requireLimit(limit);
     requireIndexColumns(this.#layout, searches);
-    const terms = searches.map(({ column }) => tokenTerm(quoteIdentifier(column)));
-    const lists = searches.map(({ tokens }) => JSON.stringify(tokens));
-    return this.#withTable((connection, table) => {
-      const indexed = indexedColumns(table.facts);
-      const filter = {
-        where: terms.length === 0 ? "FALSE" : `(${terms.join(" OR ")})`,
-        parameters: lists.flatMap((list) => [list, list]),
-        isSelective: searches.every(({ column }) => indexed.has(column)),
-      };
-      return readPage(connection, table, cursor, limit, filter);
-    });
+    return this.#withTable((connection, table) => readPage(connection, table, cursor, limit, tokenFilter(this.#layout, table, searches)));
   }
 
   async *readValues(columns: readonly string[], limit: number): AsyncGenerator<readonly Cell[], void, undefined> {
@@ -195,8 +185,19 @@ function readPage(
   return { rows, next: undefined };
 }
 
-/** The first condition uses the column's index, under whatever collation; the second makes it exact. */
-function tokenTerm(name: string): string {
+/** Rows that fit one of the searches. Selective when an index finds those of each. */
+function tokenFilter({ table: name }: SourceLayout, { facts, locator }: OpenTable, searches: readonly TokenSearch[]): RowFilter {
+  const indexed = indexedColumns(facts);
+  const isSelective = searches.every(({ column }) => indexed.has(column));
+  const conditions = searches.map(({ column }) => tokenCondition(quoteIdentifier(column)));
+  const parameters = searches.flatMap(({ tokens }) => [JSON.stringify(tokens), JSON.stringify(tokens)]);
+  if (conditions.length < 2 || !isSelective)
+    return { where: conditions.length === 0 ? "FALSE" : `(${conditions.join(" OR ")})`, parameters, isSelective };
+  return { where: locator.union(quoteTable(name), conditions), parameters: [...parameters, ...parameters], isSelective };
+}
+
+/** The first half uses the column's index, under whatever collation; the second makes it exact. */
+function tokenCondition(name: string): string {
   return `(${name} IN (SELECT value FROM json_each(?)) AND ${name} COLLATE BINARY IN (SELECT value FROM json_each(?)))`;
 }
 

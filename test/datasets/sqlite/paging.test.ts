@@ -182,4 +182,33 @@ describe("paging over SQLite tables", () => {
       await drop();
     }
   });
+
+  it.each([
+    ["rowid", "CREATE TABLE t(a TEXT PRIMARY KEY, v, x, y)"],
+    ["primary key", "CREATE TABLE t(a TEXT PRIMARY KEY, v, x, y) WITHOUT ROWID"],
+  ])("looks up the tokens of two columns in their indexes: %s", async (_, sql) => {
+    const layout = layoutOf("t", { keyColumns: ["a"], valueColumns: ["v"], indexColumns: ["x", "y"] });
+    const { url, drop } = await createTable(`${sql}; CREATE INDEX by_x ON t(x); CREATE INDEX by_y ON t(y)`, layout);
+    const connection = await SqliteConnection.open(url, { clock: systemClock, patience: 0 });
+    try {
+      const facts = readSchema(connection, "t").table;
+      if (facts === undefined) throw new Error("there is no table");
+      const locator = new RowLocator(layout, facts);
+      const where = locator.union(
+        "t",
+        ["x", "y"].map((column) => `${column} IN (SELECT value FROM json_each('["1.AAAA"]'))`),
+      );
+      const ranges = [...locator.rangesAfter([rawText(0x41)]), ...locator.rangesAfter(undefined)];
+      for (const range of ranges) {
+        const steps = connection
+          .all(`EXPLAIN QUERY PLAN SELECT * FROM t WHERE ${where} AND ${range.where} ORDER BY ${locator.sortedOrder} LIMIT 5`)
+          .map((row) => String(row[3]));
+        expect(steps.filter((step) => step.startsWith("SCAN t"))).toEqual([]);
+        expect(steps.filter((step) => / USING (?:COVERING )?INDEX by_[xy] /.test(step))).toHaveLength(2);
+      }
+    } finally {
+      connection.close();
+      await drop();
+    }
+  });
 });
