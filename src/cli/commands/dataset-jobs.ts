@@ -11,6 +11,7 @@ import {
   plannedIndexSyntax,
 } from "../dataset-definition.ts";
 import { formatDataset } from "../dataset-text.ts";
+import { nextSteps } from "../generation-text.ts";
 import { examples, parsePairs, repeatable, wholeNumber, type YesOptions, yesOption } from "../options.ts";
 import { formatProblems } from "../problem-table.ts";
 import { confirm } from "../prompts.ts";
@@ -18,7 +19,8 @@ import { type Session, withKeystead } from "../session.ts";
 import { stoppable } from "../signals.ts";
 import { formatCount } from "../table.ts";
 
-interface JobFlags extends YesOptions {
+/** What the command line says about a job. */
+export interface JobFlags extends YesOptions {
   readonly rate?: number;
   readonly dryRun?: boolean;
   readonly plan?: string;
@@ -96,7 +98,7 @@ export function addDatasetJobs(datasets: Command): void {
       const template = flags.context.length === 0 ? undefined : parsePairs(flags.context, "context pair");
       const leave = flags.leaveUnopened === true && { leaveUnopened: true };
       const types = flags.contextType.length > 0 && { contextTypes: parseContextTypes(flags.contextType) };
-      return runJob("recontext", dataset, flags, command, (service, options) =>
+      return runJob(`recontext ${dataset}`, flags, command, (service, options) =>
         service.recontext(dataset, template, { ...options, ...leave, ...types }),
       );
     });
@@ -109,7 +111,7 @@ function addJob(datasets: Command, name: JobName, job: Job): void {
   command.addHelpText("after", examples(...job.examples)).action(async (dataset: string, flags: JobFlags, invoked: Command) => {
     if (flags.plan !== undefined) return plan(dataset, flags.plan, invoked);
     if (flags.add !== undefined) return addIndex(dataset, parseIndex(flags.add, flags.indexKey), invoked);
-    await runJob(name, dataset, flags, invoked, (service, options) => service[name](dataset, options), job.question?.(dataset));
+    await runJob(`${name} ${dataset}`, flags, invoked, (service, options) => service[name](dataset, options), job.question?.(dataset));
   });
 }
 
@@ -131,8 +133,12 @@ function addIndexOptions(command: Command): void {
 }
 
 function withJobOptions(command: Command): Command {
+  return withRunOptions(command.argument("<dataset>", "name of a dataset"));
+}
+
+/** Adds the options of {@link runJob}. */
+export function withRunOptions(command: Command): Command {
   return command
-    .argument("<dataset>", "name of a dataset")
     .addOption(new Option("--rate <rows>", "at most so many rows a second").argParser(wholeNumber(1)))
     .option("--dry-run", "do everything but store it");
 }
@@ -154,9 +160,9 @@ async function addIndex(dataset: string, [name, input]: ReturnType<typeof parseI
   });
 }
 
-async function runJob(
-  name: JobName | "recontext",
-  dataset: string,
+/** Runs a job with progress, pauses it at Ctrl-C, reports how it ended and what comes next. @param words of the command, after `keystead datasets` */
+export async function runJob(
+  words: string,
   { rate, dryRun, yes }: JobFlags,
   command: Command,
   start: (service: DatasetService, options: JobOptions) => Promise<JobResult>,
@@ -164,7 +170,7 @@ async function runJob(
 ): Promise<void> {
   await withKeystead(command, async ({ keystead, output, clock }) => {
     if (question !== undefined && dryRun !== true) await confirm(question, { yes, output });
-    const progress = output.progress({ title: `${name} ${dataset}`, unit: "rows" }, clock);
+    const progress = output.progress({ title: words, unit: "rows" }, clock);
     const onProgress = ({ scanned, total }: JobProgress): void => progress.update(scanned, total);
     const options = { onProgress, ...(rate !== undefined && { rowsPerSecond: rate }), ...(dryRun === true && { dryRun }) };
     const result = await stoppable(
@@ -174,11 +180,12 @@ async function runJob(
         output.note("pausing after the rows at hand; press Ctrl-C again to stop at once");
       },
     );
-    await report(result, dryRun === true, output);
+    await report(result, words, dryRun === true, output);
+    if (dryRun !== true) for (const step of nextSteps(await keystead.datasets.show(result.dataset))) output.note(`next: ${step}`);
   });
 }
 
-async function report(result: JobResult, dryRun: boolean, output: Session["output"]): Promise<void> {
+async function report(result: JobResult, words: string, dryRun: boolean, output: Session["output"]): Promise<void> {
   const { kind, dataset, state, progress, census } = result;
   await output.result(result, () => {
     const verb = dryRun ? "would change" : "changed";
@@ -193,7 +200,7 @@ async function report(result: JobResult, dryRun: boolean, output: Session["outpu
   if (state === "paused")
     throw new KeysteadError(
       "CANCELLED",
-      `paused at row ${formatCount(progress.scanned)} of ${formatCount(progress.total)}; go on with \`keystead datasets ${kind} ${dataset}\``,
+      `paused at row ${formatCount(progress.scanned)} of ${formatCount(progress.total)}; go on with \`keystead datasets ${words}\``,
     );
 }
 
