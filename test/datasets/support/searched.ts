@@ -4,7 +4,7 @@ import { type Crm, createCrm, personDataset, queryNumber } from "./crm.ts";
 
 const schema = "CREATE TABLE person (id INTEGER PRIMARY KEY, name TEXT, email TEXT, email_bi TEXT, email_2 TEXT, email_3 TEXT, notes TEXT)";
 /** The index in its first generation. */
-export const emailIndex: DatasetIndexInput = {
+const emailIndex: DatasetIndexInput = {
   columns: ["email"],
   column: "email_bi",
   key: "bi",
