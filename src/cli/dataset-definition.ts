@@ -1,5 +1,5 @@
 import { KeysteadError } from "../errors.ts";
-import type { CanonicalType, ContextTypes, DatasetInput, PlannedIndex } from "../index.ts";
+import type { CanonicalType, ContextTypes, DatasetInput, IndexGenerationInput, PlannedIndex } from "../index.ts";
 import { parsePairs } from "./options.ts";
 
 type ColumnInput = DatasetInput["columns"][string];
@@ -67,6 +67,23 @@ export function parseIndex(text: string, defaultKey: string | undefined): readon
 export function parsePlannedIndex(text: string): PlannedIndex {
   const { value, fields } = parseWords(`index=${text}`, "planned index", plannedIndexSyntax, plannedFields);
   return tokenSource(value, fields);
+}
+
+/** Reads what is to differ in another generation of an index. Normalisers of several columns are joined by `+`. */
+export function parseGeneration({
+  kind,
+  normaliser,
+  bits,
+}: {
+  readonly kind?: string;
+  readonly normaliser?: string;
+  readonly bits?: number;
+}): Omit<IndexGenerationInput, "column"> {
+  return {
+    ...(kind !== undefined && { kind: withArgument(kind) }),
+    ...(normaliser !== undefined && { normalisers: normaliser.split("+").map(withArgument) }),
+    ...(bits !== undefined && { bits }),
+  };
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { AddedDataset, DatasetInfo } from "../index.ts";
+import { formatGenerations } from "./generation-text.ts";
 import { formatInstant } from "./instants.ts";
 import { formatFacts, formatTable } from "./table.ts";
 
@@ -27,14 +28,6 @@ export function formatDataset(dataset: DatasetInfo | AddedDataset): string {
     { title: "key", cell: ({ key }) => key },
     { title: "kind", cell: ({ kind }) => kind },
   ]);
-  const indexes = formatTable(dataset.indexes, [
-    { title: "index", cell: ({ index }) => index },
-    { title: "generation", cell: ({ generation }) => generation },
-    { title: "state", cell: ({ state }) => state },
-    { title: "kind", cell: ({ kind }) => kind },
-    { title: "normaliser", cell: ({ normaliser }) => normaliser },
-    { title: "bits", cell: ({ bits }) => bits },
-    { title: "drift", cell: ({ drift }) => drift.join("; ") },
-  ]);
-  return `${facts}\n${protectedColumns}${dataset.indexes.length === 0 ? "" : `\n${indexes}`}`;
+  const inUse = dataset.indexes.filter(({ state }) => state !== "retired");
+  return `${facts}\n${protectedColumns}${inUse.length === 0 ? "" : `\n${formatGenerations(inUse)}`}`;
 }

@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { errorCodes, KeysteadError } from "../errors.ts";
 import type { JobInfo, JobOptions, JobProgress, JobResult, Keystead, RowProblem } from "../index.ts";
 import { formatCensuses } from "./census-text.ts";
+import { nextSteps } from "./generation-text.ts";
 import { JobWorkers } from "./job-workers.ts";
 import { type GlobalOptions, globalOptions, wholeNumber } from "./options.ts";
 import { formatProblems } from "./problem-table.ts";
@@ -78,6 +79,7 @@ export async function runJob(
     ).finally(() => problems?.close());
     for (const failure of await workers.ended()) output.note(`a worker failed: ${failure}`);
     await report(result, output);
+    if (!result.dryRun) for (const step of nextSteps(await keystead.datasets.show(dataset))) output.note(`next: ${step}`);
   });
 }
 

@@ -7,11 +7,14 @@ import { keepCensus, versionName } from "./census-history.ts";
 import type { ColumnCensus, VersionCount } from "./column-census.ts";
 import type { Databases } from "./databases.ts";
 import { type Dataset, layoutOf } from "./dataset-records.ts";
+import { indexColumns } from "./definition.ts";
 import type { GenerationCount, HeaderCount } from "./source.ts";
 
-/** How many rows carry a token of each generation; `none` counts rows without one, `malformed` what is no token. */
+/** How many rows carry a token of each generation in a column of an index; `none` counts rows without one, `malformed` what is no token. */
 export interface IndexCensus {
   readonly index: string;
+  /** Physical column. While one generation takes the place of another, an index has two. */
+  readonly column: string;
   readonly generations: Readonly<Record<string, number>>;
   readonly none: number;
   readonly malformed: number;
@@ -55,12 +58,7 @@ export async function takeCensus(engine: Engine, databases: Databases, dataset: 
           known,
         ),
       ),
-      indexes: dataset.definition.indexes.map((index) =>
-        indexCensus(
-          index.name,
-          tokens.filter((token) => token.column === index.column),
-        ),
-      ),
+      indexes: dataset.definition.indexes.flatMap((index) => indexColumns(index).map((column) => indexCensus(index.name, column, tokens))),
     };
     const counts = JSON.stringify(census.columns);
     const row = { id: randomUuid(engine.random), datasetId: dataset.id, takenAt, counts };
@@ -130,12 +128,14 @@ function byVersion(a: VersionCount, b: VersionCount): number {
   return Number.parseInt(a.version, 10) - Number.parseInt(b.version, 10);
 }
 
-function indexCensus(index: string, tokens: readonly GenerationCount[]): IndexCensus {
+function indexCensus(index: string, column: string, counts: readonly GenerationCount[]): IndexCensus {
+  const tokens = counts.filter((token) => token.column === column);
   const count = (generation: number | null): number =>
     tokens.filter((token) => token.generation === generation).reduce((sum, token) => sum + token.count, 0);
   const generations = [...new Set(tokens.map((token) => token.generation))].filter((generation) => generation !== null && generation >= 0);
   return {
     index,
+    column,
     generations: Object.fromEntries(generations.map((generation) => [String(generation), count(generation)])),
     none: count(null),
     malformed: count(-1),

@@ -47,7 +47,7 @@ export async function describeDataset(tables: StoreTables, { id, name, definitio
     contextTypes,
     ...(nextContext !== null && { nextContext, nextContextTypes }),
     formerContexts,
-    indexes: generations.map(describeGeneration),
+    indexes: generations.map((row) => describeGeneration(row, definition)),
     createdAt: instant(createdAt),
   };
 }

@@ -1,7 +1,7 @@
 import { KeysteadError } from "../errors.ts";
 import type { StoreTables } from "../store/store.ts";
 import type { StoredRecord } from "../store/tables.ts";
-import { type DatasetDefinition, readDefinition } from "./definition.ts";
+import { type DatasetDefinition, type DatasetIndex, indexColumns, readDefinition } from "./definition.ts";
 import { placeholdersOf } from "./placeholders.ts";
 import type { SourceLayout } from "./source.ts";
 
@@ -41,6 +41,14 @@ export async function saveDefinition(
   return toDataset(await tables.datasets.update({ ...row, definition: JSON.stringify(definition) }));
 }
 
+/** An index of a dataset. @throws KeysteadError `INVALID_ARGUMENT` naming those that it has */
+export function findIndex({ name, definition }: Dataset, indexName: string): DatasetIndex {
+  const index = definition.indexes.find((candidate) => candidate.name === indexName);
+  if (index !== undefined) return index;
+  const names = definition.indexes.map((candidate) => candidate.name).join(", ") || "none";
+  throw new KeysteadError("INVALID_ARGUMENT", `dataset ${name} has no index of this name; it has: ${names}`);
+}
+
 /** The physical columns that a dataset touches. */
 export function layoutOf(definition: DatasetDefinition): SourceLayout {
   const { table, keyColumns, columns, indexes, context, nextContext } = definition;
@@ -51,7 +59,7 @@ export function layoutOf(definition: DatasetDefinition): SourceLayout {
     keyColumns,
     valueColumns: columns.map((column) => column.column),
     contextColumns,
-    indexColumns: indexes.map((index) => index.column),
+    indexColumns: indexes.flatMap(indexColumns),
   };
 }
 

@@ -7,16 +7,20 @@ import { resolveContextTypes } from "./context-types.ts";
 import type { Databases } from "./databases.ts";
 import { nameKeys } from "./dataset-changes.ts";
 import { type AddedDataset, describeDataset } from "./dataset-info.ts";
-import { type Dataset, findDataset, layoutOf, saveDefinition } from "./dataset-records.ts";
+import { type Dataset, findDataset, findIndex, layoutOf, saveDefinition } from "./dataset-records.ts";
 import {
   type DatasetDefinition,
+  type DatasetIndex,
   type DatasetIndexInput,
   type DatasetInput,
+  type IndexGenerationInput,
   parseDatasetInput,
+  parseGenerationInput,
   parseIndexInput,
+  withGeneration,
   withIndex,
 } from "./definition.ts";
-import { firstGeneration } from "./index-generations.ts";
+import { newGeneration } from "./index-generations.ts";
 import { assertIdle, restartUnfinishedJobs } from "./job-record.ts";
 import { planDatasetIndex } from "./plan-index.ts";
 import { refuseSharedColumns } from "./shared-columns.ts";
@@ -27,6 +31,14 @@ interface Extension {
   readonly dataset: Dataset;
   readonly generation: NewRecord<"indexGenerations">;
   readonly unplanned: readonly string[];
+}
+
+/** A dataset with the column of another generation, and the index as that will hold it. */
+interface Succession {
+  readonly dataset: Dataset;
+  readonly generation: NewRecord<"indexGenerations">;
+  readonly next: DatasetIndex;
+  readonly isPlanned: boolean;
 }
 
 /** Registers tables and their indexes. Nothing in a table is changed. */
@@ -53,7 +65,7 @@ export class DatasetRegistration {
       const { id, definition, createdAt } = dataset;
       await refuseClash(tables, name, definition);
       await tables.datasets.insert({ ...named, definition: JSON.stringify(definition), removedAt: null });
-      for (const index of definition.indexes) await tables.indexGenerations.insert(await firstGeneration(tables, id, index, createdAt));
+      for (const index of definition.indexes) await tables.indexGenerations.insert(await newGeneration(tables, id, index, createdAt));
       return { ...(await describeDataset(tables, dataset)), ...seen };
     });
   }
@@ -75,6 +87,41 @@ export class DatasetRegistration {
     });
   }
 
+  /** Starts another generation of an index. @throws KeysteadError as `datasets.startGeneration` */
+  async startGeneration(name: string, indexName: string, input: IndexGenerationInput): Promise<AddedDataset> {
+    const { store, clock } = this.#engine;
+    parseGenerationInput(indexName, input);
+    const { dataset, next, isPlanned } = await store.read((tables) => this.#succeed(tables, name, indexName, input));
+    const { rows, advice } = await this.#lookAt(dataset.definition, [next]);
+    const others = dataset.definition.indexes.filter((index) => index.name !== indexName);
+    const bits = isPlanned ? next.bits : (await planDatasetIndex(this.#engine, this.#databases, dataset, next, others)).recommended.bits;
+    return store.transaction(async (tables) => {
+      const { dataset: extended, generation } = await this.#succeed(tables, name, indexName, { ...input, bits });
+      await restartUnfinishedJobs(tables, extended, clock.now());
+      await saveDefinition(tables, extended.id, () => extended.definition);
+      await tables.indexGenerations.insert(generation);
+      return { ...(await describeDataset(tables, extended)), rows, advice };
+    });
+  }
+
+  /** The dataset as it is now, with the column of another generation. */
+  async #succeed(tables: StoreTables, name: string, indexName: string, input: IndexGenerationInput): Promise<Succession> {
+    const now = this.#engine.clock.now();
+    const found = await findDataset(tables, name);
+    const searched = findIndex(found, indexName);
+    if (searched.otherColumn !== null) {
+      throw new KeysteadError(
+        "CONFLICT",
+        `another generation of index ${indexName} is under way; finish that first: \`keystead datasets generation status ${name}\` says how`,
+      );
+    }
+    const { definition, next, isPlanned } = withGeneration(found.definition, searched, input);
+    const dataset = { ...found, definition };
+    await refuseSharedColumns(tables, dataset);
+    await assertIdle(tables, dataset, now);
+    return { dataset, next, isPlanned, generation: await newGeneration(tables, dataset.id, next, now) };
+  }
+
   /** The dataset as it is now, with the index. */
   async #extend(tables: StoreTables, name: string, indexName: string, input: DatasetIndexInput): Promise<Extension> {
     const now = this.#engine.clock.now();
@@ -85,7 +132,7 @@ export class DatasetRegistration {
     if (index === undefined) throw new KeysteadError("INTERNAL", "an index was added and is not there");
     await refuseSharedColumns(tables, dataset);
     await assertIdle(tables, dataset, now);
-    return { dataset, unplanned, generation: await firstGeneration(tables, dataset.id, index, now) };
+    return { dataset, unplanned, generation: await newGeneration(tables, dataset.id, index, now) };
   }
 
   /**

@@ -27,8 +27,9 @@ import { withNextContext } from "./dataset-changes.ts";
 import { type AddedDataset, type DatasetInfo, describeDataset } from "./dataset-info.ts";
 import { type Dataset, findDataset, layoutOf, listDatasets, saveDefinition } from "./dataset-records.ts";
 import { DatasetRegistration } from "./dataset-registration.ts";
-import { type ContextMove, type DatasetIndexInput, type DatasetInput, parseContextMove } from "./definition.ts";
+import { type ContextMove, type DatasetIndexInput, type DatasetInput, type IndexGenerationInput, parseContextMove } from "./definition.ts";
 import { type FindOptions, type FindResult, findRows, type IndexSearch } from "./find-rows.ts";
+import { dropGeneration, findSuccessor, searchBy } from "./generation-changes.ts";
 import { registeredIndexes } from "./index-generations.ts";
 import type { JobOptions, RecontextOptions, ReencryptOptions, RunOptions } from "./job-options.ts";
 import type { JobResult } from "./job-run.ts";
@@ -61,6 +62,8 @@ const rules = {
   name: { name },
   add: { name, input: recordOf(anything) },
   addIndex: { name, index: text, input: recordOf(anything) },
+  cutOver: { name, index: text, generation: number, options: optional(object(jobShape)) },
+  dropGeneration: { name, index: text, generation: number },
   run: { name, options: optional(object(jobShape)) },
   reencrypt: { name, options: object(reencryptShape) },
   recontext: { name, template: optional(recordOf(text)), options: optional(object(recontextShape)) },
@@ -108,6 +111,79 @@ export class DatasetService {
       { action: "datasets.add-index", dataset: name },
       () => this.#registration.addIndex(name, index, input),
       () => ({ detail: { index } }),
+    );
+  }
+
+  /**
+   * Starts another generation of a blind index, in a column of its own under the current version of the index's key. Nothing in the
+   * table is changed. From now on jobs, and applications that read the {@link recordDefinition} anew, write the tokens of both; once
+   * every application does, {@link index} fills the rows that are there. Searches ask the generation before until {@link cutOver}.
+   * @param input an empty column, and what is to differ: kind, normalisers, bits. Bits stay as they are, or are planned when the
+   *   generation holds something else
+   * @throws KeysteadError `UNKNOWN_DATASET`, `INVALID_ARGUMENT`, `CONFLICT` while another one is under way or a job works on the dataset,
+   *   `KEY_STATE` when the current version protects nothing new, `DATASET_UNSUITABLE`, `DATABASE_FAILED`
+   * @example
+   * await keystead.keys.rotate("pii-index");
+   * await keystead.datasets.startGeneration("crm.person", "email", { column: "email_index_2" });
+   */
+  async startGeneration(name: string, index: string, input: IndexGenerationInput): Promise<AddedDataset> {
+    assertArguments({ name, index, input }, rules.addIndex);
+    return audited(
+      this.#engine,
+      { action: "datasets.start-generation", dataset: name },
+      () => this.#registration.startGeneration(name, index, input),
+      ({ indexes }) => ({ detail: { index, generation: indexes.filter((row) => row.index === index).length } }),
+    );
+  }
+
+  /**
+   * Makes a generation that is live the one that is searched. Both are still written, so that applications which search by the other
+   * one are right, too, and so that cutting over to that goes back. First every row is looked at, as {@link index} does: a row
+   * without its right tokens shows that some application does not write them.
+   * @param generation number of the generation to search by
+   * @returns how the look at the rows went; cut over is when it is `done`, and not a dry run
+   * @throws KeysteadError `UNKNOWN_DATASET`, `INVALID_ARGUMENT`, `JOB_INCOMPLETE` while rows lack tokens, and as {@link protect}
+   */
+  async cutOver(name: string, index: string, generation: number, options: JobOptions = {}): Promise<JobResult> {
+    assertArguments({ name, index, generation, options }, rules.cutOver);
+    const { store } = this.#engine;
+    return audited(
+      this.#engine,
+      { action: "datasets.cut-over", dataset: name },
+      async () => {
+        await store.read(async (tables) => findSuccessor(tables, await findDataset(tables, name), index, generation));
+        const looked = await this.#start(name, "index", options);
+        if (looked.state !== "done" || options.dryRun === true) return looked;
+        assertNothingReplaced(looked, index);
+        await store.transaction(async (tables) => {
+          const dataset = await findDataset(tables, name);
+          await searchBy(tables, dataset, await findSuccessor(tables, dataset, index, generation));
+        });
+        return looked;
+      },
+      ({ state }) => ({ detail: { index, generation, state, dryRun: options.dryRun === true } }),
+    );
+  }
+
+  /**
+   * Drops a generation: it is neither searched nor written any more. Once no application that was started before writes its tokens,
+   * {@link index} takes them out of its column; then the column is the dataset's no more, and the key version is free to be destroyed.
+   * The generation that is searched can be dropped only while the state of its key version lets nobody search it.
+   * @throws KeysteadError `UNKNOWN_DATASET`, `INVALID_ARGUMENT`, `CONFLICT` when it is the one that is searched, and while a job works on
+   *   the dataset
+   */
+  async dropGeneration(name: string, index: string, generation: number): Promise<DatasetInfo> {
+    assertArguments({ name, index, generation }, rules.dropGeneration);
+    const { store, clock } = this.#engine;
+    return audited(
+      this.#engine,
+      { action: "datasets.drop-generation", dataset: name },
+      () =>
+        store.transaction(async (tables) => {
+          await dropGeneration(tables, await findDataset(tables, name), index, generation, clock.now());
+          return describeDataset(tables, await findDataset(tables, name));
+        }),
+      () => ({ detail: { index, generation } }),
     );
   }
 
@@ -308,6 +384,16 @@ export class DatasetService {
       }),
     );
   }
+}
+
+/** @throws KeysteadError `JOB_INCOMPLETE` */
+function assertNothingReplaced({ dataset, progress }: JobResult, index: string): void {
+  if (progress.replaced === 0) return;
+  throw new KeysteadError(
+    "JOB_INCOMPLETE",
+    `${String(progress.replaced)} rows of dataset ${dataset} lacked tokens, or had wrong ones, and have them now: some application writes ` +
+      `without a generation of index ${index}; start it anew, so that it reads the indexes again, then cut over again`,
+  );
 }
 
 function contextMove(template: unknown, contextTypes: ContextTypes | undefined): ContextMove | undefined {

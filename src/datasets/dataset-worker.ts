@@ -1,7 +1,7 @@
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import type { Engine } from "../keys/engine.ts";
 import type { Dataset } from "./dataset-records.ts";
-import { type RowIndex, tokenCell } from "./row-indexes.ts";
+import { noToken, type RowIndex, tokenCell } from "./row-indexes.ts";
 import type { ForeignValues } from "./foreign-values.ts";
 import type { DatasetKeys } from "./job-keys.ts";
 import type { RowProblem } from "./job-progress.ts";
@@ -13,8 +13,6 @@ import type { Cell, RowReplacement, SourceDescription, SourceRow } from "./sourc
 
 /** How often a row is tried for each of its columns: keys are opened, versions loaded and leases renewed on the way. */
 const triesPerColumn = 4;
-
-const noToken: Cell = { type: "null" };
 
 /** What was left alone in a row. */
 interface RowProblems {
@@ -154,7 +152,10 @@ export class DatasetWorker {
 
   /** The token of a row whose plaintext this task has seen. */
   #token(index: RowIndex, plaintexts: ReadonlyMap<string, Uint8Array | undefined>): Cell | undefined {
-    return this.#kind !== "verify" && index.columns.every((name) => plaintexts.has(name)) ? tokenCell(index, plaintexts) : undefined;
+    const { blind, columns } = index;
+    if (this.#kind === "verify") return undefined;
+    if (blind === undefined) return noToken;
+    return columns.every((name) => plaintexts.has(name)) ? tokenCell(blind, index, plaintexts) : undefined;
   }
 
   /** Puts tokens beside the values that they are made of. */

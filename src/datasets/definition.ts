@@ -42,6 +42,8 @@ const indexSchema = z.strictObject({
   bits: z.int().min(minIndexBits).max(maxIndexBits).optional(),
 });
 
+const generationSchema = indexSchema.omit({ columns: true, key: true }).partial({ kind: true, normalisers: true });
+
 const templateSchema = z.record(z.string().min(1).max(255), z.string().max(1024));
 const contextTypesSchema = z.record(wellFormed, z.enum(canonicalTypes));
 
@@ -71,16 +73,22 @@ export type DatasetInput = z.input<typeof definitionSchema>;
 /** A blind index, as a caller describes it. */
 export type DatasetIndexInput = z.input<typeof indexSchema>;
 
+/** Another generation of a blind index, as a caller describes it: its column, and what is to differ from the one that is searched. */
+export type IndexGenerationInput = z.input<typeof generationSchema>;
+
 const strings = z.array(z.string()).readonly();
 const template = z.record(z.string(), z.string()).readonly();
 /** Registering leaves no column without a type; definitions from before there were types have none. */
 const storedTypes = z.record(z.string(), z.enum(canonicalTypes)).readonly().default({});
 
 const storedColumnSchema = z.strictObject({ name: z.string(), column: z.string(), key: z.string(), kind: z.enum(["typed", "value"]) });
+/** Says what searches ask for: the generation that holds it is the one in `column`. */
 const storedIndexSchema = z.strictObject({
   name: z.string(),
   columns: strings,
   column: z.string(),
+  /** Column of the other generation, while one takes the place of another. */
+  otherColumn: z.string().nullable().default(null),
   key: z.string(),
   kind: z.string(),
   normalisers: strings,
@@ -151,7 +159,12 @@ export function parseDatasetInput(name: string, input: unknown): ParsedDatasetIn
     nextContext: null,
     nextContextTypes: {},
     formerContexts: [],
-    indexes: Object.entries(indexes).map(([indexName, index]) => ({ name: indexName, ...index, bits: index.bits ?? minIndexBits })),
+    indexes: Object.entries(indexes).map(([indexName, index]) => ({
+      name: indexName,
+      otherColumn: null,
+      ...index,
+      bits: index.bits ?? minIndexBits,
+    })),
   };
   compileContext(definition.context);
   checkContextTypes(definition.context, contextTypes);
@@ -167,6 +180,31 @@ export function parseIndexInput(name: string, input: unknown): z.output<typeof i
   return parsePart(`index ${name}`, indexSchema, input);
 }
 
+/** Checks another generation of an index. @throws KeysteadError `INVALID_ARGUMENT` naming the part */
+export function parseGenerationInput(name: string, input: unknown): z.output<typeof generationSchema> {
+  return parsePart(`generation of index ${name}`, generationSchema, input);
+}
+
+/**
+ * The definition with a column for another generation of an index, checked; and the index as that generation will hold it.
+ * Its bits are those of the one that is searched, or still to be planned when it holds something else.
+ * @throws KeysteadError `INVALID_ARGUMENT` naming the part
+ */
+export function withGeneration(
+  definition: DatasetDefinition,
+  searched: DatasetIndex,
+  input: unknown,
+): { readonly definition: DatasetDefinition; readonly next: DatasetIndex; readonly isPlanned: boolean } {
+  const { column, kind = searched.kind, normalisers = searched.normalisers, bits } = parseGenerationInput(searched.name, input);
+  const next = { ...searched, column, kind, normalisers, bits: bits ?? searched.bits };
+  const indexes = definition.indexes.map((index) => (index === searched ? { ...index, otherColumn: column } : index));
+  const extended = { ...definition, indexes };
+  assertConsistent(extended);
+  assertConsistent({ ...definition, indexes: [next] });
+  const isSame = kind === searched.kind && normalisers.join() === searched.normalisers.join();
+  return { definition: extended, next, isPlanned: bits !== undefined || isSame };
+}
+
 /**
  * The definition with one more index, checked.
  * @throws KeysteadError `INVALID_ARGUMENT` naming the part, `NAME_TAKEN`
@@ -175,7 +213,7 @@ export function withIndex(definition: DatasetDefinition, name: string, input: un
   const { bits, ...parsed } = parseIndexInput(name, input);
   if (definition.indexes.some((index) => index.name === name))
     throw new KeysteadError("NAME_TAKEN", `the dataset has an index ${name} already; choose another name`);
-  const index = { name, ...parsed, bits: bits ?? minIndexBits };
+  const index = { name, otherColumn: null, ...parsed, bits: bits ?? minIndexBits };
   const extended = { ...definition, indexes: [...definition.indexes, index] };
   assertConsistent(extended);
   return { definition: extended, unplanned: bits === undefined ? [name] : [] };
@@ -224,9 +262,14 @@ export function assertProtected(columns: readonly ProtectedColumn[], names: read
   throw invalid(`${what} names column ${JSON.stringify(unknown)}, which is not protected${question}`);
 }
 
+/** The physical columns that hold tokens of an index: that of the generation that is searched first. */
+export function indexColumns({ column, otherColumn }: DatasetIndex): string[] {
+  return otherColumn === null ? [column] : [column, otherColumn];
+}
+
 function assertConsistent(definition: DatasetDefinition): void {
   const { keyColumns, columns, indexes } = definition;
-  const physical = [...keyColumns, ...columns.map((column) => column.column), ...indexes.map((index) => index.column)];
+  const physical = [...keyColumns, ...columns.map((column) => column.column), ...indexes.flatMap(indexColumns)];
   const folded = physical.map((column) => column.toLowerCase());
   const twice = physical.find((_, position) => folded.indexOf(folded[position] ?? "") !== position);
   if (twice !== undefined) throw invalid(`column ${twice} is named twice; every key, protected and index column needs its own`);

@@ -5,12 +5,12 @@ import type { Engine } from "../keys/engine.ts";
 import { cellToKeyText } from "./cells.ts";
 import type { Databases } from "./databases.ts";
 import { type Dataset, layoutOf } from "./dataset-records.ts";
-import { indexRevision, openIndexes } from "./index-generations.ts";
 import { DatasetKeys } from "./job-keys.ts";
 import { keptProblems, type RowProblem } from "./job-progress.ts";
-import { indexedValues, type RowIndex } from "./row-indexes.ts";
+import { indexedValues } from "./row-indexes.ts";
 import { type OpenedValue, RowOpener } from "./row-opener.ts";
 import { rowProblem } from "./row-problem.ts";
+import { SearchIndex } from "./search-index.ts";
 import type { DatasetSource, SourceRow } from "./source.ts";
 
 const defaultLimit = 1000;
@@ -73,13 +73,12 @@ export async function findRows(
   const keys = new DatasetKeys(engine, dataset.id, "open");
   const source = await databases.open(dataset.definition.database, layoutOf(dataset.definition));
   try {
-    const revision = await engine.store.read((tables) => indexRevision(tables, dataset.id, indexName));
-    const index = await selectIndex(engine, dataset, indexName, search.length, keys);
+    const index = await SearchIndex.open(engine, dataset, indexName, keys);
+    if (index.columns.length !== search.length)
+      throw new KeysteadError("INVALID_ARGUMENT", `index ${index.name} is over ${index.columns.join(", ")}; give one value for each`);
     const found = new Search(dataset, index, search, new RowOpener(dataset, keys));
     const result = await found.run(source, limit, signal);
-    if ((await engine.store.read((tables) => indexRevision(tables, dataset.id, indexName))) !== revision) {
-      throw new KeysteadError("CONFLICT", `index ${index.name} changed during the search; search again`);
-    }
+    await index.assertUnchanged(engine);
     return result;
   } finally {
     await keys.close();
@@ -87,43 +86,17 @@ export async function findRows(
   }
 }
 
-async function selectIndex(engine: Engine, dataset: Dataset, name: string, columns: number, keys: DatasetKeys): Promise<RowIndex> {
-  const { indexes } = dataset.definition;
-  // The others may be under versions that make no tokens for searches.
-  const [index] = await openIndexes(
-    engine,
-    dataset,
-    keys,
-    indexes.filter((candidate) => candidate.name === name),
-  );
-  if (index === undefined) {
-    const names = indexes.map((candidate) => candidate.name).join(", ") || "none";
-    throw new KeysteadError("INVALID_ARGUMENT", `dataset ${dataset.name} has no index of this name; it has: ${names}`);
-  }
-  if (!index.complete) {
-    throw new KeysteadError(
-      "JOB_INCOMPLETE",
-      `index ${name} does not cover every row yet; run \`keystead datasets index ${dataset.name}\`, and before it ` +
-        `\`keystead datasets protect ${dataset.name}\` while its columns hold plaintext`,
-    );
-  }
-  if (index.columns.length !== columns) {
-    throw new KeysteadError("INVALID_ARGUMENT", `index ${name} is over ${index.columns.join(", ")}; give one value for each`);
-  }
-  return index;
-}
-
 /** One search, page by page: of the rows that it reads it keeps those that it returns. */
 class Search {
   readonly #dataset: Dataset;
-  readonly #index: RowIndex;
+  readonly #index: SearchIndex;
   readonly #search: IndexSearch;
   readonly #opener: RowOpener;
   readonly #rows: FoundRow[] = [];
   readonly #firstUnopened: RowProblem[] = [];
   #unopenedRows = 0;
 
-  constructor(dataset: Dataset, index: RowIndex, search: IndexSearch, opener: RowOpener) {
+  constructor(dataset: Dataset, index: SearchIndex, search: IndexSearch, opener: RowOpener) {
     this.#dataset = dataset;
     this.#index = index;
     this.#search = search;
@@ -131,11 +104,11 @@ class Search {
   }
 
   async run(source: DatasetSource, limit: number, signal: AbortSignal | undefined): Promise<FindResult> {
-    const tokens = this.#index.blind.queryTokens(this.#search);
+    const tokens = this.#index.tokens(this.#search);
     let cursor: string | undefined;
     do {
       if (signal?.aborted === true) throw new KeysteadError("CANCELLED", "the search was stopped");
-      const page = await source.findByTokens(this.#index.column, tokens, cursor, pageRows);
+      const page = await source.findByTokens(tokens, cursor, pageRows);
       for (const row of page.rows) {
         const compared = await this.#compare(row);
         if (compared === undefined) continue;
@@ -173,7 +146,7 @@ class Search {
 
   #matches(plaintexts: ReadonlyMap<string, Uint8Array | undefined>): boolean {
     try {
-      return this.#index.blind.matches(indexedValues(this.#index, plaintexts), this.#search);
+      return this.#index.matches(indexedValues(this.#index, plaintexts), this.#search);
     } catch (error) {
       // A value that no index holds is not what was searched for: its token is left from another one.
       if (isKeysteadError(error, "INVALID_ARGUMENT")) return false;

@@ -31,7 +31,7 @@ export interface JobOptions extends JobPaceOptions {
 export interface ReencryptOptions extends JobOptions {
   /**
    * Codec of the local configuration: values that another system encrypted are opened with it and sealed. A job with a codec is one of
-   * its own kind, `import`: what was paused goes on when it is run again, with this codec or another.
+   * its own kind, `import`: what was paused goes on when it is run again; with another codec it begins its pass anew.
    */
   readonly from?: string;
   /** Logical columns whose foreign values come from the codec; all when absent. */

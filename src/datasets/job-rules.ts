@@ -3,7 +3,7 @@ import { type Census, outstanding } from "./census.ts";
 import { withContextMoved } from "./dataset-changes.ts";
 import type { Dataset } from "./dataset-records.ts";
 import { saveDefinition } from "./dataset-records.ts";
-import { completeGenerations, reopenGenerations } from "./index-generations.ts";
+import { completeGenerations, reopenGenerations, retireGenerations } from "./index-generations.ts";
 import type { RunOptions } from "./job-options.ts";
 import type { JobProgress } from "./job-progress.ts";
 import type { JobKind } from "./row-tasks.ts";
@@ -29,11 +29,13 @@ interface JobRule {
 const nothing = async (): Promise<void> => Promise.resolve();
 const base: JobRule = { remaining: () => 0, endsIdle: false, begin: nothing, leavesWork: () => false, finish: nothing };
 
-/** Plaintext has no tokens, whichever job left it: a search would miss it. */
-const completeIndexes: JobRule["finish"] = async (tables, { id, definition }, { census }) => {
+/** Plaintext has no tokens, whichever job left it: a search would miss it. A column that still holds tokens is not dropped. */
+const settleIndexes: JobRule["finish"] = async (tables, { id, definition }, { census }) => {
   const indexed = new Set(definition.indexes.flatMap(({ columns }) => columns));
   const { plaintext } = outstanding(census.columns.filter(({ column }) => indexed.has(column)));
   if (plaintext === 0) await completeGenerations(tables, id);
+  const filled = census.indexes.filter(({ generations, malformed }) => malformed > 0 || Object.keys(generations).length > 0);
+  await retireGenerations(tables, id, new Set(filled.map(({ column }) => column)));
 };
 
 /** What is particular to each kind of job; how it treats a value is in row-tasks.ts. */
@@ -41,7 +43,7 @@ export const jobRules: Readonly<Record<JobKind, JobRule>> = {
   protect: {
     ...base,
     remaining: ({ columns }) => outstanding(columns).plaintext,
-    finish: completeIndexes,
+    finish: settleIndexes,
   },
   reencrypt: { ...base, remaining: ({ columns }) => outstanding(columns).old },
   import: {
@@ -49,7 +51,7 @@ export const jobRules: Readonly<Record<JobKind, JobRule>> = {
     // What is not Keystead's is foreign in the columns that come from the codec, and none of this job's business in others.
     remaining: ({ columns }, { columns: names }) =>
       outstanding(columns.filter(({ column }) => names?.includes(column) !== false)).plaintext + outstanding(columns).old,
-    finish: completeIndexes,
+    finish: settleIndexes,
   },
   recontext: {
     ...base,
@@ -68,6 +70,6 @@ export const jobRules: Readonly<Record<JobKind, JobRule>> = {
     // From its first row on, searches would miss what has no token any more.
     begin: (tables, { id }) => reopenGenerations(tables, id),
   },
-  index: { ...base, finish: completeIndexes },
+  index: { ...base, finish: settleIndexes },
   verify: base,
 };

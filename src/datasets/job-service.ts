@@ -217,6 +217,6 @@ function newestFirst(a: StoredRecord<"jobs">, b: StoredRecord<"jobs">): number {
 function ended(row: StoredRecord<"jobs">, dataset: string): KeysteadError {
   return new KeysteadError(
     "CONFLICT",
-    `the newest job on dataset ${dataset}, ${row.kind}, is ${jobState(row)}: run a job of `keystead datasets` for another`,
+    `the newest job on dataset ${dataset}, ${row.kind}, is ${jobState(row)}: begin another with \`keystead datasets\``,
   );
 }

@@ -1,7 +1,7 @@
 import { KeysteadError } from "../errors.ts";
 import { nearestName } from "../nearest-name.ts";
 import { listNames } from "./name-list.ts";
-import type { RowReplacement, SourceLayout } from "./source.ts";
+import type { RowReplacement, SourceLayout, TokenSearch } from "./source.ts";
 
 /** Every column of a layout, once. */
 export function layoutColumns(layout: SourceLayout): string[] {
@@ -38,6 +38,13 @@ export function suggestName(name: string, existing: readonly string[], what: str
   const near = nearestName([name], existing);
   const question = near === undefined ? "" : `: did you mean "${near}"?`;
   return `${question} (${what}: ${existing.length === 0 ? "none" : listNames(existing)})`;
+}
+
+/** @throws KeysteadError `INVALID_ARGUMENT` for a search in a column that holds no tokens */
+export function requireIndexColumns({ indexColumns }: SourceLayout, searches: readonly TokenSearch[]): void {
+  const unknown = searches.find(({ column }) => !indexColumns.includes(column));
+  if (unknown === undefined) return;
+  throw new KeysteadError("INVALID_ARGUMENT", `column "${unknown.column}" is no index column of the layout: name one that is`);
 }
 
 /**

@@ -9,7 +9,7 @@ import type { Databases } from "./databases.ts";
 import { type Dataset, layoutOf } from "./dataset-records.ts";
 import { assertProtected, type DatasetDefinition, type DatasetIndex } from "./definition.ts";
 import { DatasetKeys } from "./job-keys.ts";
-import { indexedValues, type RowIndex } from "./row-indexes.ts";
+import { indexedColumns, type IndexedColumns, indexedValues } from "./row-indexes.ts";
 import { RowOpener } from "./row-opener.ts";
 import type { SourceRow } from "./source.ts";
 
@@ -19,7 +19,7 @@ const pageRows = 1000;
 export type PlannedIndex = Pick<DatasetIndex, "columns" | "kind" | "normalisers">;
 
 /** An index whose values are counted. */
-interface CountedIndex extends Pick<RowIndex, "columns" | "kinds"> {
+interface CountedIndex extends IndexedColumns {
   readonly recipe: IndexRecipe;
   readonly frequencies: ValueFrequencies;
 }
@@ -56,8 +56,7 @@ export function indexesBeside({ indexes }: DatasetDefinition, planned: PlannedIn
 
 function countedIndex(definition: DatasetDefinition, { columns, kind, normalisers }: PlannedIndex): CountedIndex {
   return {
-    columns,
-    kinds: columns.map((name) => definition.columns.find((column) => column.name === name)?.kind ?? "typed"),
+    ...indexedColumns(definition.columns, columns),
     recipe: createIndexRecipe({ columns, kind, normaliser: normalisers.join(",") }),
     frequencies: new ValueFrequencies(),
   };

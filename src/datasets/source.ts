@@ -98,6 +98,12 @@ export interface GenerationCount {
   readonly count: number;
 }
 
+/** Tokens of which a row that is sought has one, in one index column. */
+export interface TokenSearch {
+  readonly column: string;
+  readonly tokens: readonly string[];
+}
+
 /**
  * A table that holds protected data. Implementations hold no keys and know no formats beyond the ciphertext header.
  * Errors: `DATABASE_FAILED` with the cause; `DATASET_UNSUITABLE` when the table can't be worked on safely.
@@ -122,10 +128,10 @@ export interface DatasetSource {
   /** All in one short transaction; one outcome per replacement, in order. */
   replace(rows: readonly RowReplacement[]): Promise<ReplaceOutcome[]>;
   /**
-   * Rows whose index column equals one of the tokens, in pages as those of {@link readPage}.
+   * Rows in which one of these columns at least equals one of its tokens, each row once, in pages as those of {@link readPage}.
    * @throws KeysteadError `INVALID_ARGUMENT` for a cursor of another table and for a column that holds no tokens.
    */
-  findByTokens(column: string, tokens: readonly string[], cursor: Cursor | undefined, limit: number): Promise<SourcePage>;
+  findByTokens(searches: readonly TokenSearch[], cursor: Cursor | undefined, limit: number): Promise<SourcePage>;
   /**
    * The cells of these columns of the layout, row by row in key order and read in pages, of at most `limit` rows: input of the
    * index planner, which counts how often each value occurs.

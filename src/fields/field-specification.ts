@@ -1,4 +1,17 @@
-import { anything, assertArguments, choice, either, listOf, number, object, optional, recordOf, type Rule, text } from "../arguments.ts";
+import {
+  anything,
+  assertArguments,
+  choice,
+  either,
+  flag,
+  listOf,
+  number,
+  object,
+  optional,
+  recordOf,
+  type Rule,
+  text,
+} from "../arguments.ts";
 import { type IndexSpec, indexSpecShape } from "../crypto/blind-index.ts";
 import { KeysteadError } from "../errors.ts";
 import { createIndexSpec } from "./blind-index.ts";
@@ -28,9 +41,13 @@ export interface CompoundIndexDefinition extends Omit<FieldIndexDefinition, "kin
   readonly normalisers?: readonly string[];
 }
 
-/** An index of a registered dataset, as the registry describes its live generations. Their columns are names of fields. */
+/** An index of a registered dataset, as the registry describes generations that one property takes. Their columns are names of fields. */
 export interface RegisteredIndexDefinition {
   readonly key: string;
+  /** Logical name of the index. While one generation takes the place of another, two properties are of the same index. */
+  readonly index?: string;
+  /** True for the property that searches by the index are to ask. */
+  readonly searched?: boolean;
   readonly generations: readonly IndexSpec[];
 }
 
@@ -71,7 +88,12 @@ const field = object<FieldDefinition>({
 const contextColumns: Rule = (value, path) => (Array.isArray(value) ? listOf(text) : recordOf(text))(value, path);
 const recordIndex = either({
   fields: object<CompoundIndexDefinition>({ ...indexShape, fields: listOf(text), normalisers: optional(listOf(text)) }),
-  generations: object<RegisteredIndexDefinition>({ key: text, generations: listOf(object(indexSpecShape)) }),
+  generations: object<RegisteredIndexDefinition>({
+    key: text,
+    index: optional(text),
+    searched: optional(flag),
+    generations: listOf(object(indexSpecShape)),
+  }),
 });
 const rules = {
   fields: recordOf(field),
@@ -87,6 +109,10 @@ const rules = {
 export interface RecordIndex {
   /** Property of the stored record that takes the token. */
   readonly property: string;
+  /** Name by which it is searched: of a registered index its logical name, of others the property. */
+  readonly name: string;
+  /** True for the property that searches of that name ask. */
+  readonly searched: boolean;
   readonly key: string;
   readonly fields: readonly string[];
   /** Live generations. */
@@ -154,7 +180,14 @@ function fieldIndexes(fields: FieldDefinitions, datasetId: string | undefined): 
 function recordIndexes({ indexes = {}, datasetId }: RecordDefinition): readonly RecordIndex[] {
   return Object.entries(indexes).map(([property, index]) =>
     "generations" in index
-      ? { property, key: index.key, fields: index.generations[0]?.columns ?? [], generations: index.generations }
+      ? {
+          property,
+          name: index.index ?? property,
+          searched: index.searched ?? true,
+          key: index.key,
+          fields: index.generations[0]?.columns ?? [],
+          generations: index.generations,
+        }
       : definedIndex(property, index, "compound", datasetId),
   );
 }
@@ -163,7 +196,14 @@ function definedIndex(property: string, index: CompoundIndexDefinition, kind: st
   if (datasetId === undefined) throw invalid(`index ${property} needs a dataset: give datasetId, which its key is derived from`);
   const { fields, bits, normalisers, generation = 1, keyVersion = 1 } = index;
   const definition = { columns: fields, kind, bits, ...(normalisers !== undefined && { normalisers }) };
-  return { property, key: index.key, fields, generations: [createIndexSpec(definition, { datasetId, generation, keyVersion })] };
+  return {
+    property,
+    name: property,
+    searched: true,
+    key: index.key,
+    fields,
+    generations: [createIndexSpec(definition, { datasetId, generation, keyVersion })],
+  };
 }
 
 function checkField(name: string, { key, type }: FieldDefinition): void {

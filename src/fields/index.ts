@@ -40,6 +40,6 @@ export { formatIndexPlan } from "./index-plan-text.ts";
 export { type ExistingIndex, type IndexChoice, type IndexPlan, type IndexWarning, planIndex } from "./index-planner.ts";
 export { findNormaliser, type Normaliser, normalisers } from "./normalisers.ts";
 export { metaphone, soundex } from "./phonetic.ts";
-export { RecordCipher } from "./record-cipher.ts";
+export { RecordCipher, type RecordSearch } from "./record-cipher.ts";
 export { cellValue, type StoredCell } from "./stored-cell.ts";
 export { countValues, type Frequency, type FrequencyTable, ValueFrequencies } from "./value-frequencies.ts";

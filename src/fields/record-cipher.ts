@@ -1,7 +1,7 @@
 import { types } from "node:util";
 import { assertArguments, rule } from "../arguments.ts";
 import type { Context } from "../crypto/context.ts";
-import { KeysteadError } from "../errors.ts";
+import { isKeysteadError, KeysteadError } from "../errors.ts";
 import { BlindIndex } from "./blind-index.ts";
 import { type CanonicalValue, isCanonicalValue } from "./canonical-text.ts";
 import { contextOfColumn, renderContext } from "./context-template.ts";
@@ -23,8 +23,11 @@ interface OpenedField extends FieldDefinition {
   readonly opened: FieldKey;
 }
 
-interface OpenedIndex extends RecordIndex {
-  readonly index: BlindIndex;
+/** What a stored record that a search finds has, and where. */
+export interface RecordSearch {
+  /** Property of the stored record, which is the column of the dataset. */
+  readonly property: string;
+  readonly tokens: readonly string[];
 }
 
 const aRecord = rule("an object with a property for each field", (value) => typeof value === "object" && value !== null);
@@ -40,16 +43,17 @@ const aRecord = rule("an object with a property for each field", (value) => type
  * const stored = people.encrypt({ id: 7, email: "anna@example.org", born: new Date("1980-05-01") });
  * // { id: 7, email: "ks1:pii-email:…", born: "ks1:pii-date:…", email_index: "1.3kA" }
  * people.decrypt(stored); // { id: 7, email: "anna@example.org", born: 1980-05-01T00:00:00.000Z }
- * people.queryTokens("email_index", "Anna@example.org"); // ["1.3kA"]
+ * people.search("email_index", "Anna@example.org"); // { property: "email_index", tokens: ["1.3kA"] }
  */
 export class RecordCipher<F extends FieldDefinitions> {
   readonly #specification: FieldSpecification<F>;
   readonly #fields: ReadonlyMap<string, OpenedField>;
-  readonly #indexes: ReadonlyMap<string, OpenedIndex>;
+  readonly #indexes: ReadonlyMap<string, LazyIndex>;
 
   /**
    * @param keys - Opened keys by the names that the specification uses.
-   * @throws KeysteadError `UNKNOWN_KEY` naming a key that is missing; what opening an index throws.
+   * @throws KeysteadError `UNKNOWN_KEY` naming a key that is missing; what opening an index throws, but for `KEY_STATE`: a version
+   * that makes no tokens is told by what needs them, and records open all the same.
    */
   constructor(specification: FieldSpecification<F>, keys: Readonly<Record<string, FieldKey>>) {
     this.#specification = specification;
@@ -59,26 +63,22 @@ export class RecordCipher<F extends FieldDefinitions> {
         { ...field, name, opened: keyNamed(keys, field.key) },
       ]),
     );
-    this.#indexes = new Map(
-      specification.indexes.map((index) => [
-        index.property,
-        { ...index, index: BlindIndex.open(keyNamed(keys, index.key), index.generations) },
-      ]),
-    );
+    this.#indexes = new Map(specification.indexes.map((index) => [index.property, new LazyIndex(index, keyNamed(keys, index.key))]));
   }
 
   /**
    * The record as it is stored. Tokens are made anew wherever the fields of an index are there.
    *
    * @throws KeysteadError `INVALID_ARGUMENT` for a value of another type than declared, for a context column that is null, and
-   * for a record with some fields of a compound index but not all; what the key throws.
+   * for a record with some fields of a compound index but not all; `KEY_STATE` for a version of an index that makes no tokens; what
+   * the key throws.
    */
   encrypt(record: PlainRecord<F>): SealedRecord<F> {
     assertArguments({ record }, { record: aRecord });
     const context = this.#context(record);
     const kept = Object.entries<unknown>(record).filter(([name]) => !this.#indexes.has(name));
     const sealed = this.#replaceFields(kept, (field, value) => encryptField(field, value, context()));
-    const tokens = [...this.#indexes.values()].flatMap((index) => tokenEntry(index, record));
+    const tokens = [...this.#indexes.values()].flatMap((index) => index.tokenEntry(record));
     const stored: AnyRecord = Object.fromEntries([...sealed, ...tokens]);
     if (!isSealed(this.#specification.fields, stored)) throw internal();
     return stored;
@@ -101,19 +101,33 @@ export class RecordCipher<F extends FieldDefinitions> {
   }
 
   /**
-   * The tokens that the stored records found by a search have in the index's property.
+   * What the stored records that a search finds have. While one generation of a registered index takes the place of another, this
+   * is the property that the registry says to ask.
+   *
+   * @param index - Logical name of a registered index; the property of any other.
+   * @param search - The value, or one for each field of a compound index.
+   * @throws KeysteadError `INVALID_ARGUMENT` for an unknown index and when there is nothing to search for; `KEY_STATE`.
+   */
+  search(index: string, search: CanonicalValue | readonly CanonicalValue[]): RecordSearch {
+    const asked = [...this.#indexes.values()].find(({ record: { name, searched } }) => name === index && searched);
+    if (asked === undefined) throw unknownIndex([...this.#indexes.values()].map(({ record }) => record.name));
+    return { property: asked.record.property, tokens: asked.blind.queryTokens(listOf(search)) };
+  }
+
+  /**
+   * The tokens that the stored records found by a search have in one property.
    *
    * @param search - The value, or one for each field of a compound index.
-   * @throws KeysteadError `INVALID_ARGUMENT` for an unknown index and when there is nothing to search for.
+   * @throws KeysteadError `INVALID_ARGUMENT` for an unknown property and when there is nothing to search for; `KEY_STATE`.
    */
   queryTokens(property: string, search: CanonicalValue | readonly CanonicalValue[]): readonly string[] {
-    return this.#indexNamed(property).index.queryTokens(listOf(search));
+    return this.#indexNamed(property).blind.queryTokens(listOf(search));
   }
 
   /** True when a decrypted record is what the search is for: tokens are short, so records of other values share them. */
   matches(property: string, record: PlainRecord<F>, search: CanonicalValue | readonly CanonicalValue[]): boolean {
-    const { fields, index } = this.#indexNamed(property);
-    return index.matches(indexedValues(fields, record), listOf(search));
+    const { record: specified, blind } = this.#indexNamed(property);
+    return blind.matches(indexedValues(specified.fields, record), listOf(search));
   }
 
   /** The context of a row, rendered when a field first needs it. */
@@ -133,10 +147,48 @@ export class RecordCipher<F extends FieldDefinitions> {
     });
   }
 
-  #indexNamed(property: string): OpenedIndex {
+  #indexNamed(property: string): LazyIndex {
     const index = this.#indexes.get(property);
     if (index !== undefined) return index;
-    throw new KeysteadError("INVALID_ARGUMENT", `there is no such index: use one of ${[...this.#indexes.keys()].join(", ") || "none"}`);
+    throw unknownIndex([...this.#indexes.keys()]);
+  }
+}
+
+/** An index of a record. It is opened at once if the state of its key version permits, and otherwise when it is needed. */
+class LazyIndex {
+  readonly record: RecordIndex;
+  readonly #key: FieldKey;
+  #blind: BlindIndex | undefined;
+
+  constructor(record: RecordIndex, key: FieldKey) {
+    this.record = record;
+    this.#key = key;
+    try {
+      this.#blind = this.#open();
+    } catch (error) {
+      if (!isKeysteadError(error, "KEY_STATE")) throw error;
+    }
+  }
+
+  /** @throws KeysteadError `KEY_STATE` */
+  get blind(): BlindIndex {
+    return (this.#blind ??= this.#open());
+  }
+
+  /** The property with its token, if the fields are there. */
+  tokenEntry(record: AnyRecord): readonly (readonly [string, string | null])[] {
+    const { property, fields } = this.record;
+    const missing = fields.filter((field) => ownValue(record, field) === undefined);
+    if (missing.length === fields.length) return [];
+    if (missing.length === 0) return [[property, this.blind.token(indexedValues(fields, record))]];
+    throw new KeysteadError(
+      "INVALID_ARGUMENT",
+      `index ${property} also needs ${missing.join(", ")}: pass all of its fields, null where there is no value`,
+    );
+  }
+
+  #open(): BlindIndex {
+    return BlindIndex.open(this.#key, this.record.generations);
   }
 }
 
@@ -157,16 +209,6 @@ function decryptField({ name, type, opened }: OpenedField, value: unknown, conte
   throw new KeysteadError("INVALID_ARGUMENT", `the stored value can't become ${holds} without loss: declare the type that it has`);
 }
 
-function tokenEntry({ property, fields, index }: OpenedIndex, record: AnyRecord): readonly (readonly [string, string | null])[] {
-  const missing = fields.filter((field) => ownValue(record, field) === undefined);
-  if (missing.length === fields.length) return [];
-  if (missing.length === 0) return [[property, index.token(indexedValues(fields, record))]];
-  throw new KeysteadError(
-    "INVALID_ARGUMENT",
-    `index ${property} also needs ${missing.join(", ")}: pass all of its fields, null where there is no value`,
-  );
-}
-
 function indexedValues(fields: readonly string[], record: AnyRecord): readonly CanonicalValue[] {
   return fields.map((field) => {
     const value = ownValue(record, field);
@@ -185,6 +227,10 @@ function listOf(search: CanonicalValue | readonly CanonicalValue[]): readonly Ca
 
 function isList(search: CanonicalValue | readonly CanonicalValue[]): search is readonly CanonicalValue[] {
   return Array.isArray(search);
+}
+
+function unknownIndex(names: readonly string[]): KeysteadError {
+  return new KeysteadError("INVALID_ARGUMENT", `there is no such index: use one of ${[...new Set(names)].join(", ") || "none"}`);
 }
 
 function keyNamed(keys: Readonly<Record<string, FieldKey>>, name: string): FieldKey {

@@ -253,8 +253,7 @@ const remedies: Readonly<Record<UseOfOldVersions, Partial<Record<VersionPhase, s
     ...always,
     suspended: "jobs alone make its tokens until `keystead keys resume`; search by another index",
     "destruction-pending": "jobs alone make its tokens until `keystead keys cancel-destroy`; search by another index",
-    compromised:
-      "jobs alone make its tokens; search by another index, which `keystead datasets index --add` makes under the current version",
+    compromised: "jobs alone make its tokens; make the index anew under the current version with `keystead datasets generation start`",
   },
 };
 

@@ -54,8 +54,14 @@ function examineContext({ name, nextContext }: DatasetInfo): Diagnosis[] {
 }
 
 function examineIndexes({ name, indexes }: DatasetInfo): Diagnosis[] {
-  return indexes.flatMap(({ index, drift, state }) => [
-    ...drift.map((change) => warning(check, `index ${index} of ${name}: ${change}; build a new generation`)),
-    ...(state === "building" ? [warning(check, `index ${index} of ${name} is not complete; run \`keystead datasets index ${name}\``)] : []),
-  ]);
+  return indexes.flatMap(({ index, generation, drift, state }) => {
+    const which = `generation ${String(generation)} of index ${index} of ${name}`;
+    return [
+      ...drift.map((change) => warning(check, `${which}: ${change}; make it anew with \`keystead datasets generation start\``)),
+      ...(state === "building" ? [warning(check, `${which} is not complete; run \`keystead datasets index ${name}\``)] : []),
+      ...(state === "leaving"
+        ? [warning(check, `${which} is being dropped; start applications anew that write it, then run \`keystead datasets index ${name}\``)]
+        : []),
+    ];
+  });
 }

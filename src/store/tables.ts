@@ -132,7 +132,7 @@ export const tables = {
     { id: "text", name: "text", definition: "text", createdAt: "integer", removedAt: "integer?" },
     [["name"]],
   ),
-  /** `state`: building, live, retired. `columns`: JSON array of logical column names. `parameters`: JSON. */
+  /** `state`: building, live, leaving, retired. `columns`: JSON array of logical column names. `parameters`: JSON. */
   indexGenerations: table("index_generations", "followed", ["datasetId", "indexName", "generation"], {
     datasetId: "text",
     indexName: "text",

@@ -191,6 +191,7 @@ describe("searching a protected table", () => {
     const filled = queryNumber(database, "SELECT count(email_bi) FROM person");
     expect(counted.find(({ index }) => index === "email")).toEqual({
       index: "email",
+      column: "email_bi",
       generations: { "1": filled - 1 },
       none: 399 - filled,
       malformed: 1,

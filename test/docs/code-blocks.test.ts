@@ -51,7 +51,9 @@ function prepareFolder(): { readonly folder: string; readonly path: string } {
 
 function makePersons(folder: string): void {
   const database = new DatabaseSync(join(folder, "crm.db"));
-  database.exec("CREATE TABLE person (id INTEGER PRIMARY KEY, name TEXT, email TEXT, email_index TEXT, name_index TEXT); BEGIN");
+  database.exec(
+    "CREATE TABLE person (id INTEGER PRIMARY KEY, name TEXT, email TEXT, email_index TEXT, name_index TEXT, name_index_2 TEXT); BEGIN",
+  );
   const insert = database.prepare("INSERT INTO person (id, name, email) VALUES (?, ?, ?)");
   const names = ["Anna", "Ana", "Boris", "Zoë", "Minh"];
   for (let id = 1; id <= 1000; id += 1) insert.run(id, `${names[id % 5] ?? ""} ${String(id)}`, `p${String(id)}@example.org`);

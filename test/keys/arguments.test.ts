@@ -144,6 +144,9 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
       accepts: [texts],
     },
     { name: "addIndex", args: ["d", "i", { columns: ["a"], column: "t", key: "k" }], accepts: [texts, texts] },
+    { name: "startGeneration", args: ["d", "i", { column: "t" }], accepts: [texts, texts] },
+    { name: "cutOver", args: ["d", "i", 2, { rowsPerSecond: 1, dryRun: true }], accepts: [texts, texts, ["number", "NaN"], options] },
+    { name: "dropGeneration", args: ["d", "i", 1], accepts: [texts, texts, ["number", "NaN"]] },
     { name: "list", args: [] },
     { name: "show", args: ["d"], accepts: [texts] },
     ...["protect", "reencrypt", "verify", "index", "unprotect"].map((name) => ({

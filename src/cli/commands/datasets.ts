@@ -10,6 +10,7 @@ import { unreadable } from "../file-failures.ts";
 import { examples, parsePairs, repeatable } from "../options.ts";
 import { useFolder, withKeystead } from "../session.ts";
 import { formatTable, type TableColumn } from "../table.ts";
+import { addDatasetGenerations } from "./dataset-generations.ts";
 import { addDatasetJobs } from "./dataset-jobs.ts";
 import { addDatasetSearches } from "./dataset-searches.ts";
 
@@ -44,6 +45,7 @@ export function addDatasetCommands(program: Command): void {
   addLooking(datasets);
   addDatasetJobs(datasets);
   addDatasetSearches(datasets);
+  addDatasetGenerations(datasets);
 }
 
 function addAdd(datasets: Command): void {
@@ -230,6 +232,13 @@ const columns: readonly TableColumn<DatasetInfo>[] = [
   { title: "columns", cell: (dataset) => dataset.columns.map(({ name }) => name).join(",") },
   {
     title: "indexes",
-    cell: ({ indexes }) => indexes.map(({ index, state }) => (state === "live" ? index : `${index} (${state})`)).join(","),
+    cell: ({ indexes }) =>
+      indexes
+        .filter(({ state }) => state !== "retired")
+        .map(({ index, generation, state, searched }) => {
+          const name = searched ? index : `${index}/${String(generation)}`;
+          return state === "live" ? name : `${name} (${state})`;
+        })
+        .join(","),
   },
 ];

@@ -1,6 +1,6 @@
 import { KeysteadError } from "../../errors.ts";
 import { quoteIdentifier } from "../../postgres/identifier.ts";
-import { layoutColumns } from "../layout.ts";
+import { layoutColumns, requireIndexColumns } from "../layout.ts";
 import { listNames } from "../name-list.ts";
 import { requireLimit } from "../source-limits.ts";
 import type {
@@ -15,6 +15,7 @@ import type {
   SourceLayout,
   SourcePage,
   SourceRow,
+  TokenSearch,
 } from "../source.ts";
 import { adviseOn, tokenTerm } from "./advice.ts";
 import { columnNamed } from "./check-layout.ts";
@@ -106,12 +107,10 @@ export class PostgresSource implements DatasetSource {
     return await this.#withTable("write", async (session, { replacer }) => await replacer.replace(session, rows));
   }
 
-  async findByTokens(column: string, tokens: readonly string[], cursor: Cursor | undefined, limit: number): Promise<SourcePage> {
+  async findByTokens(searches: readonly TokenSearch[], cursor: Cursor | undefined, limit: number): Promise<SourcePage> {
     requireLimit(limit);
-    if (!this.#layout.indexColumns.includes(column)) {
-      throw new KeysteadError("INVALID_ARGUMENT", `column "${column}" is no index column of the layout: name one that is`);
-    }
-    return await this.#readPage(cursor, limit, (facts) => tokenFilter(facts, column, tokens));
+    requireIndexColumns(this.#layout, searches);
+    return await this.#readPage(cursor, limit, (facts) => tokenFilter(facts, searches));
   }
 
   async *readValues(columns: readonly string[], limit: number): AsyncGenerator<readonly Cell[], void, undefined> {
@@ -184,17 +183,13 @@ export class PostgresSource implements DatasetSource {
   }
 }
 
-/** The first condition uses the column's index, under whatever collation; the second makes it exact. */
-function tokenFilter(facts: TableFacts, name: string, tokens: readonly string[]): RowFilter {
-  const column = columnNamed(facts, name);
-  const exact = `${kindOf(column).identity(quoteIdentifier(name))} = any($1::text[])`;
-  const operators = tokenTerm(facts, name)?.operators ?? undefined;
-  if (operators === undefined) return { where: exact, parameters: [tokens], isSelective: false };
-  const list = castTo(column, "$1::text[]");
+/** Rows that fit one of the searches. Selective when an index finds those of each. */
+function tokenFilter(facts: TableFacts, searches: readonly TokenSearch[]): RowFilter {
+  const terms = searches.map(({ column }, position) => columnFilter(facts, column, `$${String(position + 1)}::text[]`));
   return {
-    where: `${quoteIdentifier(name)} ${operatorSql(operators.equal)} any(${list}[]) and ${exact}`,
-    parameters: [tokens],
-    isSelective: true,
+    where: terms.length === 0 ? "false" : `(${terms.map(({ where }) => `(${where})`).join(" or ")})`,
+    parameters: searches.map(({ tokens }) => tokens),
+    isSelective: terms.every(({ isSelective }) => isSelective),
   };
 }
 
@@ -203,6 +198,16 @@ async function readFrom<T>(cursor: Cursor | undefined, reading: Promise<T>): Pro
   return await reading.catch((error: unknown) => {
     throw cursor !== undefined && isMalformedValue(error) ? foreignCursor() : error;
   });
+}
+
+/** The first condition uses the column's index, under whatever collation; the second makes it exact. */
+function columnFilter(facts: TableFacts, name: string, tokens: string): Pick<RowFilter, "where" | "isSelective"> {
+  const column = columnNamed(facts, name);
+  const exact = `${kindOf(column).identity(quoteIdentifier(name))} = any(${tokens})`;
+  const operators = tokenTerm(facts, name)?.operators ?? undefined;
+  if (operators === undefined) return { where: exact, isSelective: false };
+  const list = castTo(column, tokens);
+  return { where: `${quoteIdentifier(name)} ${operatorSql(operators.equal)} any(${list}[]) and ${exact}`, isSelective: true };
 }
 
 function formOf(facts: TableFacts, name: string): "text" | "binary" {

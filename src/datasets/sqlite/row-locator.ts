@@ -108,6 +108,17 @@ export class RowLocator {
     }
   }
 
+  /**
+   * SQL of the rows of a table that fit one of these conditions, each of which an index answers: SQLite would rather read the whole
+   * table than look up both sides of an OR. Rows whose keys are alike under a collation may be among them, so the conditions are said again.
+   */
+  union(table: string, conditions: readonly string[]): string {
+    const keys = this.#terms.map(({ value }) => value).join(", ");
+    const queries = conditions.map((condition) => `SELECT ${keys} FROM ${table} WHERE ${condition}`);
+    const ordered = this.#terms.map((term) => term.ordered).join(", ");
+    return `(${ordered}) IN (${queries.join(" UNION ALL ")}) AND (${conditions.join(" OR ")})`;
+  }
+
   #orderBy(prefix: "" | "+"): string {
     return this.#terms.map(({ ordered, descending }) => `${prefix}${ordered}${descending ? " DESC" : ""}`).join(", ");
   }

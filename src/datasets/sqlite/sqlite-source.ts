@@ -1,6 +1,6 @@
 import { KeysteadError } from "../../errors.ts";
 import { decodeCursor, encodeCursor } from "../cursor.ts";
-import { layoutColumns } from "../layout.ts";
+import { layoutColumns, requireIndexColumns } from "../layout.ts";
 import { listNames } from "../name-list.ts";
 import type {
   Cell,
@@ -15,6 +15,7 @@ import type {
   SourceLayout,
   SourcePage,
   SourceRow,
+  TokenSearch,
 } from "../source.ts";
 import { maxHeaderGroups, requireLimit } from "../source-limits.ts";
 import { adviseOn, indexedColumns } from "./advice.ts";
@@ -110,19 +111,12 @@ export class SqliteSource implements DatasetSource {
     return this.#withTable((connection, { replacer }) => replacer.replace(connection, rows));
   }
 
-  async findByTokens(column: string, tokens: readonly string[], cursor: Cursor | undefined, limit: number): Promise<SourcePage> {
+  async findByTokens(searches: readonly TokenSearch[], cursor: Cursor | undefined, limit: number): Promise<SourcePage> {
     requireLimit(limit);
-    if (!this.#layout.indexColumns.includes(column)) {
-      throw new KeysteadError("INVALID_ARGUMENT", `column "${column}" is no index column of the layout: name one that is`);
-    }
-    // The first condition uses the column's index, under whatever collation; the second makes it exact.
-    const name = quoteIdentifier(column);
-    const where = `${name} IN (SELECT value FROM json_each(?)) AND ${name} COLLATE BINARY IN (SELECT value FROM json_each(?))`;
-    const list = JSON.stringify(tokens);
-    return this.#withTable((connection, table) => {
-      const isIndexed = indexedColumns(table.facts).has(column);
-      return readPage(connection, table, { cursor, until: undefined, limit }, { where, parameters: [list, list], isSelective: isIndexed });
-    });
+    requireIndexColumns(this.#layout, searches);
+    return this.#withTable((connection, table) =>
+      readPage(connection, table, { cursor, until: undefined, limit }, tokenFilter(this.#layout, table, searches)),
+    );
   }
 
   async *readValues(columns: readonly string[], limit: number): AsyncGenerator<readonly Cell[], void, undefined> {
@@ -218,6 +212,22 @@ function readPage(
 
 function cursorCells(cursor: Cursor | undefined, { orderLength }: RowLocator): readonly Cell[] | undefined {
   return cursor === undefined ? undefined : decodeCursor(cursor, orderLength);
+}
+
+/** Rows that fit one of the searches. Selective when an index finds those of each. */
+function tokenFilter({ table: name }: SourceLayout, { facts, locator }: OpenTable, searches: readonly TokenSearch[]): RowFilter {
+  const indexed = indexedColumns(facts);
+  const isSelective = searches.every(({ column }) => indexed.has(column));
+  const conditions = searches.map(({ column }) => tokenCondition(quoteIdentifier(column)));
+  const parameters = searches.flatMap(({ tokens }) => [JSON.stringify(tokens), JSON.stringify(tokens)]);
+  if (conditions.length < 2 || !isSelective)
+    return { where: conditions.length === 0 ? "FALSE" : `(${conditions.join(" OR ")})`, parameters, isSelective };
+  return { where: locator.union(quoteTable(name), conditions), parameters: [...parameters, ...parameters], isSelective };
+}
+
+/** The first half uses the column's index, under whatever collation; the second makes it exact. */
+function tokenCondition(name: string): string {
+  return `(${name} IN (SELECT value FROM json_each(?)) AND ${name} COLLATE BINARY IN (SELECT value FROM json_each(?)))`;
 }
 
 /** Declared key columns may hold NULL in SQLite, even those of a PRIMARY KEY, and any number of them. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { SourcePage } from "../../datasets/source.ts";
 import { headerSamples, headerText, sealedFor } from "./ciphertext.ts";
 import { cellText, indexColumnOf, nullCell, rowsWith, sampleRows, textCell, valueColumnOf } from "./samples.ts";
 import { type DatasetSourceSuite, failsWith, withSource } from "./suite.ts";
@@ -14,6 +15,8 @@ export function testCounting(suite: DatasetSourceSuite): void {
       indexColumn,
       tokens.map((token) => (token === null ? nullCell : textCell(token))),
     );
+
+  const textsOf = ({ rows }: SourcePage): string[] => rows.map(({ cells }) => cellText(cells[indexColumn])).sort();
 
   const leftOut = suite.textHoldsNul === false ? " (texts with U+0000 left out: there are none)" : "";
 
@@ -97,18 +100,72 @@ export function testCounting(suite: DatasetSourceSuite): void {
   it("finds rows by exactly these tokens", () =>
     withSource(suite, withTokens(["1.AAAA", "1.aaaa", "1.AAAA", "2.BBBB", null, "1.AAAA "]), async (source) => {
       const find = async (tokens: readonly string[], limit = 100): Promise<string[]> =>
-        (await source.findByTokens(indexColumn, tokens, undefined, limit)).rows.map(({ cells }) => cellText(cells[indexColumn])).sort();
+        textsOf(await source.findByTokens([{ column: indexColumn, tokens }], undefined, limit));
       const [a, b] = ["1.AAAA", "2.BBBB"].map((token) => cellText(textCell(token)));
       assert.deepEqual(await find(["1.AAAA"]), [a, a]);
       assert.deepEqual(await find(["2.BBBB", "1.AAAA", "2.BBBB", "3.CCCC", "' OR 1=1 --"]), [a, a, b]);
       assert.deepEqual(await find([]), []);
       assert.equal((await find(["1.AAAA"], 1)).length, 1);
-      await failsWith("INVALID_ARGUMENT", () => source.findByTokens(valueColumn, ["1.AAAA"], undefined, 1), /layout/);
+      await failsWith("INVALID_ARGUMENT", () => source.findByTokens([{ column: valueColumn, tokens: ["1.AAAA"] }], undefined, 1), /layout/);
     }));
+
+  it("finds a row by several searches once, whichever of them it fits", () =>
+    withSource(suite, withTokens(["1.AAAA", "2.BBBB", "2.AAAA", null]), async (source) => {
+      const find = async (...searches: readonly (readonly string[])[]): Promise<string[]> =>
+        textsOf(
+          await source.findByTokens(
+            searches.map((tokens) => ({ column: indexColumn, tokens })),
+            undefined,
+            100,
+          ),
+        );
+      const [a, b] = ["1.AAAA", "2.BBBB"].map((token) => cellText(textCell(token)));
+      assert.deepEqual(await find(), []);
+      assert.deepEqual(await find(["1.AAAA"], ["2.BBBB", "1.AAAA"]), [a, b]);
+      assert.deepEqual(await find(["1.AAAA"], []), [a]);
+      const unknown = { column: valueColumn, tokens: [] };
+      await failsWith(
+        "INVALID_ARGUMENT",
+        () => source.findByTokens([{ column: indexColumn, tokens: [] }, unknown], undefined, 1),
+        /layout/,
+      );
+    }));
+
+  const [, otherColumn] = layout.indexColumns;
+  if (otherColumn !== undefined) {
+    it("finds rows by the tokens of two columns", () => {
+      const tokens: readonly (readonly [string | null, string | null])[] = [
+        ["1.AAAA", "2.AAAA"],
+        ["1.AAAA", null],
+        [null, "2.AAAA"],
+        ["2.AAAA", "1.AAAA"],
+        ["1.aaaa", "2.aaaa"],
+        [null, null],
+      ];
+      const rows = withTokens(tokens.map(([token]) => token)).map((row, number) => {
+        const token = tokens[number]?.[1] ?? null;
+        return { ...row, [otherColumn]: token === null ? nullCell : textCell(token) };
+      });
+      return withSource(suite, rows, async (source) => {
+        const searches = [
+          { column: indexColumn, tokens: ["1.AAAA"] },
+          { column: otherColumn, tokens: ["2.AAAA"] },
+        ];
+        const found: string[] = [];
+        for (let cursor: string | undefined, more = true; more; more = cursor !== undefined) {
+          const page = await source.findByTokens(searches, cursor, 2);
+          found.push(...page.rows.map(({ cells }) => `${cellText(cells[indexColumn])} ${cellText(cells[otherColumn])}`));
+          cursor = page.next;
+        }
+        const [a, b, none] = [textCell("1.AAAA"), textCell("2.AAAA"), nullCell].map(cellText);
+        assert.deepEqual(found.toSorted(), [`${a} ${b}`, `${a} ${none}`, `${none} ${b}`].toSorted());
+      });
+    });
+  }
 
   it("gives rows that were found a locator that replaces them", () =>
     withSource(suite, withTokens(["1.AAAA", "1.BBBB"]), async (source, table) => {
-      const [row] = (await source.findByTokens(indexColumn, ["1.BBBB"], undefined, 10)).rows;
+      const [row] = (await source.findByTokens([{ column: indexColumn, tokens: ["1.BBBB"] }], undefined, 10)).rows;
       assert.ok(row !== undefined);
       const set = { [indexColumn]: textCell("2.CCCC") };
       assert.deepEqual(await source.replace([{ locator: row.locator, expected: row.cells, set }]), ["replaced"]);

@@ -127,7 +127,7 @@ export function testPaging(suite: DatasetSourceSuite): void {
         const found: SourceRow[] = [];
         let cursor: Cursor | undefined;
         do {
-          const page = await source.findByTokens(indexColumnOf(suite), sought, cursor, limit);
+          const page = await source.findByTokens([{ column: indexColumnOf(suite), tokens: sought }], cursor, limit);
           assert.ok(page.rows.length <= limit);
           found.push(...page.rows);
           cursor = page.next;
@@ -143,7 +143,11 @@ export function testPaging(suite: DatasetSourceSuite): void {
     withSource(suite, sampleRows(suite, 1), async (source) => {
       await failsWith("INVALID_ARGUMENT", () => source.readPage("nonsense", 1), /cursor/);
       await failsWith("INVALID_ARGUMENT", () => source.readPage("[]", 1), /cursor/);
-      await failsWith("INVALID_ARGUMENT", () => source.findByTokens(indexColumnOf(suite), ["1.AAAA"], "nonsense", 1), /cursor/);
+      await failsWith(
+        "INVALID_ARGUMENT",
+        () => source.findByTokens([{ column: indexColumnOf(suite), tokens: ["1.AAAA"] }], "nonsense", 1),
+        /cursor/,
+      );
       await failsWith("INVALID_ARGUMENT", () => source.readPage(undefined, 1, "nonsense"), /cursor/);
       await failsWith("INVALID_ARGUMENT", () => source.skip("nonsense", 1), /cursor/);
       await failsWith("INVALID_ARGUMENT", () => source.readPage(undefined, 0), /limit/);

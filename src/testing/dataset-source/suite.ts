@@ -28,7 +28,7 @@ export interface TestFunctions {
 export interface DatasetSourceSuite extends TestFunctions {
   /** Names the database and what is special about the table. */
   readonly name: string;
-  /** Has at least one value column, one context column and one index column. */
+  /** Has at least one value column, one context column and one index column; with two of these, searches of both are tested, too. */
   readonly layout: SourceLayout;
   /** What `describe()` is to say of the value columns. */
   readonly forms: Readonly<Record<string, "text" | "binary">>;

@@ -56,7 +56,8 @@ const shapes: readonly Shape[] = [
   {
     name: "uuid primary key, indexed tokens",
     types: { id: "uuid" },
-    sql: `create table person(id uuid primary key, ${columns}); create index on person(email_index)`,
+    sql: `create table person(id uuid primary key, ${columns}, phone_index text); create index on person(email_index); create index on person(phone_index)`,
+    layout: { indexColumns: ["email_index", "phone_index"] },
     keyOf: (number) => ({ id: text(uuidOf(number)) }),
   },
   {
@@ -89,7 +90,8 @@ const shapes: readonly Shape[] = [
     name: "citext",
     types: { id: "text" },
     setup: "create extension citext",
-    sql: "create table person(id citext primary key, email citext, tenant citext, email_index citext); create index on person(email_index)",
+    sql: "create table person(id citext primary key, email citext, tenant citext, email_index citext, phone_index citext); create index on person(email_index)",
+    layout: { indexColumns: ["email_index", "phone_index"] },
     keyOf: textKeyOf,
   },
   {

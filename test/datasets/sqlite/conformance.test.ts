@@ -68,8 +68,10 @@ const shapes: readonly Shape[] = [
   },
   {
     name: "NOCASE columns with indexes",
-    sql: `CREATE TABLE person(id INTEGER PRIMARY KEY, email TEXT COLLATE NOCASE, tenant TEXT COLLATE NOCASE, email_index TEXT COLLATE NOCASE);
-          CREATE INDEX by_email ON person(email); CREATE INDEX by_token ON person(email_index); CREATE INDEX by_tenant ON person(tenant, email)`,
+    sql: `CREATE TABLE person(id INTEGER PRIMARY KEY, email TEXT COLLATE NOCASE, tenant TEXT COLLATE NOCASE, email_index TEXT COLLATE NOCASE,
+          phone_index TEXT COLLATE NOCASE);
+          CREATE INDEX by_email ON person(email); CREATE INDEX by_token ON person(email_index); CREATE INDEX by_phone ON person(phone_index); CREATE INDEX by_tenant ON person(tenant, email)`,
+    layout: { indexColumns: ["email_index", "phone_index"] },
     keyOf: idOf,
     values: texts,
   },
@@ -107,7 +109,9 @@ const shapes: readonly Shape[] = [
   {
     name: "WITHOUT ROWID, NOCASE key",
     types: { id: "text" },
-    sql: `CREATE TABLE person(id TEXT COLLATE NOCASE PRIMARY KEY, ${columns}) WITHOUT ROWID; CREATE INDEX by_token ON person(email_index)`,
+    sql: `CREATE TABLE person(id TEXT COLLATE NOCASE PRIMARY KEY, ${columns}, phone_index TEXT) WITHOUT ROWID;
+          CREATE INDEX by_token ON person(email_index); CREATE INDEX by_phone ON person(phone_index)`,
+    layout: { indexColumns: ["email_index", "phone_index"] },
     keyOf: textKeyOf,
     values: texts,
   },

@@ -181,7 +181,7 @@ describe("describing SQLite tables", () => {
       await expect(source.readPage(undefined, 1)).rejects.toMatchObject(unsuitable);
       await expect(source.countHeaders()).rejects.toMatchObject(unsuitable);
       await expect(source.countGenerations()).rejects.toMatchObject(unsuitable);
-      await expect(source.findByTokens("token", ["1.AAAA"], undefined, 1)).rejects.toMatchObject(unsuitable);
+      await expect(source.findByTokens([{ column: "token", tokens: ["1.AAAA"] }], undefined, 1)).rejects.toMatchObject(unsuitable);
       await expect(source.replace([{ locator: [], expected: {}, set: {} }])).rejects.toMatchObject(unsuitable);
       await source.close();
     } finally {

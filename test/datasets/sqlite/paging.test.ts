@@ -118,7 +118,7 @@ describe("paging over SQLite tables", () => {
       expect([...first.rows, ...rest].map(({ cells: row }) => row["id"])).toEqual(Array.from({ length: 9 }, (_, id) => integer(id)));
       const sizes: number[] = [];
       for (let cursor: string | undefined; sizes.length === 0 || cursor !== undefined;) {
-        const page = await source.findByTokens("x", ["1.AAAA"], cursor, 100);
+        const page = await source.findByTokens([{ column: "x", tokens: ["1.AAAA"] }], cursor, 100);
         sizes.push(page.rows.length);
         cursor = page.next;
       }
@@ -177,6 +177,35 @@ describe("paging over SQLite tables", () => {
       for (const { where } of ranges) expect(plan(`WHERE ${where} ORDER BY ${locator.order} LIMIT 5`)).toEqual(seeks);
       expect(plan(`WHERE ${locator.match(locator.values.map(() => "text"))}`)).toEqual(seeks);
       expect(plan(`WHERE TRUE ORDER BY ${locator.order} LIMIT 5`)).toEqual(["SCAN t"]);
+    } finally {
+      connection.close();
+      await drop();
+    }
+  });
+
+  it.each([
+    ["rowid", "CREATE TABLE t(a TEXT PRIMARY KEY, v, x, y)"],
+    ["primary key", "CREATE TABLE t(a TEXT PRIMARY KEY, v, x, y) WITHOUT ROWID"],
+  ])("looks up the tokens of two columns in their indexes: %s", async (_, sql) => {
+    const layout = layoutOf("t", { keyColumns: ["a"], valueColumns: ["v"], indexColumns: ["x", "y"] });
+    const { url, drop } = await createTable(`${sql}; CREATE INDEX by_x ON t(x); CREATE INDEX by_y ON t(y)`, layout);
+    const connection = await SqliteConnection.open(url, { clock: systemClock, patience: 0 });
+    try {
+      const facts = readSchema(connection, "t").table;
+      if (facts === undefined) throw new Error("there is no table");
+      const locator = new RowLocator(layout, facts);
+      const where = locator.union(
+        "t",
+        ["x", "y"].map((column) => `${column} IN (SELECT value FROM json_each('["1.AAAA"]'))`),
+      );
+      const ranges = [...locator.rangesAfter([rawText(0x41)]), ...locator.rangesAfter(undefined)];
+      for (const range of ranges) {
+        const steps = connection
+          .all(`EXPLAIN QUERY PLAN SELECT * FROM t WHERE ${where} AND ${range.where} ORDER BY ${locator.sortedOrder} LIMIT 5`)
+          .map((row) => String(row[3]));
+        expect(steps.filter((step) => step.startsWith("SCAN t"))).toEqual([]);
+        expect(steps.filter((step) => / USING (?:COVERING )?INDEX by_[xy] /.test(step))).toHaveLength(2);
+      }
     } finally {
       connection.close();
       await drop();

@@ -18,7 +18,7 @@ const clock = { ...systemClock, wait: () => Promise.resolve() };
 const masterKeys = { main: { bytes: canaries.masterKey.bytes } };
 const keystead = await openKeystead({ store, masterKeys, databases: { crm: `sqlite:${path}` }, clock });
 process.stdout.write("begun\n");
-const job = kind === "protect" || kind === "reencrypt" || kind === "unprotect" ? kind : "verify";
+const job = kind === "protect" || kind === "reencrypt" || kind === "unprotect" || kind === "index" ? kind : "verify";
 const { state, progress } = await keystead.datasets[job]("crm.person", {
   rowsPerSecond: Number(rows),
   onProgress: ({ scanned }) => process.stdout.write(`${String(scanned)}\n`),

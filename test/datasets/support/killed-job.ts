@@ -10,7 +10,7 @@ export interface KilledJob {
   readonly store: string;
   /** Path of the database. */
   readonly path: string;
-  readonly kind: "protect" | "reencrypt";
+  readonly kind: "protect" | "reencrypt" | "index";
   /** Rows of the table when the job begins. */
   readonly rows: number;
   readonly rowsPerPage: number;
