@@ -117,7 +117,7 @@ async function report(result: JobResult, output: Session["output"]): Promise<voi
 }
 
 /** The command that runs jobs of a kind. */
-export function commandOf(kind: JobInfo["kind"]): string {
+function commandOf(kind: JobInfo["kind"]): string {
   return kind === "import" ? "reencrypt" : kind;
 }
 
