@@ -95,9 +95,14 @@ export interface Store {
   watch?(onChange: () => void): StoreWatch;
   /** Raises the generation above `floor` (after a restore); no-op when it is above already. */
   raiseGeneration(floor: number): Promise<void>;
-  /** One consistent snapshot, no writes. */
+  /** One consistent snapshot, no writes. `work` may run again, as in {@link transaction}. */
   read<T>(work: (tables: StoreTables) => Promise<T>): Promise<T>;
-  /** Serialisable; commits when `work` resolves, rolls back when it rejects. Never nest. */
+  /**
+   * Serialisable; commits when `work` resolves, rolls back when it rejects. Never nest.
+   *
+   * `work` may run several times, from the beginning: a database gives transactions up for others, and connections are lost. Only
+   * what the last run did is there, so whatever else it changes must not add up.
+   */
   transaction<T>(work: (tables: StoreTables) => Promise<T>): Promise<T>;
   /** Brings an older schema up to this version's. Safe to start from several processes. */
   migrate(): Promise<void>;

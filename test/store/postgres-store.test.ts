@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { CompiledQuery } from "kysely";
+import { systemClock } from "../../src/clock.ts";
 import { clientConfig } from "../../src/postgres/client-config.ts";
 import { openPool } from "../../src/postgres/pool.ts";
 import { parsePostgresUrl } from "../../src/postgres/postgres-url.ts";
@@ -89,7 +90,7 @@ describe("a PostgreSQL store", () => {
 
   it("waits for a writer as long as it may", async () => {
     await inNewStore(async ({ url, store }) => {
-      const hasty = await openPostgresStore(url, { busyTimeout: 20 });
+      const hasty = await openPostgresStore(url, { clock: systemClock, busyTimeout: 20 });
       await hasty.unlock(metadataKey);
       await store.transaction(async ({ settings }) => {
         await settings.list();
@@ -130,6 +131,7 @@ describe("a PostgreSQL store", () => {
         pool,
         configure: () => clientConfig(place, "test"),
         schema,
+        clock: systemClock,
         readOnly: false,
         lockTimeout: 1234,
         statementTimeout: 5678,
@@ -164,7 +166,7 @@ describe("a PostgreSQL store", () => {
       const place = new URL(url);
       if (where.startsWith("/")) place.pathname = where;
       else if (where.startsWith("nobody")) place.username = "nobody";
-      const store = await openPostgresStore(where.startsWith("postgresql:") ? where : place.href, {});
+      const store = await openPostgresStore(where.startsWith("postgresql:") ? where : place.href, { clock: systemClock });
       expect(await codeOf(async () => await store.exists())).toBe(code);
       await store.close();
     });
@@ -173,7 +175,7 @@ describe("a PostgreSQL store", () => {
   it.each(["schema=pg_x", "schema=1a", "schema=a-b", "pool=0", "pool=x", "statement_timeout=0", "other=1"])(
     "refuses ?%s",
     async (parameter) => {
-      expect(await codeOf(async () => await openPostgresStore(`postgresql://postgres@127.0.0.1/postgres?${parameter}`, {}))).toBe(
+      expect(await codeOf(async () => await openPostgresStore(`postgresql://postgres@127.0.0.1/postgres?${parameter}`, { clock: systemClock }))).toBe(
         "INVALID_ARGUMENT",
       );
     },

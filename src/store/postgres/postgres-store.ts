@@ -1,4 +1,5 @@
 import type { ClientConfig } from "pg";
+import type { Clock } from "../../clock.ts";
 import { KeysteadError } from "../../errors.ts";
 import { clientConfig } from "../../postgres/client-config.ts";
 import { openPool } from "../../postgres/pool.ts";
@@ -17,6 +18,8 @@ const maxPoolSize = 100;
 
 /** How to open a store in a PostgreSQL database. */
 export interface PostgresStoreOptions {
+  /** Paces the attempts at what the database gave up. */
+  readonly clock: Clock;
   /** How long a transaction waits for the lock of another process, in milliseconds: 0 to 3,600,000. Default 5,000. */
   readonly busyTimeout?: number;
   /** Opens the store for reading only; the server may then be a standby. Default false. */
@@ -34,10 +37,10 @@ export interface PostgresStoreOptions {
  * reached when the store is first used.
  *
  * @example
- * const store = await openPostgresStore("postgresql://keystead@db.internal/registry?passfile=/etc/keystead/pgpass", {});
+ * const store = await openPostgresStore("postgresql://keystead@db.internal/registry?passfile=/etc/keystead/pgpass", { clock: systemClock });
  */
 export async function openPostgresStore(url: string, options: PostgresStoreOptions): Promise<Store> {
-  const { busyTimeout = defaultLockTimeout, readOnly = false } = options;
+  const { clock, busyTimeout = defaultLockTimeout, readOnly = false } = options;
   const place = parsePostgresUrl(url, ["schema", "pool", "statement_timeout"]);
   const { schema = defaultSchema, pool: size, statement_timeout: statement } = place.parameters;
   if (!/^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(schema) || schema.startsWith("pg_"))
@@ -47,7 +50,9 @@ export async function openPostgresStore(url: string, options: PostgresStoreOptio
   // PostgreSQL takes 0 for no limit.
   const lockTimeout = Math.max(1, numberIn("busyTimeout", String(busyTimeout), defaultLockTimeout, 0, maxLockTimeout));
   const configure = (): Promise<ClientConfig> => clientConfig(place, "keystead listener");
-  return new SqlStore(new PostgresDatabase({ url: place.display, pool, configure, schema, readOnly, lockTimeout, statementTimeout }));
+  return new SqlStore(
+    new PostgresDatabase({ url: place.display, pool, configure, schema, readOnly, clock, lockTimeout, statementTimeout }),
+  );
 }
 
 function numberIn(name: string, text: string | undefined, absent: number, least: number, most: number): number {

@@ -177,17 +177,19 @@ export class SqlStore implements Store {
     }
   }
 
-  /** One transaction of the database. */
+  /** One transaction of the database. Its work may run several times; all but the last time are rolled back. */
   async #execute<T>(mode: AccessMode, work: (sql: Sql, seenGeneration: number) => Promise<T>): Promise<T> {
     this.#assertCallable();
-    const execute = async (): Promise<T> => {
+    const database = this.#database;
+    const transaction = async (): Promise<T> => {
       const seenGeneration = this.#seenGeneration;
-      return await this.#database.sql
+      return await database.sql
         .transaction()
         .setIsolationLevel("serializable")
         .setAccessMode(mode)
         .execute(async (sql) => await work(sql, seenGeneration));
     };
+    const execute = async (): Promise<T> => (database.repeat === undefined ? await transaction() : await database.repeat(transaction));
     if (mode === "read write") this.#assertWritable();
     const executing = mode === "read write" ? this.#writers.run(execute) : execute();
     this.#executing.add(executing);
