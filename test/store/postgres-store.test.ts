@@ -175,9 +175,9 @@ describe("a PostgreSQL store", () => {
   it.each(["schema=pg_x", "schema=1a", "schema=a-b", "pool=0", "pool=x", "statement_timeout=0", "other=1"])(
     "refuses ?%s",
     async (parameter) => {
-      expect(await codeOf(async () => await openPostgresStore(`postgresql://postgres@127.0.0.1/postgres?${parameter}`, { clock: systemClock }))).toBe(
-        "INVALID_ARGUMENT",
-      );
+      expect(
+        await codeOf(async () => await openPostgresStore(`postgresql://postgres@127.0.0.1/postgres?${parameter}`, { clock: systemClock })),
+      ).toBe("INVALID_ARGUMENT");
     },
   );
 });
