@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { CompiledQuery } from "kysely";
 import { systemClock } from "../../src/clock.ts";
-import { clientConfig } from "../../src/postgres/client-config.ts";
+import { clientConfigs } from "../../src/postgres/client-config.ts";
+import { HostRing } from "../../src/postgres/host-ring.ts";
 import { openPool } from "../../src/postgres/pool.ts";
 import { parsePostgresUrl } from "../../src/postgres/postgres-url.ts";
 import { PostgresDatabase } from "../../src/store/postgres/postgres-database.ts";
@@ -129,7 +130,7 @@ describe("a PostgreSQL store", () => {
       const options = {
         url,
         pool,
-        configure: () => clientConfig(place, "test"),
+        listening: new HostRing(await clientConfigs(place, "test")),
         schema,
         clock: systemClock,
         readOnly: false,

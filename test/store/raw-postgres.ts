@@ -1,5 +1,6 @@
 import { systemClock } from "../../src/clock.ts";
-import { clientConfig } from "../../src/postgres/client-config.ts";
+import { clientConfigs } from "../../src/postgres/client-config.ts";
+import { HostRing } from "../../src/postgres/host-ring.ts";
 import { openPool } from "../../src/postgres/pool.ts";
 import { parsePostgresUrl } from "../../src/postgres/postgres-url.ts";
 import { PostgresDatabase } from "../../src/store/postgres/postgres-database.ts";
@@ -10,7 +11,7 @@ export async function openRawPostgres(url: string): Promise<PostgresDatabase> {
   return new PostgresDatabase({
     url,
     pool: await openPool(place, "keystead", 2),
-    configure: () => clientConfig(place, "keystead listener"),
+    listening: new HostRing(await clientConfigs(place, "keystead listener")),
     schema: place.parameters["schema"] ?? "keystead",
     clock: systemClock,
     readOnly: false,

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { CompiledQuery, Kysely } from "kysely";
-import type { ClientConfig, Pool } from "pg";
+import type { Pool } from "pg";
 import { z } from "zod";
 import type { Clock } from "../../clock.ts";
 import { KeysteadError } from "../../errors.ts";
 import { ChangeListener } from "../../postgres/change-listener.ts";
+import type { HostRing } from "../../postgres/host-ring.ts";
 import { quoteIdentifier, quoteLiteral } from "../../postgres/identifier.ts";
 import type { Sql, SqlDatabase, SqlSchema, StructureExpectation } from "../sql/sql-database.ts";
 import type { StoreWatch, TamperFinding } from "../store.ts";
@@ -29,8 +30,8 @@ export interface PostgresDatabaseOptions {
   /** URL of the store, without credentials. */
   readonly url: string;
   readonly pool: Pool;
-  /** How to connect beside the pool. */
-  readonly configure: () => Promise<ClientConfig>;
+  /** Where to listen for changes, beside the pool. */
+  readonly listening: HostRing;
   readonly schema: string;
   readonly readOnly: boolean;
   /** Paces the attempts at what the database gave up. */
@@ -139,7 +140,7 @@ export class PostgresDatabase implements SqlDatabase {
   }
 
   watch(onChange: () => void): StoreWatch {
-    return new ChangeListener({ configure: this.#options.configure, channel: this.#channel, onChange });
+    return new ChangeListener({ hosts: this.#options.listening, channel: this.#channel, onChange });
   }
 
   /**
