@@ -12,6 +12,7 @@ import { assertKeySettings, assertVersionDates } from "./key-checks.ts";
 import { describeKey, type KeyInfo } from "./key-records.ts";
 import { insertKey, prepareKey } from "./new-key.ts";
 import { findPurpose, isPurposeName, systemPurpose } from "./purpose-records.ts";
+import { awaitReplication } from "./replication.ts";
 import { readSettings } from "./settings.ts";
 
 /** Names that begin so belong to Keystead itself. */
@@ -72,6 +73,7 @@ export async function createKey(engine: Engine, input: CreateKeyInput): Promise<
     { action: "keys.create", key: input.name, detail },
     async () => {
       assertCreatable(input, engine.clock.now());
+      await awaitReplication(engine);
       for (let attempt = 0; attempt < attempts; attempt += 1) {
         const plan = await engine.store.read((tables) => planKey(tables, input));
         if (plan.purpose.hardware === 1) await assertHardware(engine, plan.purpose.name, plan.kekUri);
@@ -84,7 +86,14 @@ export async function createKey(engine: Engine, input: CreateKeyInput): Promise<
           if (kekUri !== plan.kekUri || purpose.rowVersion !== plan.purpose.rowVersion) return undefined;
           return describeKey(tables, await insertKey(tables, prepared));
         });
-        if (created !== undefined) return created;
+        if (created === undefined) continue;
+        await awaitReplication(engine).catch((error: unknown) => {
+          if (!(error instanceof KeysteadError)) throw error;
+          throw new KeysteadError(error.code, `key ${input.name} is made, but seal nothing with it yet: ${error.message}`, {
+            cause: error,
+          });
+        });
+        return created;
       }
       throw new KeysteadError(
         "CONFLICT",

@@ -10,6 +10,7 @@ import { describeKey, findKeyById, instant, type KeyInfo } from "./key-records.t
 import { withKeysetKey } from "./keyset-key.ts";
 import { describeVersion } from "./keyset.ts";
 import { afterRestore, sealNewVersion } from "./new-key.ts";
+import { awaitReplication, isReplicated } from "./replication.ts";
 import { readSettings } from "./settings.ts";
 
 /** What the new version is to be. */
@@ -29,7 +30,8 @@ const rotateArguments = {
 
 /**
  * Makes the next version of a key. The version is published first and becomes current after the refresh bound, so no
- * process meets ciphertext of a version that it can't have loaded. Earlier versions still open what they sealed.
+ * process meets ciphertext of a version that it can't have loaded; and after the store's standbys have it, so that no failover loses a
+ * version that protects something. Earlier versions still open what they sealed.
  * @throws KeysteadError `UNKNOWN_KEY`, `INVALID_ARGUMENT` for dates, `KEY_STATE` when the version was stopped before it became
  *   current, KEK and store errors
  */
@@ -43,6 +45,7 @@ export async function rotateKey(engine: Engine, nameOrAlias: string, options: Ro
     act,
     async (keyId) => {
       assertVersionDates(options, engine.clock.now());
+      await awaitReplication(engine);
       const published = await publishVersion(engine, keyId, options);
       const { label: version } = describeVersion(published);
       const finishedBy = published.state === "active" ? await becomeCurrent(engine, published) : undefined;
@@ -65,7 +68,7 @@ export function orphanedFrom(now: number, refreshBound: number): number {
 }
 
 /**
- * Waits the refresh bound, then moves the pointer to a published version unless a later one is current already.
+ * Waits the refresh bound and for standbys, then moves the pointer to a published version unless a later one is current already.
  * @returns `engine` when a background loop took this process for dead and did it meanwhile
  * @throws KeysteadError `KEY_STATE` when the version is no longer active; what else fails says that the version stays published
  */
@@ -77,6 +80,7 @@ export async function becomeCurrent(engine: Engine, published: StoredRecord<"ver
     const { refreshBound } = await engine.store.read(readSettings);
     await refreshQuietly(engine);
     await engine.clock.wait(refreshBound);
+    await awaitReplication(engine);
     const { row, pending } = await engine.store.transaction((tables) => movePointer(tables, keyId, version));
     if (row?.state !== "active") {
       throw new KeysteadError(
@@ -147,6 +151,9 @@ export interface Settlement {
   readonly next: number | undefined;
 }
 
+/** Milliseconds after which standbys are asked again that did not have a published version. */
+const standbyPause = 500;
+
 /** When a version comes due for {@link settleDue}; undefined when it waits for nothing. */
 function dueAt({ state, currentFrom, activateAt }: StoredRecord<"versions">): number | undefined {
   const due = state === "active" ? currentFrom : state === "pre-active" ? activateAt : null;
@@ -163,8 +170,10 @@ export async function settleDue(engine: Engine, record: (act: SettledAct) => Pro
   const waiting = (await engine.store.read((tables) => tables.versions.list())).filter((row) => dueAt(row) !== undefined);
   let touched = 0;
   let next: number | undefined;
+  const held = waiting.some(({ currentFrom }) => (currentFrom ?? now + 1) <= now) && !(await isReplicated(engine));
   for (const candidate of waiting) {
-    const due = dueAt(candidate) ?? now;
+    const ownDue = dueAt(candidate) ?? now;
+    const due = held && candidate.state === "active" && ownDue <= now ? now + standbyPause : ownDue;
     if (due > now) {
       next = Math.min(next ?? due, due);
       continue;

@@ -21,6 +21,9 @@ export interface DoctorParts {
   readonly background: Background;
 }
 
+/** Milliseconds that a standby gets to catch up. */
+const standbyPatience = 1_000;
+
 /** Looks at everything that can be wrong with a store. Reads only, but for the censuses that it keeps. */
 export class Doctor {
   readonly #parts: DoctorParts;
@@ -64,7 +67,19 @@ export class Doctor {
         warning("store", `the database does not tell this process of changes (${cause}); until it does, the process looks for them itself`),
       );
     }
+    findings.push(...(await this.#standbys()));
     return findings;
+  }
+
+  /** What standbys don't have can't become current, so rotations fail meanwhile. */
+  async #standbys(): Promise<Diagnosis[]> {
+    try {
+      await this.#parts.engine.store.replicated?.(standbyPatience);
+      return [];
+    } catch (error) {
+      if (!(error instanceof KeysteadError)) throw error;
+      return [warning("store", `keys can't be made or rotated: ${error.message}`)];
+    }
   }
 
   async #metadata(): Promise<Diagnosis[]> {

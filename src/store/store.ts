@@ -93,6 +93,13 @@ export interface Store {
    * missing. Absent where the database tells nobody.
    */
   watch?(onChange: () => void): StoreWatch;
+  /**
+   * Resolves once every standby that follows the database has applied what is committed by now: whichever takes over, none of it is
+   * lost. Absent where there are no standbys.
+   * @param patience - Milliseconds to wait at most. A standby that is in time may need some tens to say so.
+   * @throws KeysteadError `STORE_BUSY` naming the standbys that have not, `STORE_FAILED` when that can't be seen
+   */
+  replicated?(patience: number): Promise<void>;
   /** Raises the generation above `floor` (after a restore); no-op when it is above already. */
   raiseGeneration(floor: number): Promise<void>;
   /** One consistent snapshot, no writes. `work` may run again, as in {@link transaction}. */

@@ -13,6 +13,7 @@ import { CommitMarks } from "./commit-marks.ts";
 import { createPostgresDialect } from "./postgres-dialect.ts";
 import { isRepeatable, mapPostgresError } from "./postgres-errors.ts";
 import { inspectStructure, schemaTable } from "./postgres-structure.ts";
+import { awaitStandbys } from "./standbys.ts";
 
 /** Tables that held key material: what they no longer hold must not stay in their files. */
 const secretTables = ["wraps", "versions"];
@@ -141,6 +142,10 @@ export class PostgresDatabase implements SqlDatabase {
 
   watch(onChange: () => void): StoreWatch {
     return new ChangeListener({ hosts: this.#options.listening, channel: this.#channel, onChange });
+  }
+
+  async replicated(longest: number): Promise<void> {
+    await awaitStandbys(this.#pool, this.#options.clock, longest);
   }
 
   /**

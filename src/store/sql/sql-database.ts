@@ -1,5 +1,5 @@
 import type { Kysely } from "kysely";
-import type { StoreWatch, TamperFinding } from "../store.ts";
+import type { Store, StoreWatch, TamperFinding } from "../store.ts";
 import type { TableLayout } from "./table-layout.ts";
 
 /** A value as it goes into and comes out of a database. Integers come out as bigint, so that none is rounded. */
@@ -56,6 +56,8 @@ export interface SqlDatabase {
   announce?(sql: Sql): Promise<void>;
   /** As {@link Store.watch}. */
   watch?(onChange: () => void): StoreWatch;
+  /** As {@link Store.replicated}. */
+  replicated?(patience: number): Promise<void>;
   /** Removes what deleted rows left in the files, as far as the database can. */
   scrub(): Promise<void>;
   /** Waits for what is running, then closes. */

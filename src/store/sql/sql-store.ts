@@ -34,12 +34,14 @@ export class SqlStore implements Store {
   #seenGeneration = 0;
 
   readonly watch?: (onChange: () => void) => StoreWatch;
+  readonly replicated?: (patience: number) => Promise<void>;
 
   /** @param definitions the tables as they are after the steps */
   constructor(database: SqlDatabase, steps: readonly Migration[] = migrations, definitions: TableDefinitions = tables) {
     this.url = database.url;
     this.#database = database;
     if (database.watch !== undefined) this.watch = database.watch.bind(database);
+    if (database.replicated !== undefined) this.replicated = database.replicated.bind(database);
     this.#migrations = steps;
     this.#definitions = definitions;
   }
