@@ -9,9 +9,10 @@ import { assertVersionDates } from "./key-checks.ts";
 import { describeKey, findKeyById, instant, type KeyInfo } from "./key-records.ts";
 import { withKeysetKey } from "./keyset-key.ts";
 import { describeVersion } from "./keyset.ts";
-import { afterRestore, sealNewVersion } from "./new-key.ts";
+import { sealNewVersion } from "./new-key.ts";
 import { awaitReplication, isReplicated } from "./replication.ts";
 import { readSettings } from "./settings.ts";
+import { afterCopies } from "./store-history.ts";
 
 /** What the new version is to be. */
 export interface RotateKeyOptions {
@@ -127,14 +128,14 @@ async function movePointer(tables: StoreTables, keyId: string, version: number):
 function publishVersion(engine: Engine, keyId: string, options: RotateKeyOptions): Promise<StoredRecord<"versions">> {
   return withKeysetKey(engine, keyId, async ({ key, keysetKey }) => async (tables) => {
     const versions = await tables.versions.list({ keyId });
-    const { refreshBound, restoredAt } = await readSettings(tables);
+    const { refreshBound, ...history } = await readSettings(tables);
     const now = engine.clock.now();
     const preActive = options.activateAt !== undefined && options.activateAt.getTime() > now;
     return tables.versions.insert(
       sealNewVersion(engine, keysetKey, key, Math.max(0, ...versions.map((row) => row.version)) + 1, {
         state: preActive ? "pre-active" : "active",
         stateReason: options.reason ?? "rotated",
-        createdAt: afterRestore(now, restoredAt),
+        createdAt: afterCopies(now, history),
         activateAt: preActive ? options.activateAt.getTime() : null,
         currentFrom: preActive ? null : orphanedFrom(now, refreshBound),
         expiresAt: options.expiresAt?.getTime() ?? null,

@@ -63,6 +63,12 @@ export interface StoreWatch {
   close(): Promise<void>;
 }
 
+/** How a new store begins. */
+export interface CreateOptions {
+  /** Its generation begins above this one: that of the store which it is a copy of. */
+  readonly above?: number;
+}
+
 /** Where metadata lives. */
 export interface Store {
   /** URL as it was opened, without credentials. */
@@ -74,7 +80,12 @@ export interface Store {
    * so a crash leaves either no store or a whole one.
    * @throws KeysteadError `STORE_EXISTS`
    */
-  create(identity: StoreIdentity, metadataKey: KeyObject, seed: (tables: StoreTables) => Promise<void>): Promise<void>;
+  create(
+    identity: StoreIdentity,
+    metadataKey: KeyObject,
+    seed: (tables: StoreTables) => Promise<void>,
+    options?: CreateOptions,
+  ): Promise<void>;
   /** @throws KeysteadError `STORE_NOT_FOUND`, `STORE_SCHEMA_OLDER`, `STORE_SCHEMA_NEWER` */
   header(): Promise<StoreHeader>;
   /**

@@ -1,5 +1,5 @@
 import type { Kysely } from "kysely";
-import type { Store, StoreWatch, TamperFinding } from "../store.ts";
+import type { StoreWatch, TamperFinding } from "../store.ts";
 import type { TableLayout } from "./table-layout.ts";
 
 /** A value as it goes into and comes out of a database. Integers come out as bigint, so that none is rounded. */
@@ -56,7 +56,7 @@ export interface SqlDatabase {
   announce?(sql: Sql): Promise<void>;
   /** As {@link Store.watch}. */
   watch?(onChange: () => void): StoreWatch;
-  /** As {@link Store.replicated}. */
+  /** As `replicated` of the store. */
   replicated?(patience: number): Promise<void>;
   /** Removes what deleted rows left in the files, as far as the database can. */
   scrub(): Promise<void>;

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { KeyObject } from "node:crypto";
 import { KeysteadError } from "../../errors.ts";
-import type { Store, StoreHeader, StoreIdentity, StoreTables, StoreWatch, TamperFinding } from "../store.ts";
+import type { CreateOptions, Store, StoreHeader, StoreIdentity, StoreTables, StoreWatch, TamperFinding } from "../store.ts";
 import { type TableDefinitions, tables } from "../tables.ts";
 import { FairLock } from "./fair-lock.ts";
 import { readHeader } from "./header.ts";
@@ -50,14 +50,19 @@ export class SqlStore implements Store {
     return await this.#execute("read only", async (sql) => (await this.#database.readSchemaVersion(sql)) > 0);
   }
 
-  async create(identity: StoreIdentity, metadataKey: KeyObject, seed: (tables: StoreTables) => Promise<void>): Promise<void> {
+  async create(
+    identity: StoreIdentity,
+    metadataKey: KeyObject,
+    seed: (tables: StoreTables) => Promise<void>,
+    { above = 0 }: CreateOptions = {},
+  ): Promise<void> {
     await this.#execute("read write", async (sql) => {
       if ((await this.#database.readSchemaVersion(sql)) > 0) {
         throw new KeysteadError("STORE_EXISTS", "a store exists here already: open it, or choose another place for the new one");
       }
       await this.#database.createPlace(sql);
       await runMigrations(sql, this.#database, this.#migrations, 0);
-      await insertManifest(sql, metadataKey, identity, newestSchema(this.#migrations));
+      await insertManifest(sql, metadataKey, identity, newestSchema(this.#migrations), above + 1);
       await this.#runScope(new TransactionScope(sql, metadataKey, true), seed, 0);
     });
     this.#metadataKey = metadataKey;
