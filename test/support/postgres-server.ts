@@ -20,6 +20,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
+import { postgresHomeVariable } from "./system-postgres.ts";
 
 /** The user of the server, who may do everything; it has no password. */
 const superuser = "postgres";
@@ -28,7 +29,7 @@ const superuser = "postgres";
 export interface PostgresServerOptions {
   /** Whether a commit waits for the disk. Default false: tests that kill the machine need it, others don't. */
   readonly fsync?: boolean;
-  /** Folder with PostgreSQL's programs (`bin/postgres`, `bin/initdb`); those from npm unless another is given. */
+  /** Folder with PostgreSQL's programs (`bin/postgres`, `bin/initdb`); those from npm unless others are given here or by the environment. */
   readonly home?: string;
   /** Further settings of the server. */
   readonly settings?: Readonly<Record<string, string>>;
@@ -56,7 +57,7 @@ export class PostgresServer {
   static async start(options: PostgresServerOptions = {}): Promise<PostgresServer> {
     const folder = newFolder();
     const identity = identityOfServer();
-    const home = options.home ?? embeddedHome(folder, identity);
+    const home = options.home ?? process.env[postgresHomeVariable] ?? embeddedHome(folder, identity);
     const server = new PostgresServer(folder, home, await freePort(), options);
     const locale = ["--encoding=UTF8", "--locale-provider=icu", "--icu-locale=und", "--locale=C.UTF-8"];
     await promisify(execFile)(
@@ -69,20 +70,21 @@ export class PostgresServer {
   }
 
   /** Makes a streaming standby of this server, which is stopped for a moment and copied. */
-  async startStandby(name: string, settings: Readonly<Record<string, string>> = {}): Promise<PostgresServer> {
+  async startStandby(name: string): Promise<PostgresServer> {
     const folder = newFolder();
     const cluster = join(folder, "cluster");
     await this.#end("SIGINT");
     cpSync(join(this.#folder, "cluster"), cluster, { recursive: true, verbatimSymlinks: true });
     for (const file of ["postmaster.pid", "postmaster.opts"]) rmSync(join(cluster, file), { force: true });
     writeFileSync(join(cluster, "standby.signal"), "");
+    // Not by the command line, which would stand above what a test changes later.
+    const primary = `host=127.0.0.1 port=${String(this.port)} user=${superuser} application_name=${name}`;
+    const settings = { primary_conninfo: primary, wal_retrieve_retry_interval: "100ms" };
+    const lines = Object.entries(settings).map(([setting, value]) => `${setting} = '${value}'\n`);
+    writeFileSync(join(cluster, "postgresql.auto.conf"), lines.join(""));
     own(cluster, this.#identity);
     await this.restart();
-    const primary = `host=127.0.0.1 port=${String(this.port)} user=${superuser} application_name=${name}`;
-    const standby = new PostgresServer(folder, this.#home, await freePort(), {
-      ...this.#options,
-      settings: { ...this.#options.settings, primary_conninfo: primary, wal_retrieve_retry_interval: "100ms", ...settings },
-    });
+    const standby = new PostgresServer(folder, this.#home, await freePort(), this.#options);
     await standby.restart();
     return standby;
   }
