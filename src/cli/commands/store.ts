@@ -25,7 +25,7 @@ export function addStoreCommands(program: Command): void {
         "keystead store copy --move 'postgresql://keystead@db.internal/registry?passfile=/etc/keystead/pgpass'",
         "# afterwards, once for all keys:",
         "keystead keys rotate --all",
-        "keystead store copy sqlite:/backup/keystead.db sqlite:/tmp/drill.db",
+        "keystead store copy sqlite:/backup/keystead.db sqlite:./drill.db",
       ),
     )
     .action(copyStore);
