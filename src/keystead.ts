@@ -61,7 +61,8 @@ export interface InitOptions extends KeysteadOptions {
   readonly settings?: Partial<Record<ChangeableSetting, number>>;
 }
 
-const optionRules: Shape<KeysteadOptions> = {
+/** What the options of a Keystead must be. */
+export const optionRules: Shape<KeysteadOptions> = {
   store: text,
   masterKeyFile: optional(text),
   masterKeys: optional(recordOf(masterKeyConfig)),
@@ -328,9 +329,11 @@ export class Keystead {
   /**
    * Records that the store is copied, and with `move` that it is used no more; `copyKeystead` calls it.
    * @param place - URL of the copy, without credentials.
+   * @throws KeysteadError `INVALID_ARGUMENT`, `ACCESS_DENIED`, `AUDIT_UNAVAILABLE`, and what the store says
    */
-  handOver(place: string, move: boolean): Promise<void> {
-    return handOver(this.#engine, place, move);
+  async handOver(place: string, move: boolean): Promise<void> {
+    assertArguments({ place, move }, { place: text, move: flag });
+    await handOver(this.#engine, place, move);
   }
 
   /**

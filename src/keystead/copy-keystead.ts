@@ -1,3 +1,4 @@
+import { anything, assertArguments, flag, object, optional, text } from "../arguments.ts";
 import { findAlgorithm } from "../crypto/algorithms.ts";
 import { KeysteadError } from "../errors.ts";
 import { systemClock } from "../clock.ts";
@@ -5,7 +6,7 @@ import { withMetadataKey } from "../keys/create-store.ts";
 import { takeBack } from "../keys/hand-over.ts";
 import { writeSetting } from "../keys/settings.ts";
 import { movedTo } from "../keys/store-history.ts";
-import { closeParts, Keystead, type KeysteadOptions, type KeysteadParts, openParts } from "../keystead.ts";
+import { closeParts, Keystead, type KeysteadOptions, type KeysteadParts, openParts, optionRules } from "../keystead.ts";
 import { copyStore } from "../store/copy-store.ts";
 import { openStore } from "../store/open-store.ts";
 import type { Store, StoreTables } from "../store/store.ts";
@@ -28,6 +29,12 @@ export interface StoreCopyReport {
   readonly keysToRotate: readonly string[];
 }
 
+const copyArguments = {
+  options: object(optionRules),
+  to: text,
+  how: object<CopyOptions>({ move: optional(flag), onProgress: optional(anything) }),
+};
+
 /**
  * Copies a whole store to an empty place, of whatever kind, and compares both row by row. An interrupted copy leaves nothing there.
  *
@@ -40,11 +47,9 @@ export interface StoreCopyReport {
  * @example
  * await copyKeystead({ store: "sqlite:./keystead.db", masterKeyFile: "./master.key" }, "postgresql://keystead@db.internal/registry", { move: true });
  */
-export async function copyKeystead(
-  options: KeysteadOptions,
-  to: string,
-  { move = false, onProgress }: CopyOptions = {},
-): Promise<StoreCopyReport> {
+export async function copyKeystead(options: KeysteadOptions, to: string, how: CopyOptions = {}): Promise<StoreCopyReport> {
+  assertArguments({ options, to, how }, copyArguments);
+  const { move = false, onProgress } = how;
   if (to.startsWith("memory:")) throw new KeysteadError("INVALID_ARGUMENT", "a store in memory ends with this process: name another place");
   const target = await openStore(to, { clock: systemClock, create: true });
   try {
