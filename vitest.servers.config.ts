@@ -1,8 +1,19 @@
 import { defineConfig, mergeConfig } from "vitest/config";
-import base from "./vitest.config.ts";
+import config from "./vitest.config.ts";
 
-/** The longer suites, on servers of their own. */
+/** What runs on a PostgreSQL server from elsewhere than npm, and what needs more than one. */
 export default mergeConfig(
-  { ...base, test: { ...base.test, include: [], exclude: [] } },
-  defineConfig({ test: { include: ["test/servers/**/*.test.ts"], exclude: ["node_modules/**"], maxWorkers: 1 } }),
+  { ...config, test: { ...config.test, include: [], exclude: ["node_modules/**"] } },
+  defineConfig({
+    test: {
+      include: [
+        "test/servers/**/*.test.ts",
+        "test/postgres/**/*.test.ts",
+        "test/store/postgres-*.test.ts",
+        "test/datasets/postgres/**/*.test.ts",
+        "test/keys/{standbys,postgres-changes}.test.ts",
+        "test/keystead/copy-keystead.test.ts",
+      ],
+    },
+  }),
 );

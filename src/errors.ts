@@ -42,6 +42,7 @@ export const errorCodes = {
   STORE_SCHEMA_OLDER: { status: 503, exit: 8 },
   STORE_SCHEMA_NEWER: { status: 503, exit: 8 },
   STORE_RESTORED: { status: 409, exit: 8 },
+  STORE_MOVED: { status: 409, exit: 8 },
   STORE_TAMPERED: { status: 500, exit: 9 },
   AUDIT_TAMPERED: { status: 500, exit: 9 },
   AUDIT_UNAVAILABLE: { status: 503, exit: 8 },

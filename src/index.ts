@@ -62,6 +62,7 @@ export type { SettingsService } from "./keys/settings-service.ts";
 export type { SettingName, Settings } from "./keys/settings.ts";
 export { type VersionPhase, type VersionState } from "./keys/version-state.ts";
 export { initKeystead, type InitOptions, Keystead, type KeysteadOptions, openKeystead } from "./keystead.ts";
+export { copyKeystead, type CopyOptions, type StoreCopyReport } from "./keystead/copy-keystead.ts";
 export type { Diagnosis } from "./keystead/diagnosis.ts";
 export type { Doctor } from "./keystead/doctor.ts";
 export type { StoreIdentity } from "./store/store.ts";

@@ -17,6 +17,7 @@ import { Background, reportUse } from "./keys/background.ts";
 import { CipherService, type CipherOptions, type KeyTarget, type RewrapOptions, type SealOptions } from "./keys/cipher-service.ts";
 import { createStore, unlockStore } from "./keys/create-store.ts";
 import type { Engine } from "./keys/engine.ts";
+import { handOver } from "./keys/hand-over.ts";
 import type { KeyHandle } from "./keys/key-handle.ts";
 import { KeyService } from "./keys/key-service.ts";
 import { KeysetRegistry } from "./keys/keyset-registry.ts";
@@ -63,7 +64,8 @@ export interface InitOptions extends KeysteadOptions {
   readonly settings?: Partial<Record<ChangeableSetting, number>>;
 }
 
-const optionRules: Shape<KeysteadOptions> = {
+/** What the options of a Keystead must be. */
+export const optionRules: Shape<KeysteadOptions> = {
   store: text,
   masterKeyFile: optional(text),
   masterKeys: optional(recordOf(masterKeyConfig)),
@@ -325,6 +327,16 @@ export class Keystead {
   }
 
   /**
+   * Records that the store is copied, and with `move` that it is used no more; `copyKeystead` calls it.
+   * @param place - URL of the copy, without credentials.
+   * @throws KeysteadError `INVALID_ARGUMENT`, `ACCESS_DENIED`, `AUDIT_UNAVAILABLE`, and what the store says
+   */
+  async handOver(place: string, move: boolean): Promise<void> {
+    assertArguments({ place, move }, { place: text, move: flag });
+    await handOver(this.#engine, place, move);
+  }
+
+  /**
    * Waits for acts that run, ten seconds at most (end jobs by their signal first), writes counts, ends the audit journal and
    * closes store and KEKs. Handles refuse afterwards. Closing again does nothing.
    * @throws the first failure; everything is closed nevertheless
@@ -355,7 +367,8 @@ export class Keystead {
   }
 }
 
-async function openParts(options: KeysteadOptions, create: boolean): Promise<KeysteadParts> {
+/** Opens store and master keys; {@link closeParts} closes them. */
+export async function openParts(options: KeysteadOptions, create: boolean): Promise<KeysteadParts> {
   const { clock = systemClock, random = systemRandom, principal = embeddedPrincipal } = options;
   if (!isPrincipal(principal)) {
     throw new KeysteadError(
@@ -377,7 +390,8 @@ async function openParts(options: KeysteadOptions, create: boolean): Promise<Key
   return { ...outside, store, keks, clock, random };
 }
 
-function closeParts({ store, keks }: Pick<KeysteadParts, "store" | "keks">): Promise<void> {
+/** Closes what {@link openParts} opened. */
+export function closeParts({ store, keks }: Pick<KeysteadParts, "store" | "keks">): Promise<void> {
   return inTurn([() => keks.close(), () => store.close()]);
 }
 

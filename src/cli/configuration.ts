@@ -78,6 +78,19 @@ export function configuredUrl(url: string, folder: string): string {
     : `${scheme}${below}`;
 }
 
+/**
+ * A URL from the command line, as it is. What is in an argument can be seen by every user of the machine.
+ * @throws KeysteadError `INVALID_ARGUMENT` when it carries a password
+ */
+export function assertNoPassword(url: string): string {
+  // Not by URL: it does not take those of several hosts.
+  if (!/^[^:/?#]*:\/\/[^/?#]*:[^/?#]*@/.test(url)) return url;
+  throw new KeysteadError(
+    "INVALID_ARGUMENT",
+    "a password in an argument is seen by others: write it into a file and name that by ?passfile=FILE",
+  );
+}
+
 function filePathOf(url: string): string | undefined {
   const path = url.startsWith(scheme) ? url.slice(scheme.length) : "";
   return path === "" || path.startsWith(":") || path.startsWith("//") ? undefined : path;

@@ -12,6 +12,7 @@ import { addKeyCommands } from "./commands/keys.ts";
 import { addPurposeCommands } from "./commands/purposes.ts";
 import { addRouteCommands } from "./commands/routes.ts";
 import { addSettingCommands } from "./commands/settings.ts";
+import { addStoreCommands } from "./commands/store.ts";
 import { examples, noneGiven } from "./options.ts";
 import { tourCommand } from "./tour/tour-command.ts";
 
@@ -65,6 +66,7 @@ export function buildProgram(): Command {
   addKekCommands(program);
   addRouteCommands(program);
   addSettingCommands(program);
+  addStoreCommands(program);
   addAuditCommands(program);
   addDoctorCommand(program);
   addCompletionCommands(program);

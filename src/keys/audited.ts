@@ -4,9 +4,13 @@ import { isKeysteadError, KeysteadError } from "../errors.ts";
 import type { Engine } from "./engine.ts";
 import { lookUpKey, unknownKey } from "./key-records.ts";
 import { describeVersion } from "./keyset.ts";
+import { assertHere, movedTo } from "./store-history.ts";
 
 /** An act as a service describes it before it happens. */
 export type Act = Pick<AuditEvent, "action"> & Partial<Pick<AuditEvent, "key" | "version" | "dataset" | "reason" | "detail">>;
+
+/** The act that moves a store, and may be repeated where it was interrupted. */
+export const handOverAction = "store.copy";
 
 /** Longest texts of an audit record, in UTF-16 units. */
 const longest = { dataset: 255, reason: 1024, detail: 4096 } as const;
@@ -60,6 +64,8 @@ async function perform<T>(engine: Engine, act: Act, work: () => Promise<T>, desc
       ...(act.key !== undefined && { key: act.key }),
       ...(act.dataset !== undefined && { dataset: act.dataset }),
     });
+    if (act.action !== handOverAction)
+      assertHere({ movedTo: (await engine.store.read((tables) => tables.settings.get({ name: movedTo })))?.value });
     result = await work();
   } catch (error) {
     const outcome = isKeysteadError(error, "ACCESS_DENIED") ? "denied" : "failed";

@@ -12,7 +12,8 @@ import { assertKeySettings, assertVersionDates } from "./key-checks.ts";
 import { describeKey, type KeyInfo } from "./key-records.ts";
 import { insertKey, prepareKey } from "./new-key.ts";
 import { findPurpose, isPurposeName, systemPurpose } from "./purpose-records.ts";
-import { readSettings } from "./settings.ts";
+import { awaitReplication } from "./replication.ts";
+import { readHistory, type StoreHistory } from "./store-history.ts";
 
 /** Names that begin so belong to Keystead itself. */
 const reservedPrefix = "keystead/";
@@ -72,19 +73,27 @@ export async function createKey(engine: Engine, input: CreateKeyInput): Promise<
     { action: "keys.create", key: input.name, detail },
     async () => {
       assertCreatable(input, engine.clock.now());
+      await awaitReplication(engine);
       for (let attempt = 0; attempt < attempts; attempt += 1) {
         const plan = await engine.store.read((tables) => planKey(tables, input));
         if (plan.purpose.hardware === 1) await assertHardware(engine, plan.purpose.name, plan.kekUri);
         const rotationDays = input.rotationDays ?? plan.purpose.rotationDays;
         const { usage, algorithm } = chooseAlgorithm(input, plan.purpose);
-        const prepared = await prepareKey(engine, { ...input, usage, algorithm, rotationDays, restoredAt: plan.restoredAt }, plan.kekUri);
+        const prepared = await prepareKey(engine, { ...input, usage, algorithm, rotationDays, history: plan.history }, plan.kekUri);
         const created = await engine.store.transaction(async (tables) => {
           const { purpose, kekUri } = await planKey(tables, input);
           // A wrap under a KEK that was replaced meanwhile would be left behind, and lost with the old KEK.
           if (kekUri !== plan.kekUri || purpose.rowVersion !== plan.purpose.rowVersion) return undefined;
           return describeKey(tables, await insertKey(tables, prepared));
         });
-        if (created !== undefined) return created;
+        if (created === undefined) continue;
+        await awaitReplication(engine).catch((error: unknown) => {
+          if (!(error instanceof KeysteadError)) throw error;
+          throw new KeysteadError(error.code, `key ${input.name} is made, but seal nothing with it yet: ${error.message}`, {
+            cause: error,
+          });
+        });
+        return created;
       }
       throw new KeysteadError(
         "CONFLICT",
@@ -99,7 +108,7 @@ export async function createKey(engine: Engine, input: CreateKeyInput): Promise<
 async function planKey(
   tables: StoreTables,
   { name, purpose: purposeName }: CreateKeyInput,
-): Promise<{ readonly purpose: StoredRecord<"purposes">; readonly kekUri: string; readonly restoredAt: number }> {
+): Promise<{ readonly purpose: StoredRecord<"purposes">; readonly kekUri: string; readonly history: StoreHistory }> {
   if (name.startsWith(reservedPrefix) || purposeName === systemPurpose) {
     throw new KeysteadError(
       "INVALID_ARGUMENT",
@@ -116,7 +125,7 @@ async function planKey(
   }
   const purpose = await findPurpose(tables, purposeName);
   const { kekUri } = pickRoute(await tables.routes.list(), { purpose: purpose.name, name });
-  return { purpose, kekUri, restoredAt: (await readSettings(tables)).restoredAt };
+  return { purpose, kekUri, history: await readHistory(tables) };
 }
 
 function assertCreatable(input: CreateKeyInput, now: number): void {

@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { algorithms } from "../crypto/algorithms.ts";
 import type { RandomSource } from "../crypto/random.ts";
@@ -11,6 +12,7 @@ import type { KekRing } from "./kek-ring.ts";
 import { insertKey, prepareKey } from "./new-key.ts";
 import { seededPurposes, systemPurpose } from "./purpose-records.ts";
 import { type ChangeableSetting, changeableSettings, writeSetting } from "./settings.ts";
+import { assertHere, readHistory } from "./store-history.ts";
 
 /** How a new store begins. */
 export interface CreateStoreOptions {
@@ -38,7 +40,14 @@ export async function createStore(options: CreateStoreOptions): Promise<StoreIde
   const kek = await keks.handle(kekUri);
   const auditKey = await prepareKey(
     { keks, random, clock },
-    { name: auditKeyName, purpose: systemPurpose, usage: "sign", algorithm: algorithms.Ed25519, rotationDays: null, restoredAt: 0 },
+    {
+      name: auditKeyName,
+      purpose: systemPurpose,
+      usage: "sign",
+      algorithm: algorithms.Ed25519,
+      rotationDays: null,
+      history: { restoredAt: 0, copiedAt: 0 },
+    },
     kekUri,
   );
   const storeKey = random.bytes(32);
@@ -67,9 +76,20 @@ export async function createStore(options: CreateStoreOptions): Promise<StoreIde
 
 /**
  * Opens the store key and lets the store check every row.
- * @throws KeysteadError `STORE_NOT_FOUND`, `WRONG_MASTER_KEY`, `KEK_FAILED`, `STORE_TAMPERED`, `STORE_SCHEMA_NEWER`, `STORE_SCHEMA_OLDER`
+ * @throws KeysteadError `STORE_NOT_FOUND`, `WRONG_MASTER_KEY`, `KEK_FAILED`, `STORE_TAMPERED`, `STORE_SCHEMA_NEWER`, `STORE_SCHEMA_OLDER`,
+ *   `STORE_MOVED`
  */
 export async function unlockStore(store: Store, keks: KekRing): Promise<StoreIdentity> {
+  const identity = await withMetadataKey(store, keks, (metadataKey) => store.unlock(metadataKey));
+  assertHere(await store.read(readHistory));
+  return identity;
+}
+
+/**
+ * Opens the store key for as long as `work` needs it, and lets the KEKs be found in the store from then on.
+ * @throws KeysteadError as {@link unlockStore}, and what `work` throws
+ */
+export async function withMetadataKey<T>(store: Store, keks: KekRing, work: (metadataKey: KeyObject) => Promise<T>): Promise<T> {
   const header = await store.header();
   keks.bind(header.identity.id, (uri) => {
     const known = header.keks.find((kek) => kek.uri === uri);
@@ -78,9 +98,9 @@ export async function unlockStore(store: Store, keks: KekRing): Promise<StoreIde
   });
   const storeKey = await keks.unwrap(header.storeKeyWraps);
   try {
-    const identity = await store.unlock(deriveMetadataKey(storeKey));
-    keks.bind(identity.id, findKekIn(store));
-    return identity;
+    const result = await work(deriveMetadataKey(storeKey));
+    keks.bind(header.identity.id, findKekIn(store));
+    return result;
   } finally {
     storeKey.fill(0);
   }

@@ -11,7 +11,7 @@ import { createVersionCipher, describeVersion, Keyset, type KeysetRows, type Loa
 import { Lease } from "./lease.ts";
 import type { SealMeter } from "./seal-meter.ts";
 import type { KeysetKey } from "./sealed-material.ts";
-import { readSettings } from "./settings.ts";
+import { readHistory } from "./store-history.ts";
 import { UseCounts } from "./use-counts.ts";
 
 /** Keys that are kept loaded while no handle holds them: how many, and for how many milliseconds since they were asked for. */
@@ -323,19 +323,18 @@ function makesTokens(keyset: Keyset, { indexed }: Holders, version: number): boo
 async function readKeyset(tables: StoreTables, keyId: string): Promise<{ readonly rows: KeysetRows; readonly wraps: readonly WrapRow[] }> {
   const key = await tables.keys.get({ id: keyId });
   if (key === undefined) throw unknownKeyId();
-  const { restoredAt } = await readSettings(tables);
-  const rows = { key, versions: await tables.versions.list({ keyId }), restoredAt };
+  const rows = { key, versions: await tables.versions.list({ keyId }), history: await readHistory(tables) };
   return { rows, wraps: await tables.wraps.list({ subject: keyId }) };
 }
 
 async function readRows(tables: StoreTables, entries: readonly Entry[]): Promise<[Entry, KeysetRows][]> {
-  const { restoredAt } = await readSettings(tables);
+  const history = await readHistory(tables);
   const found: [Entry, KeysetRows][] = [];
   for (const entry of entries) {
     const { id } = entry.keyset;
     const key = await tables.keys.get({ id });
     if (key === undefined) throw unknownKeyId();
-    found.push([entry, { key, versions: await tables.versions.list({ keyId: id }), restoredAt }]);
+    found.push([entry, { key, versions: await tables.versions.list({ keyId: id }), history }]);
   }
   return found;
 }

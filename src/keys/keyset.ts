@@ -6,6 +6,7 @@ import { type CiphertextKind, type Context, createAadEncoder } from "../crypto/c
 import type { KeyMaterial } from "../crypto/key-material.ts";
 import { KeysteadError } from "../errors.ts";
 import type { StoredRecord } from "../store/tables.ts";
+import { assertHere, type StoreHistory } from "./store-history.ts";
 import { permits, phaseOf, type VersionOperation, type VersionPhase } from "./version-state.ts";
 
 /** What seals and opens with one version of an `encrypt` key. */
@@ -47,8 +48,7 @@ export interface VersionUse {
 export interface KeysetRows {
   readonly key: StoredRecord<"keys">;
   readonly versions: readonly StoredRecord<"versions">[];
-  /** When the store was found put back from a copy, or 0. */
-  readonly restoredAt: number;
+  readonly history: StoreHistory;
 }
 
 /**
@@ -151,9 +151,10 @@ export class Keyset {
   /**
    * The version that protects new data.
    * @param now the wall clock's time
-   * @throws KeysteadError `KEY_STATE`, `KEY_VERSION_EXPIRED`, `STORE_RESTORED`; each names the remedy.
+   * @throws KeysteadError `KEY_STATE`, `KEY_VERSION_EXPIRED`, `STORE_RESTORED`, `STORE_MOVED`; each names the remedy.
    */
   current(now: number): LoadedVersion {
+    assertHere(this.#rows.history);
     const current = this.currentVersion === undefined ? undefined : this.#byNumber.get(this.currentVersion);
     if (current === undefined) {
       throw new KeysteadError("KEY_STATE", `key ${this.name} has no current version; run \`keystead keys activate\` or \`keys rotate\``);
@@ -171,7 +172,14 @@ export class Keyset {
         `the current version ${label} of key ${this.name} expired on ${new Date(expiresAt).toISOString()}; run \`keystead keys rotate ${this.name}\``,
       );
     }
-    if (createdAt <= this.#rows.restoredAt && this.algorithm.kind === "aead" && this.algorithm.messageLimit !== undefined) {
+    const { history } = this.#rows;
+    if (createdAt <= history.copiedAt && this.algorithm.kind === "aead") {
+      throw new KeysteadError(
+        "STORE_RESTORED",
+        `the store is a copy, and what it was copied from may go on with version ${label} of key ${this.name}; run \`keystead keys rotate ${this.name}\``,
+      );
+    }
+    if (createdAt <= history.restoredAt && this.algorithm.kind === "aead" && this.algorithm.messageLimit !== undefined) {
       throw new KeysteadError(
         "STORE_RESTORED",
         `the store was put back from a copy, so version ${label} of key ${this.name} could repeat a nonce; run \`keystead keys rotate ${this.name}\``,

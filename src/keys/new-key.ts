@@ -7,6 +7,7 @@ import type { NewRecord, StoredRecord } from "../store/tables.ts";
 import type { Engine } from "./engine.ts";
 import type { WrapRow } from "./kek-ring.ts";
 import { KeysetKey } from "./sealed-material.ts";
+import { afterCopies, type StoreHistory } from "./store-history.ts";
 
 /** What a new key is, checked. */
 export interface NewKey {
@@ -18,8 +19,7 @@ export interface NewKey {
   readonly rotationDays: number | null;
   readonly expiresAt?: Date;
   readonly activateAt?: Date;
-  /** When the store was found put back from a copy, or 0. */
-  readonly restoredAt: number;
+  readonly history: Pick<StoreHistory, "restoredAt" | "copiedAt">;
 }
 
 /** The rows of a key that is not stored yet. */
@@ -52,17 +52,12 @@ export async function prepareKey(engine: Pick<Engine, "keks" | "random" | "clock
   const version = sealNewVersion(engine, keysetKey, key, 1, {
     state: preActive ? "pre-active" : "active",
     stateReason: "created",
-    createdAt: afterRestore(now, input.restoredAt),
+    createdAt: afterCopies(now, input.history),
     activateAt: activateAt?.getTime() ?? null,
     currentFrom: null,
     expiresAt: expiresAt?.getTime() ?? null,
   });
   return { key, version, wrap: { ...wrap, createdAt: now } };
-}
-
-/** When a new version is made, by whatever clock: after the store was found put back, so that it may seal with counted nonces. */
-export function afterRestore(now: number, restoredAt: number): number {
-  return Math.max(now, restoredAt + 1);
 }
 
 /** Stores a prepared key. @throws KeysteadError `NAME_TAKEN` */

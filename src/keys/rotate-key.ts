@@ -9,8 +9,10 @@ import { assertVersionDates } from "./key-checks.ts";
 import { describeKey, findKeyById, instant, type KeyInfo } from "./key-records.ts";
 import { withKeysetKey } from "./keyset-key.ts";
 import { describeVersion } from "./keyset.ts";
-import { afterRestore, sealNewVersion } from "./new-key.ts";
+import { sealNewVersion } from "./new-key.ts";
+import { awaitReplication, isReplicated } from "./replication.ts";
 import { readSettings } from "./settings.ts";
+import { afterCopies } from "./store-history.ts";
 
 /** What the new version is to be. */
 export interface RotateKeyOptions {
@@ -29,7 +31,8 @@ const rotateArguments = {
 
 /**
  * Makes the next version of a key. The version is published first and becomes current after the refresh bound, so no
- * process meets ciphertext of a version that it can't have loaded. Earlier versions still open what they sealed.
+ * process meets ciphertext of a version that it can't have loaded; and after the store's standbys have it, so that no failover loses a
+ * version that protects something. Earlier versions still open what they sealed.
  * @throws KeysteadError `UNKNOWN_KEY`, `INVALID_ARGUMENT` for dates, `KEY_STATE` when the version was stopped before it became
  *   current, KEK and store errors
  */
@@ -43,6 +46,7 @@ export async function rotateKey(engine: Engine, nameOrAlias: string, options: Ro
     act,
     async (keyId) => {
       assertVersionDates(options, engine.clock.now());
+      await awaitReplication(engine);
       const published = await publishVersion(engine, keyId, options);
       const { label: version } = describeVersion(published);
       const finishedBy = published.state === "active" ? await becomeCurrent(engine, published) : undefined;
@@ -65,7 +69,7 @@ export function orphanedFrom(now: number, refreshBound: number): number {
 }
 
 /**
- * Waits the refresh bound, then moves the pointer to a published version unless a later one is current already.
+ * Waits the refresh bound and for standbys, then moves the pointer to a published version unless a later one is current already.
  * @returns `engine` when a background loop took this process for dead and did it meanwhile
  * @throws KeysteadError `KEY_STATE` when the version is no longer active; what else fails says that the version stays published
  */
@@ -77,6 +81,7 @@ export async function becomeCurrent(engine: Engine, published: StoredRecord<"ver
     const { refreshBound } = await engine.store.read(readSettings);
     await refreshQuietly(engine);
     await engine.clock.wait(refreshBound);
+    await awaitReplication(engine);
     const { row, pending } = await engine.store.transaction((tables) => movePointer(tables, keyId, version));
     if (row?.state !== "active") {
       throw new KeysteadError(
@@ -123,14 +128,14 @@ async function movePointer(tables: StoreTables, keyId: string, version: number):
 function publishVersion(engine: Engine, keyId: string, options: RotateKeyOptions): Promise<StoredRecord<"versions">> {
   return withKeysetKey(engine, keyId, async ({ key, keysetKey }) => async (tables) => {
     const versions = await tables.versions.list({ keyId });
-    const { refreshBound, restoredAt } = await readSettings(tables);
+    const { refreshBound, ...history } = await readSettings(tables);
     const now = engine.clock.now();
     const preActive = options.activateAt !== undefined && options.activateAt.getTime() > now;
     return tables.versions.insert(
       sealNewVersion(engine, keysetKey, key, Math.max(0, ...versions.map((row) => row.version)) + 1, {
         state: preActive ? "pre-active" : "active",
         stateReason: options.reason ?? "rotated",
-        createdAt: afterRestore(now, restoredAt),
+        createdAt: afterCopies(now, history),
         activateAt: preActive ? options.activateAt.getTime() : null,
         currentFrom: preActive ? null : orphanedFrom(now, refreshBound),
         expiresAt: options.expiresAt?.getTime() ?? null,
@@ -146,6 +151,9 @@ export interface Settlement {
   /** When the next version comes due; undefined when none waits. */
   readonly next: number | undefined;
 }
+
+/** Milliseconds after which standbys are asked again that did not have a published version. */
+const standbyPause = 500;
 
 /** When a version comes due for {@link settleDue}; undefined when it waits for nothing. */
 function dueAt({ state, currentFrom, activateAt }: StoredRecord<"versions">): number | undefined {
@@ -163,8 +171,10 @@ export async function settleDue(engine: Engine, record: (act: SettledAct) => Pro
   const waiting = (await engine.store.read((tables) => tables.versions.list())).filter((row) => dueAt(row) !== undefined);
   let touched = 0;
   let next: number | undefined;
+  const held = waiting.some(({ currentFrom }) => (currentFrom ?? now + 1) <= now) && !(await isReplicated(engine));
   for (const candidate of waiting) {
-    const due = dueAt(candidate) ?? now;
+    const ownDue = dueAt(candidate) ?? now;
+    const due = held && candidate.state === "active" && ownDue <= now ? now + standbyPause : ownDue;
     if (due > now) {
       next = Math.min(next ?? due, due);
       continue;

@@ -11,6 +11,8 @@ export const settingDefinitions = {
   backupRetentionDays: { initial: 0, min: 0, max: 36500 },
   /** When the store was found put back from a copy, in milliseconds since 1970; 0 = never. Written by the engine. */
   restoredAt: { initial: 0, min: 0, max: Number.MAX_SAFE_INTEGER },
+  /** When the store was made as a copy of another, in milliseconds since 1970; 0 = it was not. Written by the engine. */
+  copiedAt: { initial: 0, min: 0, max: Number.MAX_SAFE_INTEGER },
 } as const satisfies Record<string, { readonly initial: number; readonly min: number; readonly max: number }>;
 
 /** Name of a setting. */
@@ -20,7 +22,7 @@ export type SettingName = keyof typeof settingDefinitions;
 export type Settings = Readonly<Record<SettingName, number>>;
 
 /** A setting that people may change; the others are the engine's. */
-export type ChangeableSetting = Exclude<SettingName, "restoredAt">;
+export type ChangeableSetting = Exclude<SettingName, "restoredAt" | "copiedAt">;
 
 /** Every setting that people may change. */
 export const changeableSettings = ["refreshBound", "destructionWaitingDays", "backupRetentionDays"] as const satisfies ChangeableSetting[];
@@ -34,6 +36,7 @@ export async function readSettings(tables: StoreTables): Promise<Settings> {
     destructionWaitingDays: valueOf("destructionWaitingDays"),
     backupRetentionDays: valueOf("backupRetentionDays"),
     restoredAt: valueOf("restoredAt"),
+    copiedAt: valueOf("copiedAt"),
   };
 }
 

@@ -6,7 +6,7 @@ import type { Background } from "../keys/background.ts";
 import type { Engine } from "../keys/engine.ts";
 import type { KekService } from "../keys/kek-service.ts";
 import { instant } from "../keys/key-records.ts";
-import { readSettings } from "../keys/settings.ts";
+import { readHistory } from "../keys/store-history.ts";
 import type { StoreTables } from "../store/store.ts";
 import { examineDatasets } from "./dataset-findings.ts";
 import { type Diagnosis, failed, warning } from "./diagnosis.ts";
@@ -20,6 +20,9 @@ export interface DoctorParts {
   readonly datasets: DatasetService;
   readonly background: Background;
 }
+
+/** Milliseconds that a standby gets to catch up. */
+const standbyPatience = 1_000;
 
 /** Looks at everything that can be wrong with a store. Reads only, but for the censuses that it keeps. */
 export class Doctor {
@@ -64,7 +67,19 @@ export class Doctor {
         warning("store", `the database does not tell this process of changes (${cause}); until it does, the process looks for them itself`),
       );
     }
+    findings.push(...(await this.#standbys()));
     return findings;
+  }
+
+  /** What standbys don't have can't become current, so rotations fail meanwhile. */
+  async #standbys(): Promise<Diagnosis[]> {
+    try {
+      await this.#parts.engine.store.replicated?.(standbyPatience);
+      return [];
+    } catch (error) {
+      if (!(error instanceof KeysteadError)) throw error;
+      return [warning("store", `keys can't be made or rotated: ${error.message}`)];
+    }
   }
 
   async #metadata(): Promise<Diagnosis[]> {
@@ -83,7 +98,7 @@ export class Doctor {
 
   async #history(): Promise<Diagnosis[]> {
     const { witnessProblem } = this.#parts.audit;
-    const { restoredAt, stopped } = await this.#parts.engine.store.read(readStopped);
+    const stopped = await this.#parts.engine.store.read(readStopped);
     const findings: Diagnosis[] = [];
     if (witnessProblem !== undefined) {
       findings.push(
@@ -93,15 +108,8 @@ export class Doctor {
         ),
       );
     }
-    for (const name of stopped) {
-      findings.push(
-        warning(
-          "store history",
-          `the store was found put back from a copy on ${instant(restoredAt)} and ${name} could repeat a nonce, so it seals nothing; ` +
-            `run \`keystead keys rotate ${name}\``,
-        ),
-      );
-    }
+    for (const { name, why } of stopped)
+      findings.push(warning("store history", `${why}, so ${name} seals nothing; run \`keystead keys rotate ${name}\``));
     return findings;
   }
 
@@ -120,15 +128,23 @@ export class Doctor {
   }
 }
 
-/** Keys whose current version was in a store that was put back and counts its nonces. */
-async function readStopped(tables: StoreTables): Promise<{ readonly restoredAt: number; readonly stopped: readonly string[] }> {
-  const { restoredAt } = await readSettings(tables);
-  const stopped: string[] = [];
+/** A key that seals nothing until it is rotated. */
+interface StoppedKey {
+  readonly name: string;
+  readonly why: string;
+}
+
+/** Keys whose current version may be in use elsewhere, too. */
+async function readStopped(tables: StoreTables): Promise<StoppedKey[]> {
+  const { restoredAt, copiedAt } = await readHistory(tables);
+  const stopped: StoppedKey[] = [];
   for (const { id, name, algorithm, currentVersion } of await tables.keys.list()) {
-    const { messageLimit } = { messageLimit: undefined, ...findAlgorithm(algorithm) };
-    if (messageLimit === undefined || currentVersion === null) continue;
-    const current = await tables.versions.get({ keyId: id, version: currentVersion });
-    if (current !== undefined && current.createdAt <= restoredAt) stopped.push(name);
+    const { kind, messageLimit } = { messageLimit: undefined, ...findAlgorithm(algorithm) };
+    const current = currentVersion === null ? undefined : await tables.versions.get({ keyId: id, version: currentVersion });
+    if (kind !== "aead" || current === undefined) continue;
+    if (current.createdAt <= copiedAt) stopped.push({ name, why: `the store was copied from another on ${instant(copiedAt)}` });
+    else if (current.createdAt <= restoredAt && messageLimit !== undefined)
+      stopped.push({ name, why: `the store was found put back from a copy on ${instant(restoredAt)} and a nonce could repeat` });
   }
-  return { restoredAt, stopped: stopped.sort() };
+  return stopped.sort((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -1,4 +1,5 @@
 import pg, { type ClientConfig } from "pg";
+import type { HostRing } from "./host-ring.ts";
 import { quoteIdentifier } from "./identifier.ts";
 
 const shortestPause = 250;
@@ -10,7 +11,8 @@ const probe = "probe";
 
 /** What a {@link ChangeListener} needs. */
 export interface ChangeListenerOptions {
-  readonly configure: () => Promise<ClientConfig>;
+  /** Where to connect. Standbys take no listeners, so of several hosts the primary is found. */
+  readonly hosts: HostRing;
   readonly channel: string;
   /** Called for each notification, and after each reconnection, during which some may have been missed. */
   readonly onChange: () => void;
@@ -49,21 +51,24 @@ export class ChangeListener {
   }
 
   async #connect(): Promise<void> {
+    const { hosts, onChange } = this.#options;
+    const { current } = hosts;
     try {
-      await this.#listen();
+      await this.#listen(current);
       this.#problem = undefined;
       this.#pause = shortestPause;
-      this.#options.onChange();
+      onChange();
     } catch (error) {
+      hosts.pass(current);
       this.#problem = error;
       await this.#drop();
       this.#retry();
     }
   }
 
-  async #listen(): Promise<void> {
-    const { configure, channel, onChange } = this.#options;
-    const client = new pg.Client(await configure());
+  async #listen(config: ClientConfig): Promise<void> {
+    const { channel, onChange } = this.#options;
+    const client = new pg.Client(config);
     this.#client = client;
     let heard: ((process: number) => void) | undefined;
     client.on("error", (error) => {

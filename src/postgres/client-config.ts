@@ -3,7 +3,7 @@ import { userInfo } from "node:os";
 import type { ClientConfig } from "pg";
 import { KeysteadError } from "../errors.ts";
 import { readPasswordFile } from "./password-file.ts";
-import type { PostgresUrl, TlsFiles } from "./postgres-url.ts";
+import type { PostgresHost, PostgresUrl, TlsFiles } from "./postgres-url.ts";
 
 /** How long to wait for a connection, in milliseconds. */
 const connectionTimeout = 10_000;
@@ -11,13 +11,26 @@ const connectionTimeout = 10_000;
 const keepAliveDelay = 10_000;
 
 /**
- * How `pg` connects to the database of a URL. Nothing is taken from the environment. Certificates and passwords are read when this is
- * called.
+ * How `pg` connects to the database of a URL, on each of its hosts. Nothing is taken from the environment. Certificates and passwords
+ * are read when this is called.
  *
  * @throws KeysteadError `INVALID_ARGUMENT`, `INSECURE_FILE` for files of the URL
  */
-export async function clientConfig(url: PostgresUrl, applicationName: string): Promise<ClientConfig> {
-  const { host, port, database } = url;
+export async function clientConfigs(url: PostgresUrl, applicationName: string): Promise<[ClientConfig, ...ClientConfig[]]> {
+  const ssl = url.sslMode === "disable" ? false : await tlsOptions(url);
+  const [first, ...others] = url.hosts;
+  const configs: [ClientConfig, ...ClientConfig[]] = [await clientConfig(url, first, applicationName, ssl)];
+  for (const host of others) configs.push(await clientConfig(url, host, applicationName, ssl));
+  return configs;
+}
+
+async function clientConfig(
+  url: PostgresUrl,
+  { host, port }: PostgresHost,
+  applicationName: string,
+  ssl: ClientConfig["ssl"],
+): Promise<ClientConfig> {
+  const { database } = url;
   const user = url.user ?? userInfo().username;
   const password = url.passwordFile === undefined ? url.password : await readPasswordFile(url.passwordFile, { host, port, database, user });
   return {
@@ -27,7 +40,7 @@ export async function clientConfig(url: PostgresUrl, applicationName: string): P
     user,
     // A function, because `pg` would look for an absent password in the environment.
     password: () => password ?? "",
-    ssl: url.sslMode === "disable" ? false : await tlsOptions(url),
+    ssl,
     application_name: applicationName,
     connectionTimeoutMillis: connectionTimeout,
     keepAlive: true,

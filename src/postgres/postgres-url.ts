@@ -12,10 +12,16 @@ export interface TlsFiles {
   readonly key?: string;
 }
 
-/** A PostgreSQL database, taken from its URL. */
-export interface PostgresUrl {
+/** Where a server listens. A host that begins with a slash is the folder of a Unix socket. */
+export interface PostgresHost {
   readonly host: string;
   readonly port: number;
+}
+
+/** A PostgreSQL database, taken from its URL. */
+export interface PostgresUrl {
+  /** In the order in which they are tried. */
+  readonly hosts: readonly [PostgresHost, ...PostgresHost[]];
   readonly user: string | undefined;
   readonly password: string | undefined;
   /** File with passwords in the form of libpq's `.pgpass`. */
@@ -30,13 +36,20 @@ export interface PostgresUrl {
 }
 
 const defaultPort = 5432;
+const mostHosts = 16;
+const primaryParameter = "target_session_attrs";
+/** What libpq calls a host that takes writes. */
+const primaries: readonly string[] = ["read-write", "primary"];
 const sslModes: readonly string[] = ["disable", "verify-ca", "verify-full"] satisfies SslMode[];
 const tlsParameters = { sslrootcert: "ca", sslcert: "certificate", sslkey: "key" } as const;
-const form = "postgresql://USER@HOST:PORT/DATABASE";
+const form = "postgresql://USER@HOST:PORT/DATABASE, or with several hosts HOST:PORT,HOST:PORT";
 
 /**
  * Reads the URL of a PostgreSQL database: `postgresql://USER@HOST:PORT/DATABASE?sslmode=verify-full&sslrootcert=FILE`, or with
  * the scheme `postgres`. A host that is a folder (percent-encoded, `%2Frun%2Fpostgresql`) is that of a Unix socket.
+ *
+ * Several hosts are separated by commas (`a:5432,b:5432`): the one is used that is the primary. `target_session_attrs=read-write` says
+ * the same in libpq's words and may stand there.
  *
  * Without `sslmode` a connection to another machine is `verify-full`, one on this machine is not encrypted.
  *
@@ -44,19 +57,22 @@ const form = "postgresql://USER@HOST:PORT/DATABASE";
  * @throws KeysteadError `INVALID_ARGUMENT` naming the part that is wrong; never the password.
  */
 export function parsePostgresUrl(text: string, allowed: readonly string[]): PostgresUrl {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^postgres(?:ql)?:$/.test(url.protocol) || url.hash !== "") throw invalid(`it is written ${form}`);
-  const host = decode(url.hostname, "host").replace(/^\[(.*)\]$/, "$1");
+  const { url, others } = splitHosts(text);
+  if (url.hash !== "") throw invalid(`it is written ${form}`);
   const database = decode(url.pathname.slice(1), "database");
-  if (host === "" || database === "" || database.includes("/")) throw invalid(`it needs a host and a database: ${form}`);
-  const known = ["sslmode", "passfile", ...Object.keys(tlsParameters), ...allowed];
+  const hosts: PostgresUrl["hosts"] = [hostOf(url), ...others.map(hostOf)];
+  if (hosts.some(({ host }) => host === "") || database === "" || database.includes("/"))
+    throw invalid(`it needs a host and a database: ${form}`);
+  const known = ["sslmode", "passfile", primaryParameter, ...Object.keys(tlsParameters), ...allowed];
   const parameters = new Map<string, string>();
   for (const [name, value] of url.searchParams) {
     if (!known.includes(name)) throw invalid(`it has a parameter that is not known; those are ${known.join(", ")}`);
     if (value === "" || parameters.has(name)) throw invalid(`parameter ${name} is empty or given twice`);
     parameters.set(name, value);
   }
-  const sslMode = parameters.get("sslmode") ?? (isThisMachine(host) ? "disable" : "verify-full");
+  if (!primaries.includes(parameters.get(primaryParameter) ?? "primary"))
+    throw invalid(`${primaryParameter} is read-write or primary: what standbys show is late, so they are refused`);
+  const sslMode = parameters.get("sslmode") ?? (hosts.every(({ host }) => isThisMachine(host)) ? "disable" : "verify-full");
   if (!isSslMode(sslMode)) {
     throw invalid(
       "sslmode is disable, verify-ca or verify-full: the others do not know whom they talk to; name its authority by sslrootcert",
@@ -69,24 +85,42 @@ export function parsePostgresUrl(text: string, allowed: readonly string[]): Post
     }),
   );
   if (sslMode === "disable" && Object.keys(tls).length > 0) throw invalid("files for TLS make no sense with sslmode=disable");
-  url.password = "";
   return {
-    host,
-    port: url.port === "" ? defaultPort : Number(url.port),
+    hosts,
     user: url.username === "" ? undefined : decode(url.username, "user"),
-    password: passwordOf(text),
+    password: url.password === "" ? undefined : decode(url.password, "password"),
     passwordFile: parameters.get("passfile"),
     database,
     sslMode,
     tls,
     parameters: Object.fromEntries([...parameters].filter(([name]) => allowed.includes(name))),
-    display: url.href,
+    display: displayed(url, others),
   };
 }
 
-function passwordOf(text: string): string | undefined {
-  const { password } = new URL(text);
-  return password === "" ? undefined : decode(password, "password");
+/** A URL of several hosts, as libpq takes it, is one with the first host, and the others. */
+function splitHosts(text: string): { readonly url: URL; readonly others: readonly URL[] } {
+  const [, scheme = "", user = "", hosts = "", rest = ""] = /^(postgres(?:ql)?:\/\/)([^/?#]*@)?([^/?#@]*)(.*)$/s.exec(text) ?? [];
+  const urls = hosts
+    .split(",")
+    .map((host) => (URL.canParse(`${scheme}${user}${host}${rest}`) ? new URL(`${scheme}${user}${host}${rest}`) : undefined));
+  const parsed = urls.filter((url) => url !== undefined);
+  const [url, ...others] = parsed;
+  if (scheme === "" || url === undefined || parsed.length < urls.length || urls.length > mostHosts) throw invalid(`it is written ${form}`);
+  return { url, others };
+}
+
+function hostOf(url: URL): PostgresHost {
+  return {
+    host: decode(url.hostname, "host").replace(/^\[(.*)\]$/, "$1"),
+    port: url.port === "" ? defaultPort : Number(url.port),
+  };
+}
+
+/** The URL without its password. */
+function displayed(url: URL, others: readonly URL[]): string {
+  const user = url.username === "" ? "" : `${url.username}@`;
+  return `${url.protocol}//${user}${[url, ...others].map(({ host }) => host).join(",")}${url.pathname}${url.search}`;
 }
 
 function isSslMode(mode: string): mode is SslMode {

@@ -63,6 +63,12 @@ export interface StoreWatch {
   close(): Promise<void>;
 }
 
+/** How a new store begins. */
+export interface CreateOptions {
+  /** Its generation begins above this one: that of the store which it is a copy of. */
+  readonly above?: number;
+}
+
 /** Where metadata lives. */
 export interface Store {
   /** URL as it was opened, without credentials. */
@@ -74,7 +80,12 @@ export interface Store {
    * so a crash leaves either no store or a whole one.
    * @throws KeysteadError `STORE_EXISTS`
    */
-  create(identity: StoreIdentity, metadataKey: KeyObject, seed: (tables: StoreTables) => Promise<void>): Promise<void>;
+  create(
+    identity: StoreIdentity,
+    metadataKey: KeyObject,
+    seed: (tables: StoreTables) => Promise<void>,
+    options?: CreateOptions,
+  ): Promise<void>;
   /** @throws KeysteadError `STORE_NOT_FOUND`, `STORE_SCHEMA_OLDER`, `STORE_SCHEMA_NEWER` */
   header(): Promise<StoreHeader>;
   /**
@@ -93,11 +104,23 @@ export interface Store {
    * missing. Absent where the database tells nobody.
    */
   watch?(onChange: () => void): StoreWatch;
+  /**
+   * Resolves once every standby that follows the database has applied what is committed by now: whichever takes over, none of it is
+   * lost. Absent where there are no standbys.
+   * @param patience - Milliseconds to wait at most. A standby that is in time may need some tens to say so.
+   * @throws KeysteadError `STORE_BUSY` naming the standbys that have not, `STORE_FAILED` when that can't be seen
+   */
+  replicated?(patience: number): Promise<void>;
   /** Raises the generation above `floor` (after a restore); no-op when it is above already. */
   raiseGeneration(floor: number): Promise<void>;
-  /** One consistent snapshot, no writes. */
+  /** One consistent snapshot, no writes. `work` may run again, as in {@link transaction}. */
   read<T>(work: (tables: StoreTables) => Promise<T>): Promise<T>;
-  /** Serialisable; commits when `work` resolves, rolls back when it rejects. Never nest. */
+  /**
+   * Serialisable; commits when `work` resolves, rolls back when it rejects. Never nest.
+   *
+   * `work` may run several times, from the beginning: a database gives transactions up for others, and connections are lost. Only
+   * what the last run did is there, so whatever else it changes must not add up.
+   */
   transaction<T>(work: (tables: StoreTables) => Promise<T>): Promise<T>;
   /** Brings an older schema up to this version's. Safe to start from several processes. */
   migrate(): Promise<void>;

@@ -221,6 +221,7 @@ describe("bounds that are checked before anything is stored", () => {
     const set = keystead.settings.set.bind(keystead.settings) as (name: string, value: number) => Promise<unknown>;
     for (const [name, value] of [
       ["restoredAt", 0],
+      ["copiedAt", 0],
       ["toString", 1],
       ["refreshBound", 1001],
       ["refreshBound", Number.NaN],

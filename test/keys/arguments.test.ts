@@ -87,6 +87,7 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
     { name: "encryptStream", args: ["k", noBytes(), { context: {}, dataset: "d" }], accepts: [target, [], options] },
     { name: "decryptStream", args: [noBytes(), { context: {} }], accepts: [[], options] },
     { name: "rewrapStream", args: [noBytes(), { context: {}, key: "k", dataset: "d" }], accepts: [[], options] },
+    { name: "handOver", args: ["sqlite:copy.db", false], accepts: [texts, ["boolean"]] },
     { name: "refresh", args: [] },
     { name: "close", args: [] },
   ],

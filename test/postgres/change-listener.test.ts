@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import pg from "pg";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
+import { HostRing } from "../../src/postgres/host-ring.ts";
 import { ChangeListener } from "../../src/postgres/change-listener.ts";
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
@@ -11,8 +12,8 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
 function listen(connectionString = `${inject("postgres")}postgres`) {
   const channel = `test_${randomUUID()}`;
   const heard = { times: 0 };
-  const configure = async () => Promise.resolve({ connectionString, application_name: channel });
-  const listener = new ChangeListener({ configure, channel, onChange: () => (heard.times += 1) });
+  const hosts = new HostRing([{ connectionString, application_name: channel }]);
+  const listener = new ChangeListener({ hosts, channel, onChange: () => (heard.times += 1) });
   const pool = new pg.Pool({ connectionString: `${inject("postgres")}postgres`, max: 1 });
   onTestFinished(async () => {
     await listener.close();

@@ -7,8 +7,7 @@ const parse = (url: string) => parsePostgresUrl(url, ["schema"]);
 describe("the URL of a PostgreSQL database", () => {
   it("names host, port, user and database", () => {
     expect(parse("postgresql://anna@db.internal:5433/crm")).toMatchObject({
-      host: "db.internal",
-      port: 5433,
+      hosts: [{ host: "db.internal", port: 5433 }],
       user: "anna",
       password: undefined,
       database: "crm",
@@ -16,13 +15,28 @@ describe("the URL of a PostgreSQL database", () => {
       display: "postgresql://anna@db.internal:5433/crm",
     });
     expect(parse("postgres://[::1]/a%20b")).toMatchObject({
-      host: "::1",
-      port: 5432,
+      hosts: [{ host: "::1", port: 5432 }],
       user: undefined,
       database: "a b",
       sslMode: "disable",
     });
-    expect(parse("postgresql://%2Frun%2Fpostgresql/crm").host).toBe("/run/postgresql");
+    expect(parse("postgresql://%2Frun%2Fpostgresql/crm").hosts).toEqual([{ host: "/run/postgresql", port: 5432 }]);
+  });
+
+  it("may name several hosts, of which it wants the primary", () => {
+    expect(parse("postgresql://anna:s%3Acret@a:5433,[::1],10.0.0.3:1/crm?target_session_attrs=read-write&schema=s")).toMatchObject({
+      hosts: [
+        { host: "a", port: 5433 },
+        { host: "::1", port: 5432 },
+        { host: "10.0.0.3", port: 1 },
+      ],
+      user: "anna",
+      password: "s:cret",
+      sslMode: "verify-full",
+      display: "postgresql://anna@a:5433,[::1],10.0.0.3:1/crm?target_session_attrs=read-write&schema=s",
+    });
+    expect(parse("postgres://127.0.0.1:1,localhost:2/d").sslMode).toBe("disable");
+    expect(parse("postgres://127.0.0.1:1,h:2/d").sslMode).toBe("verify-full");
   });
 
   it("shows no password", () => {
@@ -62,13 +76,25 @@ describe("the URL of a PostgreSQL database", () => {
     "postgresql://h/d?sslmode=disable&sslrootcert=/ca",
     "postgresql://h/d?schema=a&schema=b",
     "postgresql://h/d?host=other",
+    "postgresql://a,,b/d",
+    "postgresql://a:1,b:x/d",
+    "postgresql://,/d",
+    `postgresql://${Array(17).fill("h").join(",")}/d`,
+    "postgresql://h/d?target_session_attrs=any",
+    "postgresql://h/d?target_session_attrs=standby",
     "postgresql://h/d?toString=1",
   ])("refuses %j", (url) => {
     expect(() => parse(url)).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }) as KeysteadError);
   });
 
   it("never repeats a password in an error", () => {
-    for (const url of ["postgresql://a:canary-7@h/d?sslmode=no", "postgresql://a:canary-7@/d", "postgresql://a:canary-7%zz@h/d"]) {
+    for (const url of [
+      "postgresql://a:canary-7@h/d?sslmode=no",
+      "postgresql://a:canary-7@/d",
+      "postgresql://a:canary-7@h,,/d",
+      "postgresql://a:canary-7@h,h:x/d",
+      "postgresql://a:canary-7%zz@h/d",
+    ]) {
       try {
         parse(url);
         expect.unreachable();

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
 import { inject } from "vitest";
+import { systemClock } from "../../src/clock.ts";
 import { exactIntegers } from "../../src/postgres/value-parsers.ts";
 import type { SqlSchema } from "../../src/store/sql/sql-database.ts";
 import { openPostgresStore } from "../../src/store/postgres/postgres-store.ts";
@@ -20,12 +21,12 @@ export async function newPostgresPlace(): Promise<PostgresPlace> {
   const schema = `test_${randomUUID().replaceAll("-", "")}`;
   const database = `${inject("postgres")}postgres`;
   const url = `${database}?schema=${schema}`;
-  const store = await openPostgresStore(url, {});
+  const store = await openPostgresStore(url, { clock: systemClock });
   const pool = new pg.Pool({ connectionString: database, max: 2, types: exactIntegers, options: `-c search_path=${schema}` });
   const sql = new Kysely<SqlSchema>({ dialect: new PostgresDialect({ pool }) });
   return {
     store,
-    connect: async () => await openPostgresStore(url, {}),
+    connect: async () => await openPostgresStore(url, { clock: systemClock }),
     sql,
     url,
     schema,

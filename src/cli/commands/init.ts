@@ -48,6 +48,7 @@ The local configuration, keystead.json:
 async function initialise({ name: keyName, passphrase, store }: InitFlags, command: Command): Promise<void> {
   const { DataFolder, folderFiles, folderOf } = await import("../data-folder.ts");
   const { keysteadOptions } = await import("../session.ts");
+  const { assertNoPassword, configuredUrl } = await import("../configuration.ts");
   const { makeMasterKeyFile, masterKeyUri } = await import("../master-keys.ts");
   const output = outputOf(command);
   const name = folderOf(command);
@@ -56,7 +57,7 @@ async function initialise({ name: keyName, passphrase, store }: InitFlags, comma
     throw new KeysteadError("STORE_EXISTS", `${name} is a data folder already and is left as it is; choose another with --dir`);
   }
   const configuration = {
-    store: await configuredStore(store ?? `sqlite:${folderFiles.store}`, name),
+    store: configuredUrl(assertNoPassword(store ?? `sqlite:${folderFiles.store}`), name),
     masterKeys: { [keyName]: passphrase === true ? { passphrase: "ask" as const } : { file: folderFiles.masterKey } },
     databases: {},
     codecs: {},
@@ -75,18 +76,6 @@ async function initialise({ name: keyName, passphrase, store }: InitFlags, comma
       ? "keep the passphrase: without it nothing in this store can ever be opened"
       : `keep a copy of ${keyFile} apart from the store's backups: without it nothing in this store can ever be opened`,
   );
-}
-
-/** The URL of a store as the configuration names it. What is in an argument can be seen by every user of the machine. */
-async function configuredStore(url: string, folder: string): Promise<string> {
-  const { configuredUrl } = await import("../configuration.ts");
-  if (URL.canParse(url) && new URL(url).password !== "") {
-    throw new KeysteadError(
-      "INVALID_ARGUMENT",
-      "a password in an argument is seen by others: write it into a file and name that by ?passfile=FILE",
-    );
-  }
-  return configuredUrl(url, folder);
 }
 
 async function makeFolder(folder: string): Promise<void> {

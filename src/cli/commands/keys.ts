@@ -1,6 +1,6 @@
 import { Argument, type Command, Option } from "commander";
 import { KeysteadError } from "../../errors.ts";
-import type { KeyInfo, KeyService, KeyUsage, PurposeService, VersionInfo, VersionUsage } from "../../index.ts";
+import type { KeyInfo, KeyService, KeyUsage, PurposeService, RotateKeyOptions, VersionInfo, VersionUsage } from "../../index.ts";
 import { algorithmNames } from "../algorithm-names.ts";
 import { formatInstant, parseInstant } from "../instants.ts";
 import { examples, oneOf, parsePairs, type ReasonOptions, reasonOption, repeatable, wholeNumber } from "../options.ts";
@@ -19,7 +19,10 @@ interface CreateFlags {
   readonly activate?: string;
 }
 
+const rotationsAtOnce = 16;
+
 interface RotateFlags extends ReasonOptions {
+  readonly all?: boolean;
   readonly expires?: string;
   readonly activate?: string;
 }
@@ -178,26 +181,47 @@ function addRotate(keys: Command): void {
   keys
     .command("rotate")
     .description("Make the next version of a key and make it current. Earlier versions still open what they sealed.")
-    .addArgument(keyArgument())
+    .addArgument(new Argument("[key]", "name or alias of a key"))
+    .option("--all", "every key that encrypts")
     .option("--expires <date>", "the new version seals nothing after this date (2027-01-31, 90d)")
     .option("--activate <date>", "the old version stays current until this date")
     .addOption(reasonOption())
     .addHelpText(
       "after",
-      examples("keystead keys rotate pii-email", 'keystead keys rotate pii-email --reason "yearly rotation" --expires 2028-01-31'),
+      examples(
+        "keystead keys rotate pii-email",
+        'keystead keys rotate pii-email --reason "yearly rotation" --expires 2028-01-31',
+        'keystead keys rotate --all --reason "the store was copied"',
+      ),
     )
-    .action((name: string, { expires, activate, ...reason }: RotateFlags, command: Command) =>
+    .action((name: string | undefined, { all = false, expires, activate, ...reason }: RotateFlags, command: Command) =>
       withKeystead(command, async ({ keystead, output, clock }) => {
+        if ((name === undefined) !== all) throw new KeysteadError("INVALID_ARGUMENT", "name a key, or all of them by --all");
         const now = clock.now();
-        const key = await keystead.keys.rotate(name, {
+        const options = {
           ...reason,
           ...(expires !== undefined && { expiresAt: parseInstant(expires, now) }),
           ...(activate !== undefined && { activateAt: parseInstant(activate, now) }),
-        });
+        };
+        if (name === undefined) {
+          const rotated = await rotateAll(keystead.keys, options);
+          await output.result(rotated, () => rotated.map((key) => describeKey(key)).join(""));
+          return;
+        }
+        const key = await keystead.keys.rotate(name, options);
         await output.result(key, () => describeKey(key));
         for (const note of notesOn(key.usages, rotationNotes)) output.note(note);
       }),
     );
+}
+
+/** Rotates every key that encrypts, several at once: most of a rotation is waiting until all processes know the version. */
+async function rotateAll(keys: KeyService, options: RotateKeyOptions): Promise<KeyInfo[]> {
+  const names = (await keys.list()).filter(({ usages }) => usages.includes("encrypt")).map(({ name }) => name);
+  const rotated: KeyInfo[] = [];
+  for (let at = 0; at < names.length; at += rotationsAtOnce)
+    rotated.push(...(await Promise.all(names.slice(at, at + rotationsAtOnce).map((name) => keys.rotate(name, options)))));
+  return rotated;
 }
 
 function isStateChange(name: string): name is StateChange {

@@ -4,7 +4,7 @@ import { examples, oneOf, wholeNumber } from "../options.ts";
 import { withKeystead } from "../session.ts";
 import { formatTable } from "../table.ts";
 
-type ChangeableSetting = Exclude<SettingName, "restoredAt">;
+type ChangeableSetting = Exclude<SettingName, "restoredAt" | "copiedAt">;
 
 const meanings: Readonly<Record<ChangeableSetting, string>> = {
   refreshBound: "milliseconds within which every process learns of a change",

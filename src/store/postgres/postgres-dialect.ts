@@ -20,8 +20,15 @@ export interface PostgresDialectOptions {
   readonly pool: Pool;
   /** SQL that begins a transaction, with its settings. */
   readonly begin: (accessMode: "read only" | "read write") => string;
-  /** Called with the last row that `begin` gave; throws when the transaction may not go on. */
-  readonly began: (row: Readonly<Record<string, unknown>>) => void;
+  /** Called with the last row that `begin` gave; throws when the transaction may not go on. @returns its id */
+  readonly began: (row: Readonly<Record<string, unknown>>) => string;
+  /** SQL that marks a transaction, right before it commits. */
+  readonly mark: (id: string) => string;
+  /**
+   * Finds out whether a marked transaction was committed whose connection was lost meanwhile.
+   * @throws the last failure when the database can't be asked
+   */
+  readonly wasCommitted: (id: string) => Promise<boolean>;
 }
 
 /** Kysely's dialect for a pool of `pg`. Everything that its queries throw is a KeysteadError. */
@@ -48,18 +55,16 @@ class PoolDriver implements Driver {
 
   async acquireConnection(): Promise<DatabaseConnection> {
     if (this.#options.pool.ending) throw new KeysteadError("CLOSED", "the store is closed: open it again");
-    try {
-      const connection = await PoolConnection.take(this.#options.pool);
-      this.#connections.set(connection, connection);
-      return connection;
-    } catch (error) {
-      throw mapPostgresError(error);
-    }
+    const connection = await PoolConnection.take(this.#options.pool);
+    this.#connections.set(connection, connection);
+    return connection;
   }
 
   async beginTransaction(connection: DatabaseConnection, { accessMode = "read write" }: TransactionSettings): Promise<void> {
+    const beginning = this.#of(connection);
     try {
-      this.#options.began(await this.#of(connection).begin(this.#options.begin(accessMode)));
+      const id = this.#options.began(await beginning.begin(this.#options.begin(accessMode)));
+      beginning.marked = accessMode === "read write" ? id : undefined;
     } catch (error) {
       await this.rollbackTransaction(connection);
       throw error;
@@ -68,21 +73,24 @@ class PoolDriver implements Driver {
 
   async commitTransaction(connection: DatabaseConnection): Promise<void> {
     const committing = this.#of(connection);
-    const { command } = await committing.run("commit").catch((error: unknown) => {
+    const { marked } = committing;
+    try {
+      const { command } = await committing.run(`${marked === undefined ? "" : this.#options.mark(marked)}commit`);
+      // What PostgreSQL answers when a statement failed before.
+      if (command === "ROLLBACK") throw new KeysteadError("STORE_FAILED", "the database rolled the transaction back: try again");
+    } catch (error) {
+      const wasLost = committing.isBroken;
       committing.isBroken = true;
-      if (!(error instanceof KeysteadError) || !isConnectionLost(error.cause)) throw error;
-      throw new KeysteadError(
-        "STORE_FAILED",
-        "the database was lost while a change was committed: look whether it was made before you repeat it",
-        { cause: error.cause },
-      );
-    });
-    // What PostgreSQL answers when a statement failed before.
-    if (command === "ROLLBACK") throw new KeysteadError("STORE_FAILED", "the database rolled the transaction back: try again");
+      // Its place in the pool may be the only one that is left to ask by.
+      committing.release();
+      if (wasLost && marked !== undefined && (await this.#wasCommitted(marked))) return;
+      throw error;
+    }
   }
 
   async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
     const rolling = this.#of(connection);
+    if (rolling.isBroken) return;
     await rolling.run("rollback").catch(() => {
       rolling.isBroken = true;
     });
@@ -95,6 +103,18 @@ class PoolDriver implements Driver {
 
   async destroy(): Promise<void> {
     await this.#options.pool.end();
+  }
+
+  async #wasCommitted(id: string): Promise<boolean> {
+    try {
+      return await this.#options.wasCommitted(id);
+    } catch (error) {
+      throw new KeysteadError(
+        "STORE_FAILED",
+        "the database was lost while a change was committed, and can't be asked since: look whether it was made before you repeat it",
+        { cause: new Error("the end of a transaction is unknown", { cause: error }) },
+      );
+    }
   }
 
   #of(connection: DatabaseConnection): PoolConnection {
@@ -111,8 +131,11 @@ const writes: ReadonlySet<string> = new Set(["InsertQueryNode", "UpdateQueryNode
 class PoolConnection implements DatabaseConnection {
   readonly #pool: Pool;
   #client: PoolClient;
+  /** Id of the transaction under way, when it is marked. */
+  marked: string | undefined;
   /** Set when nobody can tell what state the session is in: it is not used again. */
   isBroken = false;
+  #isReleased = false;
 
   private constructor(pool: Pool, client: PoolClient) {
     this.#pool = pool;
@@ -120,7 +143,7 @@ class PoolConnection implements DatabaseConnection {
   }
 
   static async take(pool: Pool): Promise<PoolConnection> {
-    return new PoolConnection(pool, await pool.connect());
+    return new PoolConnection(pool, await connect(pool));
   }
 
   /**
@@ -135,8 +158,9 @@ class PoolConnection implements DatabaseConnection {
         if (!this.isBroken || lost >= this.#pool.options.max) throw error;
       }
       this.release();
-      this.#client = await this.#pool.connect();
+      this.#client = await connect(this.#pool);
       this.isBroken = false;
+      this.#isReleased = false;
     }
   }
 
@@ -174,8 +198,10 @@ class PoolConnection implements DatabaseConnection {
     }
   }
 
+  /** May be called twice. */
   release(): void {
-    this.#client.release(this.isBroken);
+    if (!this.#isReleased) this.#client.release(this.isBroken);
+    this.#isReleased = true;
   }
 
   async #execute<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
@@ -191,5 +217,13 @@ class PoolConnection implements DatabaseConnection {
   #failure(error: unknown): KeysteadError {
     if (isConnectionLost(error)) this.isBroken = true;
     return mapPostgresError(error);
+  }
+}
+
+async function connect(pool: Pool): Promise<PoolClient> {
+  try {
+    return await pool.connect();
+  } catch (error) {
+    throw mapPostgresError(error);
   }
 }

@@ -47,3 +47,10 @@ export function mapPostgresError(error: unknown): KeysteadError {
   const [code, message] = mapping;
   return new KeysteadError(code, message, { cause: bareError(error) });
 }
+
+/** True when a transaction changed nothing and may be begun again: it was given up for another one, or its connection was lost. */
+export function isRepeatable(error: unknown): boolean {
+  if (!(error instanceof KeysteadError) || (error.code !== "STORE_BUSY" && error.code !== "STORE_FAILED")) return false;
+  const state = sqlState(error.cause);
+  return state === "40001" || state === "40P01" || isConnectionLost(error.cause);
+}

@@ -3,6 +3,7 @@ import { quoteIdentifier } from "../../postgres/identifier.ts";
 import type { Sql } from "../sql/sql-database.ts";
 import { rowFormatColumn, rowMacColumn, rowVersionColumn, type TableLayout } from "../sql/table-layout.ts";
 import type { TamperFinding } from "../store.ts";
+import { writersTable } from "./commit-marks.ts";
 
 /** The table of the schema number. */
 export const schemaTable = "keystead_schema";
@@ -74,7 +75,7 @@ export async function inspectStructure(sql: Sql, schema: string, tables: readonl
   const relations = await query<RelationFacts>(relationQuery);
   const columns = await query<ColumnFacts>(columnQuery);
   const indexes = await query<IndexFacts>(indexQuery);
-  const known = new Set([schemaTable, ...tables.map(({ name }) => name)]);
+  const known = new Set([schemaTable, writersTable, ...tables.map(({ name }) => name)]);
   const findings: TamperFinding[] = [];
   for (const { name, kind } of relations)
     if (!known.has(name)) findings.push({ table: name, problem: `Keystead did not make the ${kinds[kind] ?? "relation"} ${name}` });

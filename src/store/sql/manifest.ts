@@ -47,9 +47,9 @@ export interface Manifest {
   readonly rowVersion: number;
 }
 
-/** Writes the manifest of a new store. */
-export async function insertManifest(sql: Sql, key: KeyObject, identity: StoreIdentity, schema: number): Promise<void> {
-  const manifest: Manifest = { identity, schema, generation: 1, revision: 1, sums: new TableSums(), rowVersion: 1 };
+/** Writes the manifest of a new store, whose generation is `first`. */
+export async function insertManifest(sql: Sql, key: KeyObject, identity: StoreIdentity, schema: number, first: number): Promise<void> {
+  const manifest: Manifest = { identity, schema, generation: first, revision: first, sums: new TableSums(), rowVersion: 1 };
   await sql.insertInto(manifestTable.name).values(sealManifest(key, manifest)).execute();
 }
 

@@ -37,6 +37,11 @@ export interface SqlDatabase {
   readonly columnTypes: Readonly<Record<"text" | "integer" | "bytes", string>>;
   /** What follows the closing bracket of `create table`. */
   readonly tableOptions: string;
+  /**
+   * Runs a whole transaction, and again when the database gave it up for another one or was lost before it committed. Absent where
+   * neither happens.
+   */
+  repeat?<T>(transaction: () => Promise<T>): Promise<T>;
   /** Makes what holds the tables of a new store, where that is missing. */
   createPlace(sql: Sql): Promise<void>;
   /**
@@ -51,6 +56,8 @@ export interface SqlDatabase {
   announce?(sql: Sql): Promise<void>;
   /** As {@link Store.watch}. */
   watch?(onChange: () => void): StoreWatch;
+  /** As `replicated` of the store. */
+  replicated?(patience: number): Promise<void>;
   /** Removes what deleted rows left in the files, as far as the database can. */
   scrub(): Promise<void>;
   /** Waits for what is running, then closes. */

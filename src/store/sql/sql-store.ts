@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { KeyObject } from "node:crypto";
 import { KeysteadError } from "../../errors.ts";
-import type { Store, StoreHeader, StoreIdentity, StoreTables, StoreWatch, TamperFinding } from "../store.ts";
+import type { CreateOptions, Store, StoreHeader, StoreIdentity, StoreTables, StoreWatch, TamperFinding } from "../store.ts";
 import { type TableDefinitions, tables } from "../tables.ts";
 import { FairLock } from "./fair-lock.ts";
 import { readHeader } from "./header.ts";
@@ -34,12 +34,14 @@ export class SqlStore implements Store {
   #seenGeneration = 0;
 
   readonly watch?: (onChange: () => void) => StoreWatch;
+  readonly replicated?: (patience: number) => Promise<void>;
 
   /** @param definitions the tables as they are after the steps */
   constructor(database: SqlDatabase, steps: readonly Migration[] = migrations, definitions: TableDefinitions = tables) {
     this.url = database.url;
     this.#database = database;
     if (database.watch !== undefined) this.watch = database.watch.bind(database);
+    if (database.replicated !== undefined) this.replicated = database.replicated.bind(database);
     this.#migrations = steps;
     this.#definitions = definitions;
   }
@@ -48,14 +50,19 @@ export class SqlStore implements Store {
     return await this.#execute("read only", async (sql) => (await this.#database.readSchemaVersion(sql)) > 0);
   }
 
-  async create(identity: StoreIdentity, metadataKey: KeyObject, seed: (tables: StoreTables) => Promise<void>): Promise<void> {
+  async create(
+    identity: StoreIdentity,
+    metadataKey: KeyObject,
+    seed: (tables: StoreTables) => Promise<void>,
+    { above = 0 }: CreateOptions = {},
+  ): Promise<void> {
     await this.#execute("read write", async (sql) => {
       if ((await this.#database.readSchemaVersion(sql)) > 0) {
         throw new KeysteadError("STORE_EXISTS", "a store exists here already: open it, or choose another place for the new one");
       }
       await this.#database.createPlace(sql);
       await runMigrations(sql, this.#database, this.#migrations, 0);
-      await insertManifest(sql, metadataKey, identity, newestSchema(this.#migrations));
+      await insertManifest(sql, metadataKey, identity, newestSchema(this.#migrations), above + 1);
       await this.#runScope(new TransactionScope(sql, metadataKey, true), seed, 0);
     });
     this.#metadataKey = metadataKey;
@@ -177,17 +184,19 @@ export class SqlStore implements Store {
     }
   }
 
-  /** One transaction of the database. */
+  /** One transaction of the database. Its work may run several times; all but the last time are rolled back. */
   async #execute<T>(mode: AccessMode, work: (sql: Sql, seenGeneration: number) => Promise<T>): Promise<T> {
     this.#assertCallable();
-    const execute = async (): Promise<T> => {
+    const database = this.#database;
+    const transaction = async (): Promise<T> => {
       const seenGeneration = this.#seenGeneration;
-      return await this.#database.sql
+      return await database.sql
         .transaction()
         .setIsolationLevel("serializable")
         .setAccessMode(mode)
         .execute(async (sql) => await work(sql, seenGeneration));
     };
+    const execute = async (): Promise<T> => (database.repeat === undefined ? await transaction() : await database.repeat(transaction));
     if (mode === "read write") this.#assertWritable();
     const executing = mode === "read write" ? this.#writers.run(execute) : execute();
     this.#executing.add(executing);

@@ -1,0 +1,27 @@
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { postgresHomeVariable, systemPostgresHome } from "../test/support/system-postgres.ts";
+import { closeRun } from "./counts.ts";
+import { root } from "./tools.ts";
+
+// npm run test:servers [-- ARGS]: the tests of stores and sources on the system's PostgreSQL, and failover. Debian's is installed where it
+// is missing and may be.
+
+function install(): void {
+  if (process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) return;
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  for (const args of [["update"], ["install", "-y", "--no-install-recommends", "postgresql"]])
+    spawnSync("apt-get", ["-q", ...args], { stdio: ["ignore", "ignore", "inherit"], env });
+}
+
+if (systemPostgresHome() === undefined) install();
+const home = systemPostgresHome();
+if (home === undefined) {
+  process.stdout.write("skipped: tests on the system's PostgreSQL (it is not installed: install Debian's package postgresql)\n");
+  closeRun("servers", { passed: 0, failed: 0, skipped: 1 });
+} else {
+  const args = [join(root, "scripts", "test.ts"), "--config", "vitest.servers.config.ts", ...process.argv.slice(2)];
+  const { status } = spawnSync(process.execPath, args, { stdio: "inherit", env: { ...process.env, [postgresHomeVariable]: home } });
+  process.exitCode = status ?? 1;
+}
