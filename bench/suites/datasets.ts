@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { withKeystead } from "../engine.ts";
 import { compare } from "../harness.ts";
+import { datasetsPostgres } from "./datasets-postgres.ts";
 
 const rows = Number(process.env["KEYSTEAD_BENCH_ROWS"] ?? "20000");
 const censusRows = Number(process.env["KEYSTEAD_BENCH_CENSUS_ROWS"] ?? "1000000");
@@ -10,6 +11,7 @@ const censusRows = Number(process.env["KEYSTEAD_BENCH_CENSUS_ROWS"] ?? "1000000"
 export async function datasets(): Promise<void> {
   await reencryption();
   await census();
+  await datasetsPostgres();
 }
 
 /** The floor: open, seal and open again every value, plus a plain UPDATE of the same rows in transactions of the same size. */
