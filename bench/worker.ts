@@ -1,10 +1,12 @@
 import { createInterface } from "node:readline";
+import { keepHeapSmall } from "../src/cli/small-heap.ts";
 import { openKeystead } from "../src/index.ts";
 
 /**
  * A worker in a process of its own. Arguments: store URL, URL of database `crm`, master key in hex by the environment
  * (KEYSTEAD_BENCH_KEY). Each line on standard input is `go JOB RATE` or `stop`; prints `ready`, and the state after each job.
  */
+keepHeapSmall();
 const [store = "", crm = ""] = process.argv.slice(2);
 const bytes = Buffer.from(process.env["KEYSTEAD_BENCH_KEY"] ?? "", "hex");
 const keystead = await openKeystead({ store, masterKeys: { main: { bytes } }, databases: { crm } });

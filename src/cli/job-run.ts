@@ -10,6 +10,7 @@ import { ProblemFile } from "./problem-file.ts";
 import { confirm } from "./prompts.ts";
 import { type Session, withKeystead } from "./session.ts";
 import { stoppable } from "./signals.ts";
+import { keepHeapSmall } from "./small-heap.ts";
 import { formatCount } from "./table.ts";
 
 /** How a job is to run, on the command line. */
@@ -58,6 +59,7 @@ export async function runJob(
 ): Promise<void> {
   const { workers: count = 1, yes } = flags;
   if (count > mostWorkers) throw new KeysteadError("INVALID_ARGUMENT", `--workers: at most ${String(mostWorkers)} processes share a job`);
+  keepHeapSmall();
   await withKeystead(command, async ({ keystead, output, clock }) => {
     if (question !== undefined) await confirm(question, { yes, output });
     const progress = output.progress({ title, unit: "rows" }, clock);

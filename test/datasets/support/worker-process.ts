@@ -1,3 +1,4 @@
+import { keepHeapSmall } from "../../../src/cli/small-heap.ts";
 import { openKeystead } from "../../../src/keystead.ts";
 import { canaries } from "../../setup/canary.ts";
 
@@ -5,6 +6,7 @@ import { canaries } from "../../setup/canary.ts";
  * Works on a job on `crm.person`, and prints `begun` after its first page and how it ended. Arguments: store URL, URL of database
  * `crm`, kind of job.
  */
+keepHeapSmall();
 const [store = "", crm = "", kind = ""] = process.argv.slice(2);
 const masterKeys = { main: { bytes: canaries.masterKey.bytes } };
 const keystead = await openKeystead({ store, masterKeys, databases: { crm } });
