@@ -6,7 +6,7 @@ import { openFromParts } from "../support/parts.ts";
 
 /**
  * Does random lifecycle acts on shared keys from several Keysteads at once, and prints a line of JSON for each.
- * Arguments: store URL, seed, how many Keysteads, how many acts each.
+ * Arguments: store URL, seed, how many Keysteads, how many acts each (`25`) or for how long (`30s`).
  */
 const [store = "", seed = "", keysteads = "1", times = "1"] = process.argv.slice(2);
 const masterKeys = { main: { bytes: canaries.masterKey.bytes }, next: { bytes: canaries.importedKey.bytes } };
@@ -24,6 +24,12 @@ function sequence(name: string): (below: number) => number {
 
 const now = (): number => performance.timeOrigin + performance.now();
 
+const until = times.endsWith("s") ? now() + Number(times.slice(0, -1)) * 1000 : undefined;
+
+function goesOn(count: number): boolean {
+  return until === undefined ? count < Number(times) : now() < until;
+}
+
 async function actRandomly(keystead: Keystead, name: string): Promise<void> {
   const random = sequence(name);
   const pick = <T>(choices: readonly T[]): T => {
@@ -31,7 +37,7 @@ async function actRandomly(keystead: Keystead, name: string): Promise<void> {
     if (chosen === undefined) throw new Error("nothing to choose from");
     return chosen;
   };
-  for (let count = 0; count < Number(times); count += 1) {
+  for (let count = 0; goesOn(count); count += 1) {
     const key = pick(keys);
     const { versions, currentVersion } = await keystead.keys.show(key);
     const { version } = pick(versions);

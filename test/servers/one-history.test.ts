@@ -1,0 +1,15 @@
+import { expect, it, onTestFinished } from "vitest";
+import { expectOneHistory } from "../keys/one-history.ts";
+import { shareCompileCache } from "../datasets/support/killed-job.ts";
+import { PostgresServer } from "../support/postgres-server.ts";
+
+shareCompileCache();
+
+it("sixteen processes rotate, suspend and destroy the same keys for 30 s: one history, no key lost", { timeout: 900_000 }, async () => {
+  const server = await PostgresServer.start({ fsync: true, settings: { max_connections: "200" } });
+  onTestFinished(() => server.stop());
+  const store = server.url(await server.createDatabase());
+  const acts = await expectOneHistory({ store, children: 16, keysteads: 1, acts: "30s" });
+  process.stdout.write(`${String(acts)} acts\n`);
+  expect(acts).toBeGreaterThan(100);
+});
