@@ -24,12 +24,6 @@ function sequence(name: string): (below: number) => number {
 
 const now = (): number => performance.timeOrigin + performance.now();
 
-const until = times.endsWith("s") ? now() + Number(times.slice(0, -1)) * 1000 : undefined;
-
-function goesOn(count: number): boolean {
-  return until === undefined ? count < Number(times) : now() < until;
-}
-
 async function actRandomly(keystead: Keystead, name: string): Promise<void> {
   const random = sequence(name);
   const pick = <T>(choices: readonly T[]): T => {
@@ -37,7 +31,8 @@ async function actRandomly(keystead: Keystead, name: string): Promise<void> {
     if (chosen === undefined) throw new Error("nothing to choose from");
     return chosen;
   };
-  for (let count = 0; goesOn(count); count += 1) {
+  const until = times.endsWith("s") ? now() + Number(times.slice(0, -1)) * 1000 : undefined;
+  for (let count = 0; until === undefined ? count < Number(times) : now() < until; count += 1) {
     const key = pick(keys);
     const { versions, currentVersion } = await keystead.keys.show(key);
     const { version } = pick(versions);
