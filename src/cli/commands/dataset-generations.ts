@@ -14,6 +14,10 @@ interface StartFlags {
   readonly bits?: number;
 }
 
+interface CutOverFlags extends RunFlags {
+  readonly dryRun?: boolean;
+}
+
 /** Adds `datasets generation`. */
 export function addDatasetGenerations(datasets: Command): void {
   const generation = datasets
@@ -95,13 +99,15 @@ function addCutOver(generation: Command): void {
         .description("Look at every row, then search by this generation. Both are still written; cutting over to the other one goes back."),
     ),
   )
+    .option("--dry-run", "only look at every row")
     .addHelpText("after", examples("keystead datasets generation cut-over crm.person email_index 2"))
-    .action((dataset: string, index: string, number: number, flags: RunFlags, command: Command) =>
+    .action((dataset: string, index: string, number: number, flags: CutOverFlags, command: Command) =>
       runJob(
         { title: `generation cut-over ${dataset} ${index} ${String(number)}`, dataset },
         flags,
         command,
-        ({ datasets: service }, options) => service.cutOver(dataset, index, number, options),
+        ({ datasets: service }, options) =>
+          service.cutOver(dataset, index, number, { ...options, ...(flags.dryRun === true && { dryRun: true }) }),
       ),
     );
 }
