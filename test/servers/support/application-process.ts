@@ -19,6 +19,8 @@ const masterKeys = { main: { bytes: canaries.masterKey.bytes } };
 let opened: { readonly keystead: Keystead; readonly key: KeyHandle } | undefined;
 const pool = new pg.Pool({ connectionString: crm, max: 1 });
 pool.on("error", () => undefined);
+// A connection that is lost while it is in use says so by itself, too.
+pool.on("connect", (client) => client.on("error", () => undefined));
 let writes = 0;
 for (let turn = 1; !stop.signal.aborted; turn += 1) {
   try {
