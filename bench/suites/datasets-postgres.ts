@@ -125,6 +125,7 @@ async function reencryption(bench: Bench): Promise<void> {
     await client.query(sql);
   await tidy(bench, "plain");
   const group = await WorkerGroup.start(workers, store, crm, masterKey);
+  const written: number[] = [];
   const update =
     "update plain p set email = n.email, phone = n.phone from unnest($1::bigint[], $2::text[], $3::text[]) n(id, email, phone) where p.id = n.id";
   const floor = "floor: open, seal, open; plain batched UPDATE";
@@ -148,14 +149,33 @@ async function reencryption(bench: Bench): Promise<void> {
           await keystead.keys.rotate("pii");
           await tidy(bench, "person");
         },
-        run: () => group.run("reencrypt"),
+        run: async () => {
+          const begin = await walPosition(bench);
+          await group.run("reencrypt");
+          written.push(await walSince(bench, begin));
+        },
       },
     ],
     { rounds: 5, goals: [{ contender: job, to: floor, atMost: 2 }] },
   );
+  const perRow = written.map((bytes) => bytes / rows).toSorted((a, b) => a - b);
+  const [least = 0, most = 0] = [perRow[0], perRow.at(-1)];
+  process.stdout.write(`  write-ahead log: ${least.toFixed(0)} to ${most.toFixed(0)} bytes a row\n`);
   process.stdout.write(`  a worker takes at most ${String(group.mostMemory)} MiB of memory; the goal is less than 200\n`);
   await group.close();
   await key.close();
+}
+
+async function walPosition({ client }: Bench): Promise<string> {
+  const { rows: found } = await client.query<{ position: string }>("select pg_current_wal_lsn()::text as position");
+  return found[0]?.position ?? "0/0";
+}
+
+async function walSince({ client }: Bench, begin: string): Promise<number> {
+  const { rows: found } = await client.query<{ bytes: string }>("select pg_wal_lsn_diff(pg_current_wal_lsn(), $1::pg_lsn)::text as bytes", [
+    begin,
+  ]);
+  return Number(found[0]?.bytes ?? 0);
 }
 
 async function backfill(bench: Bench): Promise<void> {
