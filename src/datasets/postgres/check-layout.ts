@@ -3,6 +3,7 @@ import { clashingRoles, layoutColumns, missingColumns } from "../layout.ts";
 import { listNames } from "../name-list.ts";
 import type { SourceLayout } from "../source.ts";
 import { kindOf } from "./column-kind.ts";
+import { documentProblem, ownColumn } from "./document-path.ts";
 import type { ColumnFacts, IndexFacts, TableFacts } from "./table-facts.ts";
 import { formatTableName } from "./table-name.ts";
 import { sufficientTokenLength } from "./text-length.ts";
@@ -41,6 +42,7 @@ const checks: readonly LayoutCheck[] = [
   checkKind,
   checkEncoding,
   checkFamily,
+  documentProblem,
   (layout, table) =>
     missingColumns(
       layout,
@@ -126,11 +128,12 @@ function refuseTypes(
 }
 
 function checkConstraints(layout: SourceLayout, table: TableFacts): string | undefined {
-  const constrained = layout.valueColumns.filter((name) => table.indexes.some((index) => index.unique && covers(index, name)));
+  const values = layout.valueColumns.map((name) => ownColumn(columnNamed(table, name)));
+  const constrained = values.filter((name) => table.indexes.some((index) => index.unique && covers(index, name)));
   if (constrained.length > 0) {
     return `${listNames(constrained)} is part of a unique key, which ciphertext can't keep up: drop that constraint, or put it on an index column`;
   }
-  const written = [...layout.valueColumns, ...layout.indexColumns];
+  const written = [...values, ...layout.indexColumns];
   const referring = written.filter((name) => table.referringColumns.includes(name));
   if (referring.length > 0) return `${listNames(referring)} refers to another table, which ciphertext can't: drop that foreign key`;
   const partitioning = written.filter((name) => table.partitionColumns.includes(name));

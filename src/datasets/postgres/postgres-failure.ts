@@ -89,6 +89,7 @@ const functionClasses: ReadonlySet<string> = new Set(["0A", "2F", "42"]);
 
 const rowProblems: ReadonlyMap<string, string> = new Map([
   ["22001", "it is longer than the column takes: ALTER TABLE … ALTER COLUMN … TYPE text"],
+  ["22P05", "its document has an escape that stands for no character (\\u0000): repair the document"],
   ["23502", "a NOT NULL constraint refuses it"],
   ["23503", "a foreign key refuses it"],
   ["23505", "a unique key refuses it"],

@@ -70,7 +70,7 @@ export class PostgresSource implements DatasetSource {
 
   async countHeaders(signal?: AbortSignal): Promise<HeaderCount[]> {
     const columns = this.#layout.valueColumns;
-    const counted = (facts: TableFacts): CountedColumn[] => columns.map((name) => countedHeader(name, formOf(facts, name)));
+    const counted = (facts: TableFacts): CountedColumn[] => columns.map((name) => countedHeader(columnNamed(facts, name)));
     return headerCounts(columns, await this.#count(counted, headerPattern, signal));
   }
 

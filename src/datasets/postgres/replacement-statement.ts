@@ -1,7 +1,7 @@
-import { quoteIdentifier } from "../../postgres/identifier.ts";
 import type { Cell, RowReplacement } from "../source.ts";
 import { columnNamed } from "./check-layout.ts";
 import { kindOf, transportOf, transportType } from "./column-kind.ts";
+import { assignments, columnSql, losesKeys } from "./document-path.ts";
 import type { Parameter } from "./postgres-connection.ts";
 import { ReplacementRows, valueOf } from "./replacement-rows.ts";
 import type { RowLocator } from "./row-locator.ts";
@@ -9,7 +9,7 @@ import type { ColumnFacts, TableFacts } from "./table-facts.ts";
 
 /** The SQL of replacements of the same columns. Results begin with the number of a replacement, from 1 on. */
 export interface ReplacementStatement {
-  /** Writes the rows that are as expected; says of each whether it holds now what was set. */
+  /** Writes the rows that are as expected; says of each whether it holds now what was set, and whether it was left because it would lose something. */
   readonly update: string;
   /** Finds the rows that are as expected. */
   readonly findExpected: string;
@@ -36,7 +36,7 @@ export function composeReplacement(
       identityType,
       cells.map((cell) => valueOf(cell, identityOf) ?? null),
     );
-    return `${identity(`t.${quoteIdentifier(column.name)}`)} is not distinct from ${parameter}`;
+    return `${identity(columnSql(column, "t."))} is not distinct from ${parameter}`;
   };
   const locatorCells = (place: number): Cell[] => replacements.map((row) => row.locator[place] ?? nullCell);
   const seek = locator.seek("t.", (column, place) =>
@@ -52,19 +52,19 @@ export function composeReplacement(
     ...columnsOf("expected").map((column) => identities(cellsOf("expected", column.name), column)),
   ];
   const set = columnsOf("set").map((column) => {
-    const { identity, identityType, identityOf } = kindOf(column);
-    const parameter = rows.add(
+    const { identity, identityType, identityOf, written } = kindOf(column);
+    const value = rows.add(
       identityType,
       cellsOf("set", column.name).map((cell) => valueOf(cell, identityOf) ?? null),
     );
-    const name = quoteIdentifier(column.name);
-    return { assignment: `${name} = ${parameter}`, holds: `${identity(`t.${name}`)} is not distinct from ${parameter}` };
+    const holds = `${identity(columnSql(column, "t."))} is not distinct from ${written?.(value) ?? value}`;
+    return { column, value, holds };
   });
   const holds = set.map((column) => column.holds).join(" and ");
   const from = rows.source;
   const isExpected = [seek, ...expected].join(" and ");
   return {
-    update: `update ${quotedTable} as t set ${set.map(({ assignment }) => assignment).join(", ")} from ${from} where ${isExpected} returning n.ord, ${holds}`,
+    update: `update ${quotedTable} as t set ${assignments(set)} from ${from} where ${isExpected} returning n.ord, ${holds}, ${losesKeys(set.map(({ column }) => column))}`,
     findExpected: `select n.ord from ${from} join ${quotedTable} as t on ${isExpected}`,
     findSet: `select n.ord from ${from} join ${quotedTable} as t on ${seek} and ${holds}`,
     parameters: rows.parameters,

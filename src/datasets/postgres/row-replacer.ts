@@ -105,6 +105,7 @@ export class RowReplacer {
     );
     try {
       const answers = await session.rows(statement.update, statement.parameters);
+      if (answers.some(([, , loses]) => loses === "t")) return losingRow();
       if (answers.some(([, holds]) => holds !== "t")) return alteredRow();
       const written = new Set(answers.map(([number]) => Number(number)));
       if (this.#table.triggers.length > 0) {
@@ -170,6 +171,13 @@ function alteredRow(): KeysteadError {
   return new KeysteadError(
     "DATABASE_FAILED",
     "row can't be written: a trigger or the column's type would store something else: let the trigger leave ciphertext alone",
+  );
+}
+
+function losingRow(): KeysteadError {
+  return new KeysteadError(
+    "DATABASE_FAILED",
+    "row can't be written: an object in its document of type json has a key twice, and one would be lost: repair it, or ALTER TABLE … ALTER COLUMN … TYPE jsonb",
   );
 }
 
