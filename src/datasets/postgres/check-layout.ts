@@ -3,7 +3,8 @@ import { clashingRoles, layoutColumns, missingColumns } from "../layout.ts";
 import { listNames } from "../name-list.ts";
 import type { SourceLayout } from "../source.ts";
 import { kindOf } from "./column-kind.ts";
-import { documentProblem, ownColumn } from "./document-path.ts";
+import { joinName } from "./dotted-name.ts";
+import { documentProblem, isDocument, ownColumn } from "./document-path.ts";
 import type { ColumnFacts, IndexFacts, TableFacts } from "./table-facts.ts";
 import { formatTableName } from "./table-name.ts";
 import { sufficientTokenLength } from "./text-length.ts";
@@ -124,6 +125,9 @@ function refuseTypes(
   const unfit = table.columns.find((column) => names.includes(column.name) && isUnfit(column));
   if (unfit === undefined) return undefined;
   const why = unfit.baseType.name === "bpchar" ? ", which pads what it stores with spaces" : "";
+  if (what === "ciphertext" && isDocument(unfit)) {
+    return `"${unfit.name}" is ${unfit.declaredType}: name what is to be protected in it, as ${joinName([unfit.name, "key"])}`;
+  }
   return `"${unfit.name}" is ${unfit.declaredType}${why}: ${what} needs ${types}: add a column of that type, or ALTER TABLE … ALTER COLUMN … TYPE text`;
 }
 

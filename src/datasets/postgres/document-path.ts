@@ -43,6 +43,11 @@ export function textSql(column: ColumnFacts): string {
   return `(${column.document === undefined ? `${value}::pg_catalog.text` : `${value} #>> '{}'`}) collate "C"`;
 }
 
+/** True for a column of type `json` or `jsonb`, or of a domain over one. */
+export function isDocument({ baseType }: ColumnFacts): boolean {
+  return baseType.schema === "pg_catalog" && (baseType.name === "json" || baseType.name === "jsonb");
+}
+
 /** Name of the table's own column that a column is, or is in. */
 export function ownColumn({ name, document }: ColumnFacts): string {
   return document?.column ?? name;
@@ -138,9 +143,8 @@ function documentOf(
   [first, ...keys]: readonly string[],
 ): { readonly column: ColumnFacts; readonly document: DocumentPath } | undefined {
   const column = table.columns.find(({ name, document }) => name === first && document === undefined);
-  if (column?.baseType.schema !== "pg_catalog" || keys.length === 0) return undefined;
-  const { name } = column.baseType;
-  return name === "json" || name === "jsonb" ? { column, document: { column: column.name, type: name, keys } } : undefined;
+  if (column === undefined || !isDocument(column) || keys.length === 0) return undefined;
+  return { column, document: { column: column.name, type: column.baseType.name === "json" ? "json" : "jsonb", keys } };
 }
 
 function isWithin({ document: inner }: ColumnFacts, { document: outer }: ColumnFacts): boolean {
