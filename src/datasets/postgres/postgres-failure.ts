@@ -27,7 +27,7 @@ const states: ReadonlyMap<string, Mapping> = new Map<string, Mapping>([
   ["53100", [failed, "the disk is full: free some space and run again"]],
   ["53200", [failed, "it ran out of memory: give it more, then run again"]],
   ["53300", [failed, "it has no connection left: raise max_connections, or let fewer processes use it"]],
-  ["55P03", [failed, "another session kept the rows locked for longer than lock_timeout: end its transaction, then run again"]],
+  ["55P03", [failed, "another session kept the table locked for longer than lock_timeout: end its transaction, then run again"]],
   [
     "57014",
     [failed, "a statement took longer than statement_timeout: run again when the database has less to do, or give the URL a larger one"],
@@ -61,6 +61,11 @@ export function isRepeatable(error: unknown): boolean {
 /** True when the database stopped the statement because it was asked to, or because it took too long. */
 export function isCancelled(error: unknown): boolean {
   return sqlState(error) === "57014";
+}
+
+/** True when somebody else kept a lock for longer than is waited for. */
+export function isLockTimeout(error: unknown): boolean {
+  return sqlState(error) === "55P03";
 }
 
 /** True when a parameter is no value of its type. */

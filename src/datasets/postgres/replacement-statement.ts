@@ -13,6 +13,8 @@ export interface ReplacementStatement {
   readonly update: string;
   /** Finds the rows that are as expected. */
   readonly findExpected: string;
+  /** The same, and locks them; leaves out what others have locked. */
+  readonly lockExpected: string;
   /** Finds the rows that hold what was set. */
   readonly findSet: string;
   readonly parameters: readonly Parameter[];
@@ -63,9 +65,11 @@ export function composeReplacement(
   const holds = set.map((column) => column.holds).join(" and ");
   const from = rows.source;
   const isExpected = [seek, ...expected].join(" and ");
+  const findExpected = `select n.ord from ${from} join ${quotedTable} as t on ${isExpected}`;
   return {
     update: `update ${quotedTable} as t set ${assignments(set)} from ${from} where ${isExpected} returning n.ord, ${holds}, ${losesKeys(set.map(({ column }) => column))}`,
-    findExpected: `select n.ord from ${from} join ${quotedTable} as t on ${isExpected}`,
+    findExpected,
+    lockExpected: `${findExpected} for no key update of t skip locked`,
     findSet: `select n.ord from ${from} join ${quotedTable} as t on ${seek} and ${holds}`,
     parameters: rows.parameters,
   };
