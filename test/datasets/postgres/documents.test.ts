@@ -206,6 +206,28 @@ describe("paths into documents of PostgreSQL tables", () => {
   });
 });
 
+it("shares no document with another dataset, unless each has its own place in it", async () => {
+  const database = await createTestDatabase();
+  onTestFinished(() => database.dispose());
+  await database.query("create table person(id int primary key, profile jsonb, name text)");
+  const { keystead } = await createTestKeystead({ databases: { crm: database.url } });
+  await keystead.keys.create({ name: "pii", purpose: "pii" });
+  const add = (name: string, columns: readonly string[], context?: Record<string, string>): Promise<string> => {
+    const protectedColumns = Object.fromEntries(columns.map((column, index) => [`c${String(index)}`, { key: "pii", column }]));
+    const definition = { database: "crm", table: "person", keyColumns: ["id"], columns: protectedColumns };
+    return failureOf(keystead.datasets.add(name, { ...definition, ...(context !== undefined && { context }) }));
+  };
+  expect(await add("one", ["profile.phone"])).toBe("no error");
+  expect(await add("two", ["profile.phones"])).toBe("no error");
+  for (const [columns, context] of [
+    [["profile.phone"], undefined],
+    [["profile.phone.home"], undefined],
+    [["name"], { "row.id": "{id}", profile: "{profile}" }],
+  ] as const) {
+    expect(await add("three", columns, context)).toMatch(/^DATASET_UNSUITABLE: dataset one protects column profile\.phone of table person/);
+  }
+});
+
 for (const type of ["jsonb", "json"] as const) {
   it(`protects, moves, finds and gives back a value inside ${type}, and nothing else changes`, async () => {
     const database = await createTestDatabase();
