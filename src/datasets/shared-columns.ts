@@ -19,9 +19,9 @@ export async function refuseSharedColumns(tables: StoreTables, { name, definitio
   const own = columnUses(definition);
   for (const other of await listDatasets(tables)) {
     if (other.name === name || !isSameTable(definition, other.definition)) continue;
-    for (const [folded, { column, verb }] of columnUses(other.definition)) {
-      const mine = own.get(folded);
-      if (mine === undefined || (mine.verb === "identifies rows by" && verb === "identifies rows by")) continue;
+    for (const use of columnUses(other.definition)) {
+      if (!own.some((mine) => isSameColumn(mine, use) || isInside(mine, use) || isInside(use, mine))) continue;
+      const { column, verb } = use;
       throw new KeysteadError(
         "DATASET_UNSUITABLE",
         `dataset ${other.name} ${verb} column ${column} of table ${definition.table} already: ` +
@@ -36,14 +36,21 @@ function isSameTable(a: DatasetDefinition, b: DatasetDefinition): boolean {
   return a.database === b.database && a.table.toLowerCase() === b.table.toLowerCase();
 }
 
-/** By physical column, in lower case. */
-function columnUses(definition: DatasetDefinition): Map<string, ColumnUse> {
+function isSameColumn(a: ColumnUse, b: ColumnUse): boolean {
+  return a.column.toLowerCase() === b.column.toLowerCase() && (a.verb !== "identifies rows by" || b.verb !== "identifies rows by");
+}
+
+/** A value in a document is named as the column, or the part of it, that it is in, a dot, and its key. */
+function isInside(inner: ColumnUse, outer: ColumnUse): boolean {
+  return inner.verb === "protects" && inner.column.toLowerCase().startsWith(`${outer.column.toLowerCase()}.`);
+}
+
+function columnUses(definition: DatasetDefinition): ColumnUse[] {
   const { keyColumns, valueColumns, contextColumns, indexColumns } = layoutOf(definition);
-  const uses = (columns: readonly string[], verb: ColumnUse["verb"]): [string, ColumnUse][] =>
-    columns.map((column) => [column.toLowerCase(), { column, verb }]);
-  return new Map([
+  const uses = (columns: readonly string[], verb: ColumnUse["verb"]): ColumnUse[] => columns.map((column) => ({ column, verb }));
+  return [
     ...uses([...keyColumns, ...contextColumns], "identifies rows by"),
     ...uses(valueColumns, "protects"),
     ...uses(indexColumns, "fills"),
-  ]);
+  ];
 }

@@ -45,7 +45,7 @@ export interface SourceDescription {
   readonly forms: Readonly<Record<string, "text" | "binary">>;
   /** Of every key and context column. */
   readonly types: Readonly<Record<string, DeclaredType>>;
-  /** Rows, at this moment. */
+  /** Rows, at this moment; about, where there are so many that counting them would take long. */
   readonly rows: number;
   /** For people: statements that would make the work faster, and what to know about the table before it begins. */
   readonly advice: readonly string[];

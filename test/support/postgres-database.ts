@@ -16,6 +16,8 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   await runOnce(`${server}postgres`, `create database ${name}`);
   const url = `${server}${name}`;
   const pool = new pg.Pool({ connectionString: url, max: 2, allowExitOnIdle: true });
+  // A connection may still be closing when the database is dropped.
+  pool.on("error", () => undefined);
   return {
     url,
     query: async (sql, parameters = []) => (await pool.query<Record<string, unknown>>(sql, [...parameters])).rows,

@@ -7,7 +7,8 @@ import { temporaryFolder } from "./test-keystead.ts";
 /** A file system of a test's own. */
 export interface SmallDisk {
   readonly path: string;
-  readonly remount: (mode: "ro" | "rw") => void;
+  /** Further options of the mount, as `ro`, `rw`, or `size=64m`. */
+  readonly remount: (options: string) => void;
 }
 
 /** Why a test that needs a {@link mountSmallDisk} is skipped. */
@@ -24,8 +25,8 @@ export function mountSmallDisk(size: string): SmallDisk | undefined {
   });
   return {
     path,
-    remount: (mode) => {
-      if (!run("mount", "-o", `remount,${mode}`, path)) throw new Error(`the disk can't be remounted ${mode}`);
+    remount: (options) => {
+      if (!run("mount", "-o", `remount,${options}`, path)) throw new Error(`the disk can't be remounted ${options}`);
     },
   };
 }

@@ -3,6 +3,8 @@ import { clashingRoles, layoutColumns, missingColumns } from "../layout.ts";
 import { listNames } from "../name-list.ts";
 import type { SourceLayout } from "../source.ts";
 import { kindOf } from "./column-kind.ts";
+import { joinName } from "./dotted-name.ts";
+import { documentProblem, isDocument, ownColumn } from "./document-path.ts";
 import type { ColumnFacts, IndexFacts, TableFacts } from "./table-facts.ts";
 import { formatTableName } from "./table-name.ts";
 import { sufficientTokenLength } from "./text-length.ts";
@@ -41,6 +43,7 @@ const checks: readonly LayoutCheck[] = [
   checkKind,
   checkEncoding,
   checkFamily,
+  documentProblem,
   (layout, table) =>
     missingColumns(
       layout,
@@ -122,15 +125,19 @@ function refuseTypes(
   const unfit = table.columns.find((column) => names.includes(column.name) && isUnfit(column));
   if (unfit === undefined) return undefined;
   const why = unfit.baseType.name === "bpchar" ? ", which pads what it stores with spaces" : "";
+  if (what === "ciphertext" && isDocument(unfit)) {
+    return `"${unfit.name}" is ${unfit.declaredType}: name what is to be protected in it, as ${joinName([unfit.name, "key"])}`;
+  }
   return `"${unfit.name}" is ${unfit.declaredType}${why}: ${what} needs ${types}: add a column of that type, or ALTER TABLE … ALTER COLUMN … TYPE text`;
 }
 
 function checkConstraints(layout: SourceLayout, table: TableFacts): string | undefined {
-  const constrained = layout.valueColumns.filter((name) => table.indexes.some((index) => index.unique && covers(index, name)));
+  const values = layout.valueColumns.map((name) => ownColumn(columnNamed(table, name)));
+  const constrained = values.filter((name) => table.indexes.some((index) => index.unique && covers(index, name)));
   if (constrained.length > 0) {
     return `${listNames(constrained)} is part of a unique key, which ciphertext can't keep up: drop that constraint, or put it on an index column`;
   }
-  const written = [...layout.valueColumns, ...layout.indexColumns];
+  const written = [...values, ...layout.indexColumns];
   const referring = written.filter((name) => table.referringColumns.includes(name));
   if (referring.length > 0) return `${listNames(referring)} refers to another table, which ciphertext can't: drop that foreign key`;
   const partitioning = written.filter((name) => table.partitionColumns.includes(name));

@@ -14,6 +14,8 @@ export interface ColumnKind {
   readonly identityType: "text" | "bytea";
   /** The identity of a cell that is not null; undefined for one that the column can't hold. */
   readonly identityOf: (cell: Cell) => string | Buffer | undefined;
+  /** SQL of the identity that a cell has once it is written, where the database writes it in another way. */
+  readonly written?: (identity: string) => string;
   /** Kind of ciphertext that the column takes. */
   readonly form: "text" | "binary" | undefined;
 }
@@ -78,6 +80,21 @@ function real(send: string, write: (value: number) => Buffer): ColumnKind {
 /** Everything else is the text that PostgreSQL writes for it, under the settings of the transaction. */
 const written: ColumnKind = { ...text, form: undefined };
 
+/**
+ * JSON at a path. Strings are text; anything else but null is bytes, those of its JSON, which no column holds otherwise, or an integer.
+ * A string has a double quote before its text, and no other JSON begins with one.
+ */
+const json: ColumnKind = {
+  output: jsonIdentity,
+  read: readJson,
+  identity: (expression) => `(${jsonIdentity(expression)}) collate "C"`,
+  identityType: "text",
+  identityOf: jsonOf,
+  written: (identity) =>
+    `case when starts_with(${identity}, '"') then ${identity} else (${identity}::pg_catalog.jsonb)::pg_catalog.text end`,
+  form: "text",
+};
+
 const kinds: ReadonlyMap<string, ColumnKind> = new Map([
   ["text", text],
   ["varchar", text],
@@ -122,7 +139,8 @@ const canonical: ReadonlyMap<string, CanonicalType> = new Map<string, CanonicalT
 ]);
 
 /** How a column's values are read, compared and written. */
-export function kindOf({ baseType }: ColumnFacts): ColumnKind {
+export function kindOf({ baseType, document }: ColumnFacts): ColumnKind {
+  if (document !== undefined) return json;
   if (isCitext(baseType.name)) return text;
   return (baseType.schema === "pg_catalog" ? kinds.get(baseType.name) : undefined) ?? written;
 }
@@ -160,6 +178,38 @@ function isCitext(name: string): boolean {
 function textOf(cell: Cell): string | undefined {
   const value = cell.type === "text" ? decodeUtf8(cell.bytes) : undefined;
   return value?.includes("\0") === true ? undefined : value;
+}
+
+function jsonIdentity(expression: string): string {
+  return `case when left(${asText(expression)}, 1) = '"' then '"' || (${expression} #>> '{}') else nullif(${asText(expression)}, 'null') end`;
+}
+
+function readJson(output: string): Cell {
+  if (output.startsWith('"')) return { type: "text", bytes: Buffer.from(output.slice(1)) };
+  if (/^(?:0|-?[1-9]\d{0,18})$/.test(output) && BigInt.asIntN(64, BigInt(output)) === BigInt(output)) {
+    return { type: "integer", value: BigInt(output) };
+  }
+  return { type: "blob", bytes: Buffer.from(output) };
+}
+
+/** Of a floating point number only where JavaScript writes it as PostgreSQL does. */
+function jsonOf(cell: Cell): string | undefined {
+  const value = textOf(cell);
+  if (value !== undefined) return `"${value}`;
+  if (cell.type === "integer") return cell.value.toString();
+  if (cell.type === "real") return /^-?\d+(?:\.\d+)?$/.test(realText(cell.value)) && cell.value !== 0 ? realText(cell.value) : undefined;
+  const written = cell.type === "blob" ? decodeUtf8(cell.bytes) : undefined;
+  return written !== undefined && isOtherJson(written) ? written : undefined;
+}
+
+/** JSON that is neither a string nor null nor an integer. */
+function isOtherJson(written: string): boolean {
+  try {
+    const value: unknown = JSON.parse(written);
+    return typeof value !== "string" && value !== null && readJson(written).type === "blob";
+  } catch {
+    return false;
+  }
 }
 
 function realText(value: number): string {

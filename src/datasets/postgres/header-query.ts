@@ -1,8 +1,10 @@
 import { ciphertextMagic, maxHeaderBytes, minPayloadBytes } from "../../crypto/ciphertext.ts";
 import { maxPayloadBytes, maxSealedFileKeyBytes } from "../../crypto/limits.ts";
 import { maxStreamHeadBytes, minSealedFileKeyBytes } from "../../crypto/stream-header.ts";
-import { quoteIdentifier } from "../../postgres/identifier.ts";
 import { isBase64url } from "./base64url-check.ts";
+import { kindOf } from "./column-kind.ts";
+import { columnSql, textSql } from "./document-path.ts";
+import type { ColumnFacts } from "./table-facts.ts";
 
 const colon = 0x3a;
 const characters = (bytes: number): string => String(Math.ceil((bytes * 4) / 3));
@@ -18,9 +20,8 @@ export interface CountedColumn {
 /**
  * Groups by `<key>:<label>` what parses as ciphertext if that is a header. It begins with what is cheap and excludes most.
  */
-export function countedHeader(column: string, form: "text" | "binary"): CountedColumn {
-  const name = quoteIdentifier(column);
-  return form === "text" ? textHeader(`${name}::pg_catalog.text collate "C"`) : binaryHeader(name);
+export function countedHeader(column: ColumnFacts): CountedColumn {
+  return kindOf(column).form === "binary" ? binaryHeader(columnSql(column)) : textHeader(textSql(column));
 }
 
 /**

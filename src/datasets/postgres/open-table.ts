@@ -2,6 +2,7 @@ import { KeysteadError } from "../../errors.ts";
 import { suggestName } from "../layout.ts";
 import type { SourceLayout } from "../source.ts";
 import { checkLayout } from "./check-layout.ts";
+import { withDocumentPaths } from "./document-path.ts";
 import type { Session } from "./postgres-connection.ts";
 import { RowLocator } from "./row-locator.ts";
 import { RowReader } from "./row-reader.ts";
@@ -23,11 +24,12 @@ export interface OpenTable {
  * @throws KeysteadError `DATASET_UNSUITABLE` when there is none, or it can't be worked on
  */
 export async function openTable(session: Session, layout: SourceLayout, name: TableName): Promise<OpenTable> {
-  const facts = await readTableFacts(session, name);
-  if (facts === undefined || session.tableVersion === undefined) {
+  const found = await readTableFacts(session, name);
+  if (found === undefined || session.tableVersion === undefined) {
     const suggestion = suggestName(layout.table, await readTableNames(session), "tables");
     throw new KeysteadError("DATASET_UNSUITABLE", `table "${layout.table}" does not exist${suggestion}`);
   }
+  const facts = withDocumentPaths(layout, found);
   checkLayout(layout, facts);
   const locator = new RowLocator(layout, facts);
   return {

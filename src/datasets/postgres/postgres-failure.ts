@@ -27,7 +27,7 @@ const states: ReadonlyMap<string, Mapping> = new Map<string, Mapping>([
   ["53100", [failed, "the disk is full: free some space and run again"]],
   ["53200", [failed, "it ran out of memory: give it more, then run again"]],
   ["53300", [failed, "it has no connection left: raise max_connections, or let fewer processes use it"]],
-  ["55P03", [failed, "another session kept the rows locked for longer than lock_timeout: end its transaction, then run again"]],
+  ["55P03", [failed, "another session kept the table locked for longer than lock_timeout: end its transaction, then run again"]],
   [
     "57014",
     [failed, "a statement took longer than statement_timeout: run again when the database has less to do, or give the URL a larger one"],
@@ -63,6 +63,11 @@ export function isCancelled(error: unknown): boolean {
   return sqlState(error) === "57014";
 }
 
+/** True when somebody else kept a lock for longer than is waited for. */
+export function isLockTimeout(error: unknown): boolean {
+  return sqlState(error) === "55P03";
+}
+
 /** True when a parameter is no value of its type. */
 export function isMalformedValue(error: unknown): boolean {
   return sqlState(error)?.startsWith("22") === true;
@@ -89,6 +94,7 @@ const functionClasses: ReadonlySet<string> = new Set(["0A", "2F", "42"]);
 
 const rowProblems: ReadonlyMap<string, string> = new Map([
   ["22001", "it is longer than the column takes: ALTER TABLE … ALTER COLUMN … TYPE text"],
+  ["22P05", "its document has an escape that stands for no character (\\u0000): repair the document"],
   ["23502", "a NOT NULL constraint refuses it"],
   ["23503", "a foreign key refuses it"],
   ["23505", "a unique key refuses it"],

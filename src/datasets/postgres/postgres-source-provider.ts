@@ -18,7 +18,8 @@ const numbers = { pool: [4, 2, 100], lock_timeout: [5_000, 1, 3_600_000], statem
 
 /**
  * Opens tables of PostgreSQL databases (15 or newer) by `postgresql://USER@HOST:PORT/DATABASE`, or with the scheme `postgres`. A
- * table is named `table`, which is in schema `public`, or `schema.table`. Transactions are short, except for counting, and nothing is
+ * table is named `table`, which is in schema `public`, or `schema.table`; a value column may lead into a column of type `json` or
+ * `jsonb`, as `profile.phone`. Transactions are short, except for counting, and nothing is
  * created or altered.
  *
  * Parameters behind the question mark: `pool` (connections, 2 to 100, default 4), `lock_timeout` (how long a write waits for rows that

@@ -26,6 +26,7 @@ import { type CountedColumn, countedHeader, countQuery, headerPattern } from "./
 import { openTable, type OpenTable } from "./open-table.ts";
 import type { PostgresConnection, ResultRow, Session } from "./postgres-connection.ts";
 import { isMalformedValue } from "./postgres-failure.ts";
+import { countRows } from "./row-count.ts";
 import { foreignCursor, operatorSql } from "./row-locator.ts";
 import type { RowFilter } from "./row-reader.ts";
 import type { TableFacts } from "./table-facts.ts";
@@ -53,7 +54,6 @@ export class PostgresSource implements DatasetSource {
     const layout = this.#layout;
     return await this.#withTable("count", async (session, { facts }) => {
       const lengths = await checkValueLengths(session, layout, this.#name, facts);
-      const [row] = await session.rows(`select count(*) from ${quoteTable(this.#name)}`);
       const forms = layout.valueColumns.map((name) => [name, formOf(facts, name)] as const);
       const types = [...layout.keyColumns, ...layout.contextColumns].map((name) => {
         const column = columnNamed(facts, name);
@@ -62,7 +62,7 @@ export class PostgresSource implements DatasetSource {
       return {
         forms: Object.fromEntries(forms),
         types: Object.fromEntries(types),
-        rows: Number(row?.[0] ?? 0),
+        rows: await countRows(session, this.#name),
         advice: [...lengths, ...adviseOn(layout, this.#name, facts)],
       };
     });
@@ -70,7 +70,7 @@ export class PostgresSource implements DatasetSource {
 
   async countHeaders(signal?: AbortSignal): Promise<HeaderCount[]> {
     const columns = this.#layout.valueColumns;
-    const counted = (facts: TableFacts): CountedColumn[] => columns.map((name) => countedHeader(name, formOf(facts, name)));
+    const counted = (facts: TableFacts): CountedColumn[] => columns.map((name) => countedHeader(columnNamed(facts, name)));
     return headerCounts(columns, await this.#count(counted, headerPattern, signal));
   }
 

@@ -1,7 +1,7 @@
-import { quoteIdentifier } from "../../postgres/identifier.ts";
 import type { Cell, RowReplacement } from "../source.ts";
 import { columnNamed } from "./check-layout.ts";
 import { kindOf, transportOf, transportType } from "./column-kind.ts";
+import { assignments, columnSql, losesKeys } from "./document-path.ts";
 import type { Parameter } from "./postgres-connection.ts";
 import { ReplacementRows, valueOf } from "./replacement-rows.ts";
 import type { RowLocator } from "./row-locator.ts";
@@ -9,10 +9,12 @@ import type { ColumnFacts, TableFacts } from "./table-facts.ts";
 
 /** The SQL of replacements of the same columns. Results begin with the number of a replacement, from 1 on. */
 export interface ReplacementStatement {
-  /** Writes the rows that are as expected; says of each whether it holds now what was set. */
+  /** Writes the rows that are as expected; says of each whether it holds now what was set, and whether it was left because it would lose something. */
   readonly update: string;
   /** Finds the rows that are as expected. */
   readonly findExpected: string;
+  /** The same, and locks them; leaves out what others have locked. */
+  readonly lockExpected: string;
   /** Finds the rows that hold what was set. */
   readonly findSet: string;
   readonly parameters: readonly Parameter[];
@@ -36,7 +38,7 @@ export function composeReplacement(
       identityType,
       cells.map((cell) => valueOf(cell, identityOf) ?? null),
     );
-    return `${identity(`t.${quoteIdentifier(column.name)}`)} is not distinct from ${parameter}`;
+    return `${identity(columnSql(column, "t."))} is not distinct from ${parameter}`;
   };
   const locatorCells = (place: number): Cell[] => replacements.map((row) => row.locator[place] ?? nullCell);
   const seek = locator.seek("t.", (column, place) =>
@@ -52,20 +54,22 @@ export function composeReplacement(
     ...columnsOf("expected").map((column) => identities(cellsOf("expected", column.name), column)),
   ];
   const set = columnsOf("set").map((column) => {
-    const { identity, identityType, identityOf } = kindOf(column);
-    const parameter = rows.add(
+    const { identity, identityType, identityOf, written } = kindOf(column);
+    const value = rows.add(
       identityType,
       cellsOf("set", column.name).map((cell) => valueOf(cell, identityOf) ?? null),
     );
-    const name = quoteIdentifier(column.name);
-    return { assignment: `${name} = ${parameter}`, holds: `${identity(`t.${name}`)} is not distinct from ${parameter}` };
+    const holds = `${identity(columnSql(column, "t."))} is not distinct from ${written?.(value) ?? value}`;
+    return { column, value, holds };
   });
   const holds = set.map((column) => column.holds).join(" and ");
   const from = rows.source;
   const isExpected = [seek, ...expected].join(" and ");
+  const findExpected = `select n.ord from ${from} join ${quotedTable} as t on ${isExpected}`;
   return {
-    update: `update ${quotedTable} as t set ${set.map(({ assignment }) => assignment).join(", ")} from ${from} where ${isExpected} returning n.ord, ${holds}`,
-    findExpected: `select n.ord from ${from} join ${quotedTable} as t on ${isExpected}`,
+    update: `update ${quotedTable} as t set ${assignments(set)} from ${from} where ${isExpected} returning n.ord, ${holds}, ${losesKeys(set.map(({ column }) => column))}`,
+    findExpected,
+    lockExpected: `${findExpected} for no key update of t skip locked`,
     findSet: `select n.ord from ${from} join ${quotedTable} as t on ${seek} and ${holds}`,
     parameters: rows.parameters,
   };

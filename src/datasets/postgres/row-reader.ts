@@ -5,6 +5,7 @@ import { maxPageBytes } from "../source-limits.ts";
 import type { Cell, Cursor, SourceLayout, SourceRow } from "../source.ts";
 import { columnNamed } from "./check-layout.ts";
 import { kindOf } from "./column-kind.ts";
+import { columnSql, ownColumn } from "./document-path.ts";
 import type { Parameter, ResultRow, Session } from "./postgres-connection.ts";
 import type { RowLocator, RowRange } from "./row-locator.ts";
 import type { ColumnFacts, TableFacts } from "./table-facts.ts";
@@ -71,22 +72,22 @@ export class RowReader {
 
   /** Sizes are known without reading large values, which are left in place until the page is known to have room for them. */
   #sql(range: RowRange, filter: RowFilter | undefined, beyond: string, limit: string): string {
-    const names = this.#columns.map(({ name }) => quoteIdentifier(name));
+    const names = new Set(this.#columns.map((column) => quoteIdentifier(ownColumn(column))));
     const size = this.#columns.flatMap((column) => {
       const { form } = kindOf(column);
       if (form === undefined) return [];
-      const name = quoteIdentifier(column.name);
-      return `coalesce(octet_length(${form === "text" ? `${name}::pg_catalog.text` : name}), 0)::bigint`;
+      const value = columnSql(column);
+      return `coalesce(octet_length(${form === "text" ? `(${value})::pg_catalog.text` : value}), 0)::bigint`;
     });
     const where = `where ${filter === undefined ? "" : `${filter.where} and `}${range.where}`;
-    const found = `select ${names.join(", ")} from ${this.#table} ${where}`;
+    const found = `select ${[...names].join(", ")} from ${this.#table} ${where}`;
     const from = filter?.isSelective === true ? `(${found} offset 0)` : `(${found})`;
     const page = `select * from ${from} keystead_found order by ${this.#locator.order("keystead_found.")} limit ${limit}`;
     const sized =
       `select keystead_page.*, row_number() over () as keystead_place, count(*) over () as keystead_rows, ${["64", ...size].join(" + ")} as keystead_size, ` +
       `sum(${["64", ...size].join(" + ")}) over (rows unbounded preceding) as keystead_bytes from (${page}) keystead_page`;
     const outputs = this.#columns.map(
-      (column) => `case when keystead_size <= ${String(maxRowBytes)} then ${kindOf(column).output(quoteIdentifier(column.name))} end`,
+      (column) => `case when keystead_size <= ${String(maxRowBytes)} then ${kindOf(column).output(columnSql(column))} end`,
     );
     return (
       `select keystead_size > ${String(maxRowBytes)}, keystead_rows, ${beyond}, ${outputs.join(", ")} from (${sized}) keystead_sized ` +

@@ -6,7 +6,7 @@ import type { Cell, ReplaceOutcome, RowReplacement, SourceLayout } from "../sour
 import { columnNamed } from "./check-layout.ts";
 import { kindOf, transportOf } from "./column-kind.ts";
 import type { Session } from "./postgres-connection.ts";
-import { rowFailure } from "./postgres-failure.ts";
+import { isLockTimeout, rowFailure } from "./postgres-failure.ts";
 import { composeReplacement, type ReplacementStatement } from "./replacement-statement.ts";
 import type { RowLocator } from "./row-locator.ts";
 import type { TableFacts } from "./table-facts.ts";
@@ -76,35 +76,54 @@ export class RowReplacer {
     )?.[0];
   }
 
-  /** In halves again and again where one of the rows is refused, so that the others are not. */
-  async #apply(session: Session, batch: readonly Numbered[], outcomes: ReplaceOutcome[]): Promise<void> {
+  /**
+   * In halves again and again where one of the rows is refused, so that the others are not. Where the application keeps some locked for
+   * longer than is waited for, they count as changed: the next pass takes them up.
+   */
+  async #apply(session: Session, batch: readonly Numbered[], outcomes: ReplaceOutcome[], areLocked = false): Promise<void> {
     await session.execute("savepoint keystead_rows");
-    const failure = await this.#update(session, batch, outcomes);
+    const failure = await this.#update(session, batch, outcomes).catch((error: unknown) => {
+      if (!areLocked && isLockTimeout(error)) return "locked" as const;
+      throw error;
+    });
     if (failure === undefined) {
       await session.execute("release savepoint keystead_rows");
       return;
     }
     await session.execute("rollback to savepoint keystead_rows; release savepoint keystead_rows");
+    if (failure === "locked") {
+      const free = await this.#lockFree(session, batch);
+      if (free.length > 0) await this.#apply(session, free, outcomes, true);
+      return;
+    }
     const [only] = batch;
     if (batch.length === 1 && only !== undefined) {
       outcomes[only.place] = { error: failure };
       return;
     }
     const middle = Math.ceil(batch.length / 2);
-    await this.#apply(session, batch.slice(0, middle), outcomes);
-    await this.#apply(session, batch.slice(middle), outcomes);
+    await this.#apply(session, batch.slice(0, middle), outcomes, areLocked);
+    await this.#apply(session, batch.slice(middle), outcomes, areLocked);
+  }
+
+  /** Locks the rows that are as expected and that nobody else has locked, without waiting. */
+  async #lockFree(session: Session, batch: readonly Numbered[]): Promise<Numbered[]> {
+    const { lockExpected, parameters } = this.#compose(batch);
+    const free = new Set((await session.rows(lockExpected, parameters)).map(([number]) => Number(number)));
+    return batch.filter((_, index) => free.has(index + 1));
+  }
+
+  #compose(batch: readonly Numbered[]): ReplacementStatement {
+    const rows = batch.map(({ row }) => row);
+    return composeReplacement(quoteTable(this.#name), this.#table, this.#locator, rows);
   }
 
   /** What is wrong with one of the rows, of which then nothing may stay. */
   async #update(session: Session, batch: readonly Numbered[], outcomes: ReplaceOutcome[]): Promise<KeysteadError | undefined> {
-    const statement = composeReplacement(
-      quoteTable(this.#name),
-      this.#table,
-      this.#locator,
-      batch.map(({ row }) => row),
-    );
+    const statement = this.#compose(batch);
     try {
       const answers = await session.rows(statement.update, statement.parameters);
+      if (answers.some(([, , loses]) => loses === "t")) return losingRow();
       if (answers.some(([, holds]) => holds !== "t")) return alteredRow();
       const written = new Set(answers.map(([number]) => Number(number)));
       if (this.#table.triggers.length > 0) {
@@ -170,6 +189,13 @@ function alteredRow(): KeysteadError {
   return new KeysteadError(
     "DATABASE_FAILED",
     "row can't be written: a trigger or the column's type would store something else: let the trigger leave ciphertext alone",
+  );
+}
+
+function losingRow(): KeysteadError {
+  return new KeysteadError(
+    "DATABASE_FAILED",
+    "row can't be written: an object in its document of type json has a key twice, and one would be lost: repair it, or ALTER TABLE … ALTER COLUMN … TYPE jsonb",
   );
 }
 

@@ -63,10 +63,19 @@ export type QualifiedName = z.infer<typeof nameSchema>;
 export type IndexTerm = z.infer<typeof termSchema>;
 /** An index of a table. */
 export type IndexFacts = z.infer<typeof indexSchema>;
-/** A column as its table declares it. */
-export type ColumnFacts = z.infer<typeof columnSchema>;
+/** A column as its table declares it, or a place in the documents of one. */
+export type ColumnFacts = z.infer<typeof columnSchema> & { readonly document?: DocumentPath };
 /** What PostgreSQL says about a table. */
-export type TableFacts = z.infer<typeof factsSchema>;
+export type TableFacts = Omit<z.infer<typeof factsSchema>, "columns"> & { readonly columns: readonly ColumnFacts[] };
+
+/** Where a value is in a JSON document. */
+export interface DocumentPath {
+  /** Column that holds the document. */
+  readonly column: string;
+  readonly type: "json" | "jsonb";
+  /** Object keys, from the outermost on. */
+  readonly keys: readonly string[];
+}
 
 /** Looks the table up; undefined when there is none. */
 export async function readTableFacts(session: Session, { schema, table }: TableName): Promise<TableFacts | undefined> {

@@ -1,5 +1,6 @@
 import { KeysteadError } from "../../errors.ts";
 import { quoteIdentifier } from "../../postgres/identifier.ts";
+import { joinName, splitName } from "./dotted-name.ts";
 
 /** A table, by schema and name as the database spells them. */
 export interface TableName {
@@ -10,9 +11,6 @@ export interface TableName {
 /** Where a table is that is named without a schema, whatever `search_path` the URL's user has. */
 const defaultSchema = "public";
 
-const part = /(?:"(?:[^"]|"")+"|[^".][^.]*)/.source;
-const pattern = new RegExp(`^(?:(?<schema>${part})\\.)?(?<table>${part})$`, "s");
-
 /**
  * Reads the name of a table in a layout: `table` in schema `public`, or `schema.table`. Each part is as the database spells it, with
  * its capitals. Only a part that has a dot, or begins with a double quote, stands in double quotes, those in it doubled. So each
@@ -20,15 +18,15 @@ const pattern = new RegExp(`^(?:(?<schema>${part})\\.)?(?<table>${part})$`, "s")
  * @throws KeysteadError `DATASET_UNSUITABLE` for another spelling, naming the right one
  */
 export function parseTableName(text: string): TableName {
-  const groups = pattern.exec(text)?.groups;
-  const table = groups?.["table"];
-  if (table === undefined) {
+  const parts = splitName(text) ?? [];
+  const [first, second] = parts;
+  if (first === undefined || parts.length > 2) {
     throw new KeysteadError(
       "DATASET_UNSUITABLE",
       `table ${JSON.stringify(text)} is no table's name: it is written table or schema.table; a part with a dot in it stands in double quotes`,
     );
   }
-  const name = { schema: unquote(groups?.["schema"] ?? defaultSchema), table: unquote(table) };
+  const name = second === undefined ? { schema: defaultSchema, table: first } : { schema: first, table: second };
   const canonical = formatTableName(name);
   if (canonical === text) return name;
   throw new KeysteadError("DATASET_UNSUITABLE", `table ${text} has another name here: write ${canonical}`);
@@ -36,18 +34,10 @@ export function parseTableName(text: string): TableName {
 
 /** The one text of which {@link parseTableName} makes the name. */
 export function formatTableName({ schema, table }: TableName): string {
-  return schema === defaultSchema ? writePart(table) : `${writePart(schema)}.${writePart(table)}`;
+  return joinName(schema === defaultSchema ? [table] : [schema, table]);
 }
 
 /** The table as SQL takes it. */
 export function quoteTable({ schema, table }: TableName): string {
   return `${quoteIdentifier(schema)}.${quoteIdentifier(table)}`;
-}
-
-function unquote(text: string): string {
-  return text.startsWith('"') ? text.slice(1, -1).replaceAll('""', '"') : text;
-}
-
-function writePart(name: string): string {
-  return name.includes(".") || name.startsWith('"') ? quoteIdentifier(name) : name;
 }

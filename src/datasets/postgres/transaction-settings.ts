@@ -42,8 +42,8 @@ export function beginTransaction(mode: TransactionMode, name: TableName, { lock,
     lc_monetary: "C",
   };
   const calls = Object.entries(settings).map(([setting, value]) => `set_config('${setting}', ${quoteLiteral(value)}, true)`);
-  // Never weaker than what the database's owner chose.
-  calls.push("case when current_setting('synchronous_commit') = 'off' then set_config('synchronous_commit', 'on', true) end");
+  // Stronger, if the database's owner chose so.
+  calls.push("case when current_setting('synchronous_commit') <> 'remote_apply' then set_config('synchronous_commit', 'on', true) end");
   // Known from PostgreSQL 17 on.
   if (mode === "count")
     calls.push("case when current_setting('transaction_timeout', true) <> '0' then set_config('transaction_timeout', '0', true) end");

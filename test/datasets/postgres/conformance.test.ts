@@ -4,6 +4,7 @@ import type { CanonicalType } from "../../../src/fields/canonical-text.ts";
 import { type TestRow, testDatasetSource } from "../../../src/testing/dataset-source.ts";
 import { blob, blobs, integer, nothing, real, text, texts as anyTexts } from "../sqlite/cells.ts";
 import { TestTables } from "./database.ts";
+import { createDocumentTable } from "./documents.ts";
 
 /** A kind of table. Names left out are those of `plainLayout`. */
 interface Shape {
@@ -37,6 +38,8 @@ const texts = anyTexts.filter(
 const ciNames = `create collation ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`;
 /** Numbers in an order that is neither that of the keys nor that of inserting. */
 const scattered = (number: number): number => ((number * 7919) % 104_729) - 50_000;
+/** JSON that is neither text nor an integer. */
+const otherJson = ["true", "false", "1.5", "[]", "{}", "[true]", '["1"]'];
 const idOf = (number: number): TestRow => ({ id: integer(scattered(number)) });
 const textKeyOf = (number: number): TestRow => ({ id: text(`${"kKzZéaA".charAt(number % 7)}-${String(scattered(number))}`) });
 const uuidOf = (number: number): string =>
@@ -234,6 +237,30 @@ describe("PostgreSQL", () => {
       keyOf,
       values: shape.values ?? texts,
       contexts: shape.contexts ?? [text("acme"), text("ACME"), text("acme "), nothing],
+      textHoldsNul: false,
+    });
+  }
+
+  for (const type of ["jsonb", "json"] as const) {
+    const layout = { ...plainLayout, valueColumns: ["profile.phone"] };
+    testDatasetSource({
+      describe,
+      it,
+      name: `PostgreSQL, path into ${type}`,
+      layout,
+      forms: { "profile.phone": "text" },
+      types: plainTypes,
+      createTable: () => createDocumentTable(tables, type, layout),
+      keyOf: idOf,
+      values: [
+        ...texts,
+        text('"'),
+        text('a\\u0000"b'),
+        integer(1),
+        integer(-7),
+        ...otherJson.map((written) => blob(...Buffer.from(written))),
+      ],
+      contexts: [text("acme"), text("ACME"), nothing],
       textHoldsNul: false,
     });
   }

@@ -43,6 +43,8 @@ export class TestTables {
   private constructor(database: TestDatabase) {
     this.#database = database;
     this.#pool = new pg.Pool({ connectionString: database.url, max: 2, options: "-c timezone=UTC" });
+    // A connection may still be closing when the database is dropped.
+    this.#pool.on("error", () => undefined);
   }
 
   static async create(): Promise<TestTables> {

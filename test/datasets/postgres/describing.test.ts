@@ -1,9 +1,13 @@
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { SourceDescription, SourceLayout } from "../../../src/datasets/source.ts";
 import { failureOf, layoutOf, openSource, TestTables } from "./database.ts";
 
 const person = layoutOf("person", { valueColumns: ["email"], contextColumns: ["tenant"], indexColumns: ["token"] });
 const plain = "create table person(id int primary key, email text, tenant text, token text)";
+
+const foreignServer =
+  "drop foreign data wrapper if exists nobodys cascade; create foreign data wrapper nobodys; create server nobodys foreign data wrapper nobodys";
 
 describe("looking at PostgreSQL tables", () => {
   let tables: TestTables;
@@ -97,6 +101,18 @@ describe("looking at PostgreSQL tables", () => {
     ["a table that others inherit from", `${plain}; create table child() inherits (person)`, /"child" inherit/],
     ["rules", `${plain}; create rule r as on update to person do instead nothing`, /rules rewrite.*"r"/],
     [
+      "a foreign table",
+      `${foreignServer}; create foreign table person(id int, email text, tenant text, token text) server nobodys`,
+      /foreign table: give the URL/,
+    ],
+    [
+      "a partition in another database",
+      `${foreignServer}; create table person(id int, email text, tenant text, token text) partition by range (id);
+       create foreign table far partition of person for values from (0) to (1) server nobodys`,
+      /its partitions "far" are in another database: detach them/,
+    ],
+    ["a sequence", "create sequence person", /it is no table: name one/],
+    [
       "row-level security, forced",
       `${plain}; alter table person enable row level security; grant all on schema public to limited; grant all on person to limited`,
       /row-level security would hide/,
@@ -112,6 +128,20 @@ describe("looking at PostgreSQL tables", () => {
       expect(failure).toMatch(message);
     });
   }
+
+  it("refuses a temporary table, which only its session sees", async () => {
+    await tables.createTable(plain, person);
+    const application = new pg.Client({ connectionString: tables.url });
+    await application.connect();
+    await application.query("create temporary table person(id int primary key, email text, tenant text, token text)");
+    const { rows } = await application.query<{ schema: string }>(
+      "select nspname as schema from pg_namespace where oid = pg_my_temp_schema()",
+    );
+    const source = await openSource(tables.url, { ...person, table: `${rows[0]?.schema ?? ""}.person` });
+    const failure = await failureOf(source.describe().finally(() => source.close()));
+    await application.end();
+    expect(failure).toMatch(/^DATASET_UNSUITABLE: .*temporary table, which others don't see/);
+  });
 
   it("says of another spelling which one it is", async () => {
     for (const [table, right] of [
@@ -155,6 +185,25 @@ describe("looking at PostgreSQL tables", () => {
       expect.stringContaining("UNLOGGED"),
     ]);
     expect((await look(`${plain}; create index on person(token)`)).advice).toEqual([]);
+  });
+
+  it("estimates the rows of a large table, and counts those of a smaller one", async () => {
+    const large = `create table person(id int primary key, email text, tenant text, token text) partition by hash (id);
+      create table person_0 partition of person for values with (modulus 2, remainder 0); create table person_1 partition of person for values with (modulus 2, remainder 1);
+      insert into person(id) select generate_series(1, 1200000)`;
+    await tables.createTable(large, person);
+    await tables.query("analyze person");
+    const source = await openSource(tables.url, person);
+    try {
+      await tables.query("delete from person where id % 10 = 0");
+      const { rows } = await source.describe();
+      expect(Math.abs(rows / 1_200_000 - 1)).toBeLessThan(0.05);
+      await tables.query("truncate person");
+      await tables.query("insert into person(id) select generate_series(1, 9)");
+      expect((await source.describe()).rows).toBe(9);
+    } finally {
+      await source.close();
+    }
   });
 
   it("names the grant that is missing, and never a value", async () => {

@@ -114,13 +114,38 @@ describe("replacing rows of PostgreSQL tables", () => {
     });
   });
 
-  it("says that the application keeps a row locked", async () => {
+  it("leaves rows that the application keeps locked to the next pass, and replaces the others", async () => {
+    const application = new pg.Client({ connectionString: tables.url });
+    await application.connect();
+    const refusing = "if new.id = 7 then raise exception 'no'; end if; return new;";
+    await withRows(
+      withTrigger(refusing),
+      async (source, rows) => {
+        await application.query(
+          "begin; update person set token = '1.AA' where id in (5, 12); select from person where id = 9 for key share",
+        );
+        const outcomes = summary(await source.replace(rows.map((row) => sealed(row))));
+        const locked = [5, 12];
+        expect(outcomes.filter((_, index) => index !== 6)).toEqual(
+          rows.flatMap((_, index) => (index === 6 ? [] : locked.includes(index + 1) ? "changed" : "replaced")),
+        );
+        expect(outcomes[6]).toContain("refuses it");
+        expect(summary(await source.replace(rows.slice(4, 5).map((row) => sealed(row))))).toEqual(["changed"]);
+        await application.query("rollback");
+        const again = await source.replace(rows.map((row) => sealed(row)));
+        expect(summary(again).flatMap((outcome, index) => (outcome === "replaced" ? index + 1 : []))).toEqual(locked);
+      },
+      `${tables.url}?lock_timeout=50`,
+    ).finally(() => application.end());
+  });
+
+  it("says that the application keeps the table locked", async () => {
     const application = new pg.Client({ connectionString: tables.url });
     await application.connect();
     await withRows(
       plain,
       async (source, rows) => {
-        await application.query("begin; update person set tenant = 'x' where id = 5");
+        await application.query("begin; lock table person in share mode");
         const failure = await failureOf(source.replace(rows.map((row) => sealed(row))));
         expect(failure).toMatch(/^DATABASE_FAILED: /);
         expect(failure).toContain("lock_timeout");
@@ -136,14 +161,22 @@ describe("replacing rows of PostgreSQL tables", () => {
     await application.connect();
     // The application waits for longer before it looks for a deadlock, so it isn't the one that is given up.
     await application.query("set deadlock_timeout = '100s'");
+    const deadlocks = async (): Promise<unknown> => {
+      const [row] = await tables.query("select deadlocks::int from pg_stat_database where datname = current_database()");
+      return row?.["deadlocks"];
+    };
     await withRows(plain, async (source, rows) => {
-      const ordered = [...rows].reverse();
+      const before = await deadlocks();
+      const [first] = rows;
+      const last = rows.at(-1);
+      if (first === undefined || last === undefined) throw new Error("the table is empty");
       await application.query("begin; update person set tenant = 'x' where id = 1");
-      const one = source.replace([...ordered.slice(0, 1), ...ordered.slice(-1)].map((row) => sealed(row)));
+      // Of different columns, so that they are two statements, in this order.
+      const replacing = source.replace([{ ...sealed(last), set: { token: text("1.AA") } }, sealed(first)]);
       await expect.poll(async () => (await tables.query("select 1 from pg_locks where not granted")).length).toBeGreaterThan(0);
-      await application.query("update person set tenant = 'x' where id = 20");
-      await application.query("commit");
-      expect(summary(await one)).toEqual(["changed", "changed"]);
+      await application.query("update person set tenant = 'x' where id = 20; commit");
+      expect(summary(await replacing)).toEqual(["changed", "changed"]);
+      await expect.poll(deadlocks, { timeout: 10_000 }).toBe(Number(before) + 1);
     }).finally(() => application.end());
   });
 
@@ -191,16 +224,26 @@ describe("replacing rows of PostgreSQL tables", () => {
     });
   });
 
-  it("never commits weaker than with synchronous_commit=on", async () => {
-    await withRows(
-      withTrigger("new.tenant = current_setting('synchronous_commit'); return new;"),
-      async (source, rows) => {
-        await source.replace(rows.slice(0, 1).map((row) => sealed(row)));
-        expect(await tables.query("select tenant from person where id = 1")).toEqual([{ tenant: "on" }]);
-      },
-      tables.url,
-    );
-  });
+  for (const [chosen, used] of [
+    ["off", "on"],
+    ["local", "on"],
+    ["remote_write", "on"],
+    ["on", "on"],
+    ["remote_apply", "remote_apply"],
+  ] as const) {
+    it(`commits as with synchronous_commit=${used} where the database has ${chosen}`, async () => {
+      const [{ name } = {}] = await tables.query("select current_database() as name");
+      await tables.query(`alter database ${String(name)} set synchronous_commit = ${chosen}`);
+      try {
+        await withRows(withTrigger("new.tenant = current_setting('synchronous_commit'); return new;"), async (source, rows) => {
+          await source.replace(rows.slice(0, 1).map((row) => sealed(row)));
+          expect(await tables.query("select tenant from person where id = 1")).toEqual([{ tenant: used }]);
+        });
+      } finally {
+        await tables.query(`alter database ${String(name)} reset synchronous_commit`);
+      }
+    });
+  }
 
   it("reads large rows in small pages, and writes them", async () => {
     await withRows(
