@@ -58,6 +58,12 @@ export interface FieldDefinition {
   readonly type: FieldTypeName;
   /** Ciphertext as text (the default), or as bytes for a binary column. */
   readonly form?: "text" | "binary";
+  /**
+   * For as long as a column changes over to ciphertext; `refused` when left out. `accepted`: what does not parse strictly as Keystead
+   * ciphertext is read as plaintext, and ciphertext is written. `written`: the same is read, and plaintext written, for processes
+   * of an older release that read nothing else. What parses and does not open is an error, never plaintext.
+   */
+  readonly plaintext?: "refused" | "accepted" | "written";
   /** Its blind indexes, by the property of the stored record that takes the token. */
   readonly indexes?: Readonly<Record<string, FieldIndexDefinition>>;
 }
@@ -83,6 +89,7 @@ const field = object<FieldDefinition>({
   key: text,
   type: text,
   form: optional(choice("text", "binary")),
+  plaintext: optional(choice("refused", "accepted", "written")),
   indexes: optional(recordOf(fieldIndex)),
 });
 const contextColumns: Rule = (value, path) => (Array.isArray(value) ? listOf(text) : recordOf(text))(value, path);
@@ -133,8 +140,14 @@ export type PlainRecord<F extends FieldDefinitions> = Readonly<Record<string, un
 
 /** A record as it is stored: protected fields as ciphertext, tokens beside them, everything else as it is. */
 export type SealedRecord<F extends FieldDefinitions> = Readonly<Record<string, unknown>> & {
-  readonly [N in keyof F]?: (F[N] extends { readonly form: "binary" } ? Buffer : string) | null;
+  readonly [N in keyof F]?: StoredValue<F[N]> | null;
 };
+
+type StoredValue<D extends FieldDefinition> = D extends { readonly plaintext: "written" }
+  ? ValueOfType<D["type"]>
+  : D extends { readonly form: "binary" }
+    ? Buffer
+    : string;
 
 /**
  * Says how the fields of a record are protected and found again.

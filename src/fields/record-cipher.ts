@@ -1,6 +1,7 @@
 import { types } from "node:util";
 import { assertArguments, rule } from "../arguments.ts";
 import type { Context } from "../crypto/context.ts";
+import type { FieldValue } from "../crypto/typed-value.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import { BlindIndex } from "./blind-index.ts";
 import { type CanonicalValue, isCanonicalValue } from "./canonical-text.ts";
@@ -15,6 +16,7 @@ import type {
   SealedRecord,
 } from "./field-specification.ts";
 import { fieldTypes } from "./field-types.ts";
+import { isCiphertext, readPlain } from "./plain-cell.ts";
 
 type AnyRecord = Readonly<Record<string, unknown>>;
 
@@ -70,14 +72,14 @@ export class RecordCipher<F extends FieldDefinitions> {
    * The record as it is stored. Tokens are made anew wherever the fields of an index are there.
    *
    * @throws KeysteadError `INVALID_ARGUMENT` for a value of another type than declared, for a context column that is null, and
-   * for a record with some fields of a compound index but not all; `KEY_STATE` for a version of an index that makes no tokens; what
-   * the key throws.
+   * for a record with some fields of a compound index but not all; for ciphertext that would be written as plaintext; `KEY_STATE` for a
+   * version of an index that makes no tokens; what the key throws.
    */
   encrypt(record: PlainRecord<F>): SealedRecord<F> {
     assertArguments({ record }, { record: aRecord });
     const context = this.#context(record);
     const kept = Object.entries<unknown>(record).filter(([name]) => !this.#indexes.has(name));
-    const sealed = this.#replaceFields(kept, (field, value) => encryptField(field, value, context()));
+    const sealed = this.#replaceFields(kept, (field, value) => encryptField(field, value, context));
     const tokens = [...this.#indexes.values()].flatMap((index) => index.tokenEntry(record));
     const stored: AnyRecord = Object.fromEntries([...sealed, ...tokens]);
     if (!isSealed(this.#specification.fields, stored)) throw internal();
@@ -85,7 +87,8 @@ export class RecordCipher<F extends FieldDefinitions> {
   }
 
   /**
-   * The record as it was, without its tokens. A value of another type becomes the declared one where nothing is lost by it.
+   * The record as it was, without its tokens. A value of another type becomes the declared one where nothing is lost by it. In a field
+   * that accepts plaintext, what does not parse as ciphertext is plaintext; what parses and does not open is an error all the same.
    *
    * @throws KeysteadError `INVALID_ARGUMENT` when that is not possible, when a protected field holds neither text nor bytes, and
    * for a context column that is null; what the key throws.
@@ -94,7 +97,7 @@ export class RecordCipher<F extends FieldDefinitions> {
     assertArguments({ stored }, { stored: aRecord });
     const context = this.#context(stored);
     const kept = Object.entries(stored).filter(([name]) => !this.#indexes.has(name));
-    const opened = this.#replaceFields(kept, (field, value) => decryptField(field, value, context()));
+    const opened = this.#replaceFields(kept, (field, value) => decryptField(field, value, context));
     const record: AnyRecord = Object.fromEntries(opened);
     if (!isPlain(this.#specification.fields, record)) throw internal();
     return record;
@@ -192,21 +195,33 @@ class LazyIndex {
   }
 }
 
-function encryptField({ name, type, form, opened }: OpenedField, value: unknown, context: Context): string | Buffer {
+function encryptField({ name, type, form, plaintext, opened }: OpenedField, value: unknown, context: () => Context): unknown {
   const { is, holds } = fieldTypes[type];
   if (!is(value)) throw new KeysteadError("INVALID_ARGUMENT", `the value is not ${holds}: pass one, or declare another type`);
-  const bound = contextOfColumn(context, name);
+  if (plaintext === "written") return unlikeCiphertext(value);
+  const bound = contextOfColumn(context(), name);
   return form === "binary" ? opened.encryptValueBytes(value, bound) : opened.encryptValue(value, bound);
 }
 
-function decryptField({ name, type, opened }: OpenedField, value: unknown, context: Context): unknown {
-  if (typeof value !== "string" && !types.isUint8Array(value)) {
-    throw new KeysteadError("INVALID_ARGUMENT", "the stored value is neither text nor bytes: protect the column first");
-  }
+function decryptField(field: OpenedField, value: unknown, context: () => Context): unknown {
+  const { name, type, plaintext = "refused", opened } = field;
   const { coerce, holds } = fieldTypes[type];
-  const plain = coerce(opened.decryptValue(value, contextOfColumn(context, name)));
+  const open = (): FieldValue | undefined => {
+    if (typeof value === "string" || types.isUint8Array(value)) return coerce(opened.decryptValue(value, contextOfColumn(context(), name)));
+    throw new KeysteadError("INVALID_ARGUMENT", "the stored value is neither text nor bytes: protect the column first");
+  };
+  const plain = plaintext === "refused" || isCiphertext(value) ? open() : readPlain(type, value);
   if (plain !== undefined) return plain;
   throw new KeysteadError("INVALID_ARGUMENT", `the stored value can't become ${holds} without loss: declare the type that it has`);
+}
+
+/** Plaintext that reads as ciphertext would never be read again. */
+function unlikeCiphertext(value: unknown): unknown {
+  if (!isCiphertext(value)) return value;
+  throw new KeysteadError(
+    "INVALID_ARGUMENT",
+    "the value is Keystead ciphertext itself, which can't be told from protected values: refuse it",
+  );
 }
 
 function indexedValues(fields: readonly string[], record: AnyRecord): readonly CanonicalValue[] {
@@ -249,9 +264,11 @@ function named<T>({ name }: OpenedField, act: () => T): T {
 }
 
 function isSealed<F extends FieldDefinitions>(fields: F, stored: AnyRecord): stored is SealedRecord<F> {
-  return Object.entries<FieldDefinition>(fields).every(([name, { form }]) => {
+  return Object.entries<FieldDefinition>(fields).every(([name, { type, form, plaintext }]) => {
     const value = ownValue(stored, name);
-    return value === undefined || value === null || (form === "binary" ? Buffer.isBuffer(value) : typeof value === "string");
+    if (value === undefined || value === null) return true;
+    if (plaintext === "written") return fieldTypes[type].is(value);
+    return form === "binary" ? Buffer.isBuffer(value) : typeof value === "string";
   });
 }
 
