@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { errorCodes, KeysteadError } from "../errors.ts";
-import type { JobInfo, JobOptions, JobProgress, JobResult, Keystead, RowProblem } from "../index.ts";
+import type { JobInfo, JobOptions, JobProgress, JobResult, Keystead, PlaintextJobResult, RowProblem } from "../index.ts";
 import { formatCensuses } from "./census-text.ts";
 import { nextSteps } from "./generation-text.ts";
 import { JobWorkers } from "./job-workers.ts";
@@ -54,7 +54,7 @@ export async function runJob(
   { title, dataset, question }: RunSubject,
   flags: RunFlags,
   command: Command,
-  start: (keystead: Keystead, options: JobOptions) => Promise<JobResult>,
+  start: (keystead: Keystead, options: JobOptions) => Promise<PlaintextJobResult>,
 ): Promise<void> {
   const { workers: count = 1, yes } = flags;
   if (count > mostWorkers) throw new KeysteadError("INVALID_ARGUMENT", `--workers: at most ${String(mostWorkers)} processes share a job`);
@@ -100,8 +100,8 @@ function decimalNumber(text: string): number {
   return Number(text);
 }
 
-async function report(result: JobResult, output: Session["output"]): Promise<void> {
-  const { kind, dataset, state, dryRun, progress, census } = result;
+async function report(result: PlaintextJobResult, output: Session["output"]): Promise<void> {
+  const { kind, dataset, state, dryRun, progress, census, remains = [] } = result;
   await output.result(result, () => {
     const verb = dryRun ? "would change" : "changed";
     const summary = `${commandOf(kind)} ${dataset} ${state}: ${formatCount(progress.scanned)} rows read, ${formatCount(progress.replaced)} ${verb} (${formatCount(progress.values)} values)\n`;
@@ -112,6 +112,7 @@ async function report(result: JobResult, output: Session["output"]): Promise<voi
     process.exitCode = kind === "verify" ? errorCodes.VERIFICATION_FAILED.exit : errorCodes.JOB_INCOMPLETE.exit;
   }
   if (state === "incomplete") output.note(incompleteText(dataset, progress));
+  if (remains.length > 0) output.note(`the database still has plaintext elsewhere:\n${remains.map((text) => `- ${text}`).join("\n")}`);
   const stopped = stops[state]?.(result);
   if (stopped !== undefined) throw stopped;
 }

@@ -38,6 +38,7 @@ import { JobRunner } from "./job-runner.ts";
 import { jobShape } from "./job-service.ts";
 import { indexesBeside, type PlannedIndex, planDatasetIndex } from "./plan-index.ts";
 import type { JobKind } from "./row-tasks.ts";
+import { type PlaintextJobResult, withRemains } from "./remains.ts";
 import { refuseSharedColumns } from "./shared-columns.ts";
 import type { SourceDescription } from "./source.ts";
 
@@ -203,10 +204,13 @@ export class DatasetService {
   /**
    * Seals every plaintext value under the current version and fills the blind indexes. Values that are protected already
    * are opened to be sure. A row that can't be worked on is reported and left alone.
+   * @returns with `remains`, because the table's files and much else still have the plaintext
    * @throws KeysteadError `UNKNOWN_DATASET`, `CONFLICT`, `JOB_INCOMPLETE`, `DATABASE_FAILED`, `DATASET_UNSUITABLE`, key errors
    */
-  protect(name: string, options?: JobOptions): Promise<JobResult> {
-    return this.#run(name, "protect", options);
+  async protect(name: string, options?: JobOptions): Promise<PlaintextJobResult> {
+    const result = await this.#run(name, "protect", options);
+    const dataset = await this.#engine.store.read((tables) => findDataset(tables, name));
+    return withRemains(this.#databases, dataset, layoutOf(dataset.definition).valueColumns, result);
   }
 
   /**

@@ -137,6 +137,11 @@ export interface DatasetSource {
    * index planner, which counts how often each value occurs.
    */
   readValues(columns: readonly string[], limit: number): AsyncIterable<readonly Cell[]>;
+  /**
+   * Where the database may still have what these columns of the layout held before it was replaced, and what takes it away: for people.
+   * A source that has nothing to say of it may lack this.
+   */
+  describeRemains?(columns: readonly string[]): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 

@@ -26,6 +26,7 @@ import { type CountedColumn, countedHeader, countQuery, headerPattern } from "./
 import { openTable, type OpenTable } from "./open-table.ts";
 import type { PostgresConnection, ResultRow, Session } from "./postgres-connection.ts";
 import { isMalformedValue } from "./postgres-failure.ts";
+import { adviseOnRemains, remainFacts } from "./remains.ts";
 import { foreignCursor, operatorSql } from "./row-locator.ts";
 import type { RowFilter } from "./row-reader.ts";
 import type { TableFacts } from "./table-facts.ts";
@@ -125,6 +126,12 @@ export class PostgresSource implements DatasetSource {
       cursor = page.next;
       left -= page.rows.length;
     }
+  }
+
+  async describeRemains(columns: readonly string[]): Promise<readonly string[]> {
+    return await this.#withTable("count", async (session, { facts }) =>
+      adviseOnRemains(columns, this.#name, facts, await remainFacts(session)),
+    );
   }
 
   async close(): Promise<void> {

@@ -24,6 +24,7 @@ import { canonicalTypeOf } from "./declared-type.ts";
 import { GenerationCounter } from "./generation-counter.ts";
 import { HeaderCounter } from "./header-counter.ts";
 import { quoteIdentifier, quoteTable } from "./identifier.ts";
+import { adviseOnRemains, remainFacts } from "./remains.ts";
 import { RowLocator } from "./row-locator.ts";
 import { type RowFilter, RowReader } from "./row-reader.ts";
 import { RowReplacer } from "./row-replacer.ts";
@@ -131,6 +132,10 @@ export class SqliteSource implements DatasetSource {
       cursor = page.next;
       left -= page.rows.length;
     }
+  }
+
+  async describeRemains(columns: readonly string[]): Promise<readonly string[]> {
+    return this.#withTable((connection, { facts }) => adviseOnRemains(columns, facts, remainFacts(connection)));
   }
 
   async close(): Promise<void> {
