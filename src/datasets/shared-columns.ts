@@ -38,12 +38,12 @@ function isSameTable(a: DatasetDefinition, b: DatasetDefinition): boolean {
 
 /** By physical column, in lower case. */
 function columnUses(definition: DatasetDefinition): Map<string, ColumnUse> {
-  const { keyColumns, valueColumns, contextColumns, indexColumns } = layoutOf(definition);
+  const { keyColumns, valueColumns, contextColumns, indexColumns, plaintextColumns = [] } = layoutOf(definition);
   const uses = (columns: readonly string[], verb: ColumnUse["verb"]): [string, ColumnUse][] =>
     columns.map((column) => [column.toLowerCase(), { column, verb }]);
   return new Map([
     ...uses([...keyColumns, ...contextColumns], "identifies rows by"),
-    ...uses(valueColumns, "protects"),
+    ...uses([...valueColumns, ...plaintextColumns], "protects"),
     ...uses(indexColumns, "fills"),
   ]);
 }

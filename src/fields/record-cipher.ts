@@ -14,6 +14,7 @@ import type {
   PlainRecord,
   RecordIndex,
   SealedRecord,
+  ShadowDefinition,
 } from "./field-specification.ts";
 import { fieldTypes } from "./field-types.ts";
 import { isCiphertext, readPlain } from "./plain-cell.ts";
@@ -23,6 +24,11 @@ type AnyRecord = Readonly<Record<string, unknown>>;
 interface OpenedField extends FieldDefinition {
   readonly name: string;
   readonly opened: FieldKey;
+}
+
+/** A field whose plaintext is stored beside its ciphertext. */
+interface ShadowField extends ShadowDefinition {
+  readonly field: OpenedField;
 }
 
 /** What a stored record that a search finds has, and where. */
@@ -50,6 +56,9 @@ const aRecord = rule("an object with a property for each field", (value) => type
 export class RecordCipher<F extends FieldDefinitions> {
   readonly #specification: FieldSpecification<F>;
   readonly #fields: ReadonlyMap<string, OpenedField>;
+  readonly #shadows: readonly ShadowField[];
+  /** Properties of the stored record that are none of the record itself. */
+  readonly #added: ReadonlySet<string>;
   readonly #indexes: ReadonlyMap<string, LazyIndex>;
 
   /**
@@ -59,13 +68,21 @@ export class RecordCipher<F extends FieldDefinitions> {
    */
   constructor(specification: FieldSpecification<F>, keys: Readonly<Record<string, FieldKey>>) {
     this.#specification = specification;
-    this.#fields = new Map(
-      Object.entries<FieldDefinition>(specification.fields).map(([name, field]) => [
-        name,
-        { ...field, name, opened: keyNamed(keys, field.key) },
-      ]),
-    );
+    const fields = Object.entries<FieldDefinition>(specification.fields).map(([name, field]): OpenedField => ({
+      ...field,
+      name,
+      opened: keyNamed(keys, field.key),
+    }));
+    this.#fields = new Map(fields.filter(({ name }) => !specification.shadows.has(name)).map((field) => [field.name, field]));
+    this.#shadows = fields.flatMap((field) => {
+      const shadow = specification.shadows.get(field.name);
+      return shadow === undefined ? [] : [{ ...shadow, field: { ...field, plaintext: "refused" } }];
+    });
     this.#indexes = new Map(specification.indexes.map((index) => [index.property, new LazyIndex(index, keyNamed(keys, index.key))]));
+    this.#added = new Set([
+      ...this.#indexes.keys(),
+      ...this.#shadows.flatMap(({ field, sealed, plaintext }) => [field.name, sealed, plaintext]),
+    ]);
   }
 
   /**
@@ -78,8 +95,10 @@ export class RecordCipher<F extends FieldDefinitions> {
   encrypt(record: PlainRecord<F>): SealedRecord<F> {
     assertArguments({ record }, { record: aRecord });
     const context = this.#context(record);
-    const kept = Object.entries<unknown>(record).filter(([name]) => !this.#indexes.has(name));
-    const sealed = this.#replaceFields(kept, (field, value) => encryptField(field, value, context));
+    const kept = Object.entries<unknown>(record).filter(([name]) => !this.#added.has(name));
+    const replaced = this.#replaceFields(kept, (field, value) => encryptField(field, value, context));
+    const shadows = this.#shadows.flatMap((shadow) => encryptShadow(shadow, ownValue(record, shadow.field.name), context));
+    const sealed = [...replaced, ...shadows];
     const tokens = [...this.#indexes.values()].flatMap((index) => index.tokenEntry(record));
     const stored: AnyRecord = Object.fromEntries([...sealed, ...tokens]);
     if (!isSealed(this.#specification.fields, stored)) throw internal();
@@ -96,9 +115,10 @@ export class RecordCipher<F extends FieldDefinitions> {
   decrypt(stored: AnyRecord): PlainRecord<F> {
     assertArguments({ stored }, { stored: aRecord });
     const context = this.#context(stored);
-    const kept = Object.entries(stored).filter(([name]) => !this.#indexes.has(name));
+    const kept = Object.entries(stored).filter(([name]) => !this.#added.has(name));
     const opened = this.#replaceFields(kept, (field, value) => decryptField(field, value, context));
-    const record: AnyRecord = Object.fromEntries(opened);
+    const shadows = this.#shadows.flatMap((shadow) => decryptShadow(shadow, stored, context));
+    const record: AnyRecord = Object.fromEntries([...opened, ...shadows]);
     if (!isPlain(this.#specification.fields, record)) throw internal();
     return record;
   }
@@ -213,6 +233,41 @@ function decryptField(field: OpenedField, value: unknown, context: () => Context
   const plain = plaintext === "refused" || isCiphertext(value) ? open() : readPlain(type, value);
   if (plain !== undefined) return plain;
   throw new KeysteadError("INVALID_ARGUMENT", `the stored value can't become ${holds} without loss: declare the type that it has`);
+}
+
+/** The ciphertext, and beside it the plaintext for as long as there are processes that read it. */
+function encryptShadow(
+  { field, sealed, plaintext, use }: ShadowField,
+  value: unknown,
+  context: () => Context,
+): readonly (readonly [string, unknown])[] {
+  if (value === undefined) return [];
+  const ciphertext = value === null ? null : named(field, () => encryptField(field, value, context));
+  if (use === "erased") return [[sealed, ciphertext]];
+  return [
+    [sealed, ciphertext],
+    [plaintext, use === "none" ? null : named(field, () => unlikeCiphertext(value))],
+  ];
+}
+
+/** What counts of the two. Ciphertext that is there has to open, whichever counts. */
+function decryptShadow(
+  { field, sealed, plaintext, use }: ShadowField,
+  stored: AnyRecord,
+  context: () => Context,
+): readonly (readonly [string, unknown])[] {
+  const [ciphertext, plain] = [ownValue(stored, sealed), ownValue(stored, plaintext)];
+  if (use === "read" && plain === undefined && ciphertext !== undefined)
+    throw new KeysteadError(
+      "INVALID_ARGUMENT",
+      `field ${field.name} needs property ${plaintext}, too, until its column is cut over: select it`,
+    );
+  const opened =
+    ciphertext === undefined || ciphertext === null ? ciphertext : named(field, () => decryptField(field, ciphertext, context));
+  if (use !== "read") return opened === undefined ? [] : [[field.name, opened]];
+  if (plain === undefined || plain === null) return plain === undefined ? [] : [[field.name, null]];
+  // A process of an older release may have changed the plaintext alone.
+  return [[field.name, named(field, () => decryptField({ ...field, plaintext: "accepted" }, unlikeCiphertext(plain), context))]];
 }
 
 /** Plaintext that reads as ciphertext would never be read again. */

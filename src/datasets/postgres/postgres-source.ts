@@ -1,6 +1,6 @@
 import { KeysteadError } from "../../errors.ts";
 import { quoteIdentifier } from "../../postgres/identifier.ts";
-import { layoutColumns, requireIndexColumns } from "../layout.ts";
+import { layoutColumns, plaintextColumns, requireIndexColumns, typedColumns } from "../layout.ts";
 import { listNames } from "../name-list.ts";
 import { requireLimit } from "../source-limits.ts";
 import type {
@@ -11,6 +11,7 @@ import type {
   HeaderCount,
   ReplaceOutcome,
   RowReplacement,
+  ShadowedColumn,
   SourceDescription,
   SourceLayout,
   SourcePage,
@@ -56,13 +57,14 @@ export class PostgresSource implements DatasetSource {
       const lengths = await checkValueLengths(session, layout, this.#name, facts);
       const [row] = await session.rows(`select count(*) from ${quoteTable(this.#name)}`);
       const forms = layout.valueColumns.map((name) => [name, formOf(facts, name)] as const);
-      const types = [...layout.keyColumns, ...layout.contextColumns].map((name) => {
+      const types = typedColumns(layout).map((name) => {
         const column = columnNamed(facts, name);
         return [name, { declared: column.declaredType, canonical: canonicalTypeOf(column) }] as const;
       });
       return {
         forms: Object.fromEntries(forms),
         types: Object.fromEntries(types),
+        required: facts.columns.filter(({ name, notNull }) => notNull && plaintextColumns(layout).includes(name)).map(({ name }) => name),
         rows: Number(row?.[0] ?? 0),
         advice: [...lengths, ...adviseOn(layout, this.#name, facts)],
       };
@@ -126,6 +128,21 @@ export class PostgresSource implements DatasetSource {
       cursor = page.next;
       left -= page.rows.length;
     }
+  }
+
+  async countUncovered(columns: readonly ShadowedColumn[], signal?: AbortSignal): Promise<readonly number[]> {
+    const counts = columns.map(
+      ({ plaintext, column }) => `count(*) filter (where ${quoteIdentifier(plaintext)} is not null and ${quoteIdentifier(column)} is null)`,
+    );
+    if (counts.length === 0) return [];
+    return await this.#withTable(
+      "count",
+      async (session) => {
+        const [row] = await session.rows(`select ${counts.join(", ")} from ${quoteTable(this.#name)}`);
+        return counts.map((_, place) => Number(row?.[place] ?? 0));
+      },
+      signal,
+    );
   }
 
   async describeRemains(columns: readonly string[]): Promise<readonly string[]> {

@@ -52,12 +52,14 @@ export function composeReplacement(
     ...columnsOf("expected").map((column) => identities(cellsOf("expected", column.name), column)),
   ];
   const set = columnsOf("set").map((column) => {
-    const { identity, identityType, identityOf } = kindOf(column);
+    const { identity, identityType, identityOf, form } = kindOf(column);
+    const name = quoteIdentifier(column.name);
+    // Plaintext of any type, which is erased.
+    if (form === undefined) return { assignment: `${name} = null`, holds: `t.${name} is null` };
     const parameter = rows.add(
       identityType,
       cellsOf("set", column.name).map((cell) => valueOf(cell, identityOf) ?? null),
     );
-    const name = quoteIdentifier(column.name);
     return { assignment: `${name} = ${parameter}`, holds: `${identity(`t.${name}`)} is not distinct from ${parameter}` };
   });
   const holds = set.map((column) => column.holds).join(" and ");
