@@ -8,6 +8,7 @@ import { type GlobalOptions, globalOptions, wholeNumber } from "./options.ts";
 import { formatProblems } from "./problem-table.ts";
 import { ProblemFile } from "./problem-file.ts";
 import { confirm } from "./prompts.ts";
+import { nextShadowSteps } from "./shadow-text.ts";
 import { type Session, withKeystead } from "./session.ts";
 import { stoppable } from "./signals.ts";
 import { formatCount } from "./table.ts";
@@ -79,7 +80,9 @@ export async function runJob(
     ).finally(() => problems?.close());
     for (const failure of await workers.ended()) output.note(`a worker failed: ${failure}`);
     await report(result, output);
-    if (!result.dryRun) for (const step of nextSteps(await keystead.datasets.show(dataset))) output.note(`next: ${step}`);
+    if (result.dryRun) return;
+    const found = await keystead.datasets.show(dataset);
+    for (const step of [...nextSteps(found), ...nextShadowSteps(found)]) output.note(`next: ${step}`);
   });
 }
 

@@ -78,20 +78,15 @@ function holds(cell: Cell, plaintext: Uint8Array, { kind }: ColumnWork): boolean
 function isSame(held: NonNullable<ReturnType<typeof cellToValue>>, value: FieldValue): boolean {
   if (held instanceof Uint8Array) return value instanceof Uint8Array && Buffer.compare(held, value) === 0;
   if (Object.is(held, value)) return true;
-  switch (typeof value) {
-    case "string":
-      return typeof held === "bigint" && held.toString() === value;
-    case "number":
-      return typeof held === "string"
-        ? sameText("numeric", held, String(value))
-        : typeof held === "bigint" && Number.isSafeInteger(value) && BigInt(value) === held;
-    case "bigint":
-      return typeof held === "string" ? sameText("integer", held, value) : Number.isSafeInteger(held) && BigInt(held) === value;
-    case "boolean":
-      return textOfType("boolean", held) === String(value) || held === String(value);
-    case "object":
-      return typeof held === "string" && (value instanceof Date ? isInstant(held, value) : isJson(held, value));
+  if (typeof value === "string") return typeof held === "bigint" && held.toString() === value;
+  if (typeof value === "boolean") return textOfType("boolean", held) === String(value) || held === String(value);
+  if (typeof value === "bigint")
+    return typeof held === "string" ? sameText("integer", held, value) : Number.isSafeInteger(held) && BigInt(held) === value;
+  if (typeof value === "number") {
+    if (typeof held === "string") return sameText("numeric", held, String(value));
+    return typeof held === "bigint" && Number.isSafeInteger(value) && BigInt(value) === held;
   }
+  return typeof held === "string" && (value instanceof Date ? isInstant(held, value) : isJson(held, value));
 }
 
 function sameText(type: "numeric" | "integer" | "timestamptz", held: string, value: unknown): boolean {
