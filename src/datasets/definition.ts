@@ -294,7 +294,7 @@ export function indexColumns({ column, otherColumn }: DatasetIndex): string[] {
 }
 
 /** The physical columns of a protected one: that of the ciphertext first. */
-export function columnsOf(column: ProtectedColumn): string[] {
+function columnsOf(column: ProtectedColumn): string[] {
   return isShadow(column) ? [column.column, column.plaintext.column] : [column.column];
 }
 
