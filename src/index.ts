@@ -26,6 +26,7 @@ export type { JobInfo } from "./datasets/job-service.ts";
 export type { JobState } from "./datasets/job-state.ts";
 export type { JobOptions, JobPaceOptions, RecontextOptions, ReencryptOptions } from "./datasets/job-options.ts";
 export type { JobResult } from "./datasets/job-run.ts";
+export type { PlaintextJobResult } from "./datasets/remains.ts";
 export type { PlannedIndex } from "./datasets/plan-index.ts";
 export { type ErrorCode, errorCodes, isKeysteadError, KeysteadError } from "./errors.ts";
 export { createIndexRecipe, type IndexRecipe } from "./fields/blind-index.ts";

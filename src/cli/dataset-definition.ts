@@ -5,12 +5,12 @@ import { parsePairs } from "./options.ts";
 type ColumnInput = DatasetInput["columns"][string];
 type IndexInput = NonNullable<DatasetInput["indexes"]>[string];
 
-const columnFields = ["column", "kind"] as const;
+const columnFields = ["column", "kind", "plaintext"] as const;
 const plannedFields = ["kind", "normaliser"] as const;
 const indexFields = ["column", "key", "kind", "normaliser", "bits"] as const;
 
 /** How columns are written on the command line. */
-export const columnSyntax = "NAME=KEY[,column=PHYSICAL][,kind=typed|value]";
+export const columnSyntax = "NAME=KEY[,column=PHYSICAL][,plaintext=PHYSICAL][,kind=typed|value]";
 
 /** How indexes are written on the command line. */
 export const indexSyntax = "NAME=COLUMN[+COLUMN…][,kind=K][,normaliser=N][,bits=N][,key=KEY][,column=PHYSICAL]";
@@ -39,9 +39,17 @@ export const plannedIndexSyntax = "COLUMN[+COLUMN…][,kind=K][,normaliser=N]";
  */
 export function parseColumn(text: string): readonly [name: string, input: ColumnInput] {
   const { name, value, fields } = parseWords(text, "column", columnSyntax, columnFields);
-  const { column, kind } = fields;
+  const { column, kind, plaintext } = fields;
   if (kind !== undefined && kind !== "typed" && kind !== "value") throw wrong("column", columnSyntax);
-  return [name, { key: value, ...(column !== undefined && { column }), ...(kind !== undefined && { kind }) }];
+  return [
+    name,
+    {
+      key: value,
+      ...(column !== undefined && { column }),
+      ...(kind !== undefined && { kind }),
+      ...(plaintext !== undefined && { plaintext }),
+    },
+  ];
 }
 
 /**

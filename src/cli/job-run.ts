@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { errorCodes, KeysteadError } from "../errors.ts";
-import type { JobInfo, JobOptions, JobProgress, JobResult, Keystead, RowProblem } from "../index.ts";
+import type { JobInfo, JobOptions, JobProgress, JobResult, Keystead, PlaintextJobResult, RowProblem } from "../index.ts";
 import { formatCensuses } from "./census-text.ts";
 import { nextSteps } from "./generation-text.ts";
 import { JobWorkers } from "./job-workers.ts";
@@ -8,6 +8,7 @@ import { type GlobalOptions, globalOptions, wholeNumber } from "./options.ts";
 import { formatProblems } from "./problem-table.ts";
 import { ProblemFile } from "./problem-file.ts";
 import { confirm } from "./prompts.ts";
+import { nextShadowSteps } from "./shadow-text.ts";
 import { type Session, withKeystead } from "./session.ts";
 import { stoppable } from "./signals.ts";
 import { keepHeapSmall } from "./small-heap.ts";
@@ -55,7 +56,7 @@ export async function runJob(
   { title, dataset, question }: RunSubject,
   flags: RunFlags,
   command: Command,
-  start: (keystead: Keystead, options: JobOptions) => Promise<JobResult>,
+  start: (keystead: Keystead, options: JobOptions) => Promise<PlaintextJobResult>,
 ): Promise<void> {
   const { workers: count = 1, yes } = flags;
   if (count > mostWorkers) throw new KeysteadError("INVALID_ARGUMENT", `--workers: at most ${String(mostWorkers)} processes share a job`);
@@ -81,7 +82,9 @@ export async function runJob(
     ).finally(() => problems?.close());
     for (const failure of await workers.ended()) output.note(`a worker failed: ${failure}`);
     await report(result, output);
-    if (!result.dryRun) for (const step of nextSteps(await keystead.datasets.show(dataset))) output.note(`next: ${step}`);
+    if (result.dryRun) return;
+    const found = await keystead.datasets.show(dataset);
+    for (const step of [...nextSteps(found), ...nextShadowSteps(found)]) output.note(`next: ${step}`);
   });
 }
 
@@ -102,8 +105,8 @@ function decimalNumber(text: string): number {
   return Number(text);
 }
 
-async function report(result: JobResult, output: Session["output"]): Promise<void> {
-  const { kind, dataset, state, dryRun, progress, census } = result;
+async function report(result: PlaintextJobResult, output: Session["output"]): Promise<void> {
+  const { kind, dataset, state, dryRun, progress, census, remains = [] } = result;
   await output.result(result, () => {
     const verb = dryRun ? "would change" : "changed";
     const summary = `${commandOf(kind)} ${dataset} ${state}: ${formatCount(progress.scanned)} rows read, ${formatCount(progress.replaced)} ${verb} (${formatCount(progress.values)} values)\n`;
@@ -114,6 +117,7 @@ async function report(result: JobResult, output: Session["output"]): Promise<voi
     process.exitCode = kind === "verify" ? errorCodes.VERIFICATION_FAILED.exit : errorCodes.JOB_INCOMPLETE.exit;
   }
   if (state === "incomplete") output.note(incompleteText(dataset, progress));
+  if (remains.length > 0) output.note(`the database still has plaintext elsewhere:\n${remains.map((text) => `- ${text}`).join("\n")}`);
   const stopped = stops[state]?.(result);
   if (stopped !== undefined) throw stopped;
 }

@@ -7,8 +7,8 @@ import { keepCensus, versionName } from "./census-history.ts";
 import type { ColumnCensus, VersionCount } from "./column-census.ts";
 import type { Databases } from "./databases.ts";
 import { type Dataset, layoutOf } from "./dataset-records.ts";
-import { indexColumns } from "./definition.ts";
-import type { GenerationCount, HeaderCount } from "./source.ts";
+import { indexColumns, isShadow } from "./definition.ts";
+import type { DatasetSource, GenerationCount, HeaderCount } from "./source.ts";
 
 /** How many rows carry a token of each generation in a column of an index; `none` counts rows without one, `malformed` what is no token. */
 export interface IndexCensus {
@@ -46,16 +46,20 @@ export async function takeCensus(engine: Engine, databases: Databases, dataset: 
     const takenAt = engine.clock.now();
     const headers = await source.countHeaders(signal);
     const tokens = await source.countGenerations(signal);
+    const uncovered = await countUncovered(source, dataset, signal);
     const known = await engine.store.read(readKnownVersions);
     const census: Census = {
       dataset: dataset.name,
       takenAt: instant(takenAt),
       columns: dataset.definition.columns.map((column) =>
-        columnCensus(
-          column.name,
-          column.key,
-          headers.filter((header) => header.column === column.column),
-          known,
+        withUncovered(
+          columnCensus(
+            column.name,
+            column.key,
+            headers.filter((header) => header.column === column.column),
+            known,
+          ),
+          uncovered.get(column.name) ?? 0,
         ),
       ),
       indexes: dataset.definition.indexes.flatMap((index) => indexColumns(index).map((column) => indexCensus(index.name, column, tokens))),
@@ -67,6 +71,25 @@ export async function takeCensus(engine: Engine, databases: Databases, dataset: 
   } finally {
     await source.close();
   }
+}
+
+/** By logical column, the rows whose plaintext, in another column, has no ciphertext yet. */
+async function countUncovered(
+  source: DatasetSource,
+  { definition }: Dataset,
+  signal: AbortSignal | undefined,
+): Promise<ReadonlyMap<string, number>> {
+  const shadowed = definition.columns
+    .filter(isShadow)
+    .map(({ name, column, plaintext }) => ({ name, column, plaintext: plaintext.column }));
+  if (shadowed.length === 0) return new Map();
+  const counts = await source.countUncovered?.(shadowed, signal);
+  return new Map(shadowed.map(({ name }, place) => [name, counts?.[place] ?? 0]));
+}
+
+/** A row without ciphertext counts as plaintext, wherever its plaintext is. */
+function withUncovered(census: ColumnCensus, uncovered: number): ColumnCensus {
+  return { ...census, nulls: Math.max(0, census.nulls - uncovered), plaintext: census.plaintext + uncovered };
 }
 
 /** What is left to do in a census, by kind. */

@@ -1,7 +1,7 @@
 import { KeysteadError } from "../errors.ts";
 import type { StoreTables } from "../store/store.ts";
 import type { StoredRecord } from "../store/tables.ts";
-import { type DatasetDefinition, type DatasetIndex, indexColumns, readDefinition } from "./definition.ts";
+import { type DatasetDefinition, type DatasetIndex, indexColumns, isShadow, readDefinition } from "./definition.ts";
 import { placeholdersOf } from "./placeholders.ts";
 import type { SourceLayout } from "./source.ts";
 
@@ -60,6 +60,7 @@ export function layoutOf(definition: DatasetDefinition): SourceLayout {
     valueColumns: columns.map((column) => column.column),
     contextColumns,
     indexColumns: indexes.flatMap(indexColumns),
+    plaintextColumns: columns.filter(isShadow).map(({ plaintext }) => plaintext.column),
   };
 }
 

@@ -14,6 +14,7 @@ import {
   type DatasetIndexInput,
   type DatasetInput,
   type IndexGenerationInput,
+  isShadow,
   parseDatasetInput,
   parseGenerationInput,
   parseIndexInput,
@@ -24,7 +25,7 @@ import { newGeneration } from "./index-generations.ts";
 import { assertIdle, restartUnfinishedJobs } from "./job-record.ts";
 import { planDatasetIndex } from "./plan-index.ts";
 import { refuseSharedColumns } from "./shared-columns.ts";
-import type { SourceDescription } from "./source.ts";
+import type { DatasetSource, SourceDescription } from "./source.ts";
 
 /** A dataset with an index that is to be added to it. */
 interface Extension {
@@ -146,6 +147,7 @@ export class DatasetRegistration {
     const source = await this.#databases.open(definition.database, layoutOf(definition));
     try {
       const { rows, advice, types } = await source.describe();
+      refuseUnfitPlaintext(source, definition, types);
       const counts = newIndexes.length === 0 ? [] : await source.countGenerations();
       const foreign = counts.find(({ column, generation }) => generation === -1 && newIndexes.some((index) => index.column === column));
       if (foreign !== undefined) {
@@ -171,6 +173,23 @@ export class DatasetRegistration {
     }
     return { ...dataset.definition, indexes: indexes.map((index) => settled.find(({ name }) => name === index.name) ?? index) };
   }
+}
+
+/** @throws KeysteadError `DATASET_UNSUITABLE` for a column of plaintext that would not read the same once it is sealed */
+function refuseUnfitPlaintext(source: DatasetSource, { columns, table }: DatasetDefinition, types: SourceDescription["types"]): void {
+  const names = columns.filter(isShadow).map(({ plaintext }) => plaintext.column);
+  const json = names.find((column) => /^jsonb?$/i.test(types[column]?.declared ?? ""));
+  if (json !== undefined) {
+    throw new KeysteadError(
+      "DATASET_UNSUITABLE",
+      `column ${json} of table ${table} holds JSON, whose text a job can't tell from other text: let the application seal it, or make it text first`,
+    );
+  }
+  if (names.length > 0 && source.countUncovered === undefined)
+    throw new KeysteadError(
+      "DATASET_UNSUITABLE",
+      "sources of this kind don't count plaintext in a column of its own: protect the column in place",
+    );
 }
 
 async function refuseClash(tables: StoreTables, name: string, definition: DatasetDefinition): Promise<void> {

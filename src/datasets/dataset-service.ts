@@ -27,7 +27,14 @@ import { withNextContext } from "./dataset-changes.ts";
 import { type AddedDataset, type DatasetInfo, describeDataset } from "./dataset-info.ts";
 import { type Dataset, findDataset, layoutOf, listDatasets, saveDefinition } from "./dataset-records.ts";
 import { DatasetRegistration } from "./dataset-registration.ts";
-import { type ContextMove, type DatasetIndexInput, type DatasetInput, type IndexGenerationInput, parseContextMove } from "./definition.ts";
+import {
+  type ContextMove,
+  type DatasetIndexInput,
+  type DatasetInput,
+  type IndexGenerationInput,
+  isShadow,
+  parseContextMove,
+} from "./definition.ts";
 import { type FindOptions, type FindResult, findRows, type IndexSearch } from "./find-rows.ts";
 import { dropGeneration, findSuccessor, searchBy } from "./generation-changes.ts";
 import { registeredIndexes } from "./index-generations.ts";
@@ -38,6 +45,8 @@ import { JobRunner } from "./job-runner.ts";
 import { jobShape } from "./job-service.ts";
 import { indexesBeside, type PlannedIndex, planDatasetIndex } from "./plan-index.ts";
 import type { JobKind } from "./row-tasks.ts";
+import { type PlaintextJobResult, withRemains } from "./remains.ts";
+import { assertErasable, assertInStep, findShadow, setPlaintextUse, shadowsOf } from "./shadow-changes.ts";
 import { refuseSharedColumns } from "./shared-columns.ts";
 import type { SourceDescription } from "./source.ts";
 
@@ -65,6 +74,7 @@ const rules = {
   cutOver: { name, index: text, generation: number, options: optional(object(jobShape)) },
   dropGeneration: { name, index: text, generation: number },
   run: { name, options: optional(object(jobShape)) },
+  column: { name, column: text, options: optional(object(jobShape)) },
   reencrypt: { name, options: object(reencryptShape) },
   recontext: { name, template: optional(recordOf(text)), options: optional(object(recontextShape)) },
   takeCensus: { name, signal },
@@ -203,10 +213,14 @@ export class DatasetService {
   /**
    * Seals every plaintext value under the current version and fills the blind indexes. Values that are protected already
    * are opened to be sure. A row that can't be worked on is reported and left alone.
+   * @returns with `remains`, because the table's files and much else still have the plaintext
    * @throws KeysteadError `UNKNOWN_DATASET`, `CONFLICT`, `JOB_INCOMPLETE`, `DATABASE_FAILED`, `DATASET_UNSUITABLE`, key errors
    */
-  protect(name: string, options?: JobOptions): Promise<JobResult> {
-    return this.#run(name, "protect", options);
+  async protect(name: string, options?: JobOptions): Promise<PlaintextJobResult> {
+    const result = await this.#run(name, "protect", options);
+    const dataset = await this.#engine.store.read((tables) => findDataset(tables, name));
+    const inPlace = dataset.definition.columns.filter((column) => !isShadow(column)).map(({ column }) => column);
+    return inPlace.length === 0 ? result : withRemains(this.#databases, dataset, inPlace, result);
   }
 
   /**
@@ -237,9 +251,81 @@ export class DatasetService {
     return this.#run(name, "index", options);
   }
 
-  /** Writes every value back as plaintext and takes its tokens away. */
-  unprotect(name: string, options?: JobOptions): Promise<JobResult> {
-    return this.#run(name, "unprotect", options);
+  /**
+   * Writes every value back as plaintext and takes its tokens away.
+   * @throws KeysteadError as {@link protect}; `CONFLICT` while a column has its plaintext beside it
+   */
+  async unprotect(name: string, options: JobOptions = {}): Promise<JobResult> {
+    assertArguments({ name, options }, rules.run);
+    const { definition } = await this.#engine.store.read((tables) => findDataset(tables, name));
+    const shadow = definition.columns.find(isShadow);
+    if (shadow === undefined) return this.#start(name, "unprotect", options);
+    throw new KeysteadError(
+      "CONFLICT",
+      `column ${shadow.name} of dataset ${name} has its plaintext beside it, in column ${shadow.plaintext.column}: it is not protected yet`,
+    );
+  }
+
+  /**
+   * Lets the ciphertext of a column count in place of the plaintext beside it. Both are still written. First every row is looked at, as
+   * {@link protect} does: a row whose ciphertext lacks or is of another value shows that some application writes plaintext alone.
+   * @param column logical name
+   * @returns how the look at the rows went; cut over is when it is `done`, and not a dry run
+   * @throws KeysteadError `UNKNOWN_DATASET`, `INVALID_ARGUMENT`, `JOB_INCOMPLETE` while a row is out of step, and as {@link protect}
+   */
+  async cutOverColumn(name: string, column: string, options: JobOptions = {}): Promise<JobResult> {
+    assertArguments({ name, column, options }, rules.column);
+    const { store } = this.#engine;
+    return audited(
+      this.#engine,
+      { action: "datasets.cut-over-column", dataset: name },
+      async () => {
+        const { plaintext } = findShadow(await store.read((tables) => findDataset(tables, name)), column);
+        if (plaintext.use !== "read")
+          throw new KeysteadError(
+            "INVALID_ARGUMENT",
+            `column ${column} of dataset ${name} is cut over already; what is left is to erase it`,
+          );
+        const looked = await this.#lookForSteps(name, column, options);
+        if (looked.state === "done" && options.dryRun !== true)
+          await store.transaction(async (tables) => setPlaintextUse(tables, await findDataset(tables, name), column, "written"));
+        return looked;
+      },
+      ({ state }) => ({ detail: { column, state, dryRun: options.dryRun === true } }),
+    );
+  }
+
+  /**
+   * Sets the plaintext beside a column to NULL, in every row whose ciphertext opens to the same value. The first time every row is
+   * looked at before, and applications that read the definition anew write NULL from then on. Run it again when all of them were
+   * started anew: once there was nothing to erase, the column of plaintext is the dataset's no more, and may be dropped.
+   * @param column logical name
+   * @throws KeysteadError `UNKNOWN_DATASET`, `INVALID_ARGUMENT`, `CONFLICT` before {@link cutOverColumn}, `DATASET_UNSUITABLE` for a column
+   *   that is NOT NULL, `JOB_INCOMPLETE` while a row is out of step, and as {@link protect}
+   */
+  async eraseColumn(name: string, column: string, options: JobOptions = {}): Promise<PlaintextJobResult> {
+    assertArguments({ name, column, options }, rules.column);
+    const { store } = this.#engine;
+    const dataset = await store.read((tables) => findDataset(tables, name));
+    const shadow = findShadow(dataset, column);
+    const { use } = shadow.plaintext;
+    if (use === "read") {
+      const remedy = `keystead datasets shadow cut-over ${name} ${column}`;
+      throw new KeysteadError("CONFLICT", `column ${column} of dataset ${name} is not cut over; first run \`${remedy}\``);
+    }
+    if (use === "written") {
+      await assertErasable(this.#databases, dataset, shadow);
+      const looked = await this.#lookForSteps(name, column, options);
+      if (looked.state !== "done" || options.dryRun === true) return looked;
+      await audited(this.#engine, { action: "datasets.erase-column", dataset: name }, () =>
+        store.transaction((tables) => setPlaintextUse(tables, dataset, column, "none")),
+      );
+    }
+    const erased = await this.#start(name, "erase", options);
+    const { replaced, problems } = erased.progress;
+    if (use === "none" && erased.state === "done" && options.dryRun !== true && replaced + problems === 0)
+      await store.transaction((tables) => setPlaintextUse(tables, dataset, column, "erased"));
+    return withRemains(this.#databases, dataset, [shadow.plaintext.column], erased);
   }
 
   /**
@@ -335,9 +421,11 @@ export class DatasetService {
     assertArguments({ name }, rules.name);
     return this.#engine.store.read(async (tables) => {
       const dataset = await findDataset(tables, name);
-      const { context, contextTypes } = dataset.definition;
+      const { context, contextTypes, columns } = dataset.definition;
       const indexes = await registeredIndexes(tables, dataset);
-      return { context, contextColumns: contextColumns(context, contextTypes), indexes };
+      const shadows = shadowsOf(columns);
+      const record = { context, contextColumns: contextColumns(context, contextTypes), indexes };
+      return Object.keys(shadows).length === 0 ? record : { ...record, shadows };
     });
   }
 
@@ -353,6 +441,13 @@ export class DatasetService {
       const dataset = await this.#engine.store.read((tables) => findDataset(tables, name));
       return planDatasetIndex(this.#engine, this.#databases, dataset, index, indexesBeside(dataset.definition, index));
     });
+  }
+
+  /** Looks at every row, and refuses to go on where a column and its plaintext are out of step. */
+  async #lookForSteps(name: string, column: string, options: JobOptions): Promise<JobResult> {
+    const looked = await this.#start(name, "protect", options);
+    if (looked.state === "done" && options.dryRun !== true) assertInStep(looked, column);
+    return looked;
   }
 
   /** What the table says about the columns of a dataset's template and of the one that it is to move to. */

@@ -1,6 +1,7 @@
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import type { Engine } from "../keys/engine.ts";
-import type { Dataset } from "./dataset-records.ts";
+import { type Dataset, findDataset } from "./dataset-records.ts";
+import { type DatasetDefinition, isShadow } from "./definition.ts";
 import { noToken, type RowIndex, tokenCell } from "./row-indexes.ts";
 import type { ForeignValues } from "./foreign-values.ts";
 import type { DatasetKeys } from "./job-keys.ts";
@@ -8,6 +9,7 @@ import type { RowProblem } from "./job-progress.ts";
 import { rowProblem } from "./row-problem.ts";
 import { type ContextRenderer, rowContexts } from "./row-context.ts";
 import { applyTask, type ColumnWork, type JobKind } from "./row-tasks.ts";
+import { applyShadowTask, isShadowKind, type ShadowCells, type ShadowOutcome } from "./shadow-tasks.ts";
 import { sameCell } from "./cells.ts";
 import type { Cell, RowReplacement, SourceDescription, SourceRow } from "./source.ts";
 
@@ -66,15 +68,18 @@ export class DatasetWorker {
     const { registry } = this.#engine;
     // A machine that slept comes back with keys that were not refreshed for long.
     if (!registry.lease.holds()) await registry.refresh();
+    await this.#assertSameUses();
     const columns: ColumnWork[] = [];
     const indexed = new Set(this.#dataset.definition.indexes.flatMap((index) => index.columns));
-    for (const { name, column, kind, key: keyName } of this.#dataset.definition.columns) {
+    for (const protectedColumn of this.#dataset.definition.columns) {
+      const { name, column, kind, key: keyName } = protectedColumn;
+      const plaintext = isShadow(protectedColumn) ? protectedColumn.plaintext : undefined;
       const key = await this.#keys.open(keyName);
       if (this.#seals) await key.prepare();
       const label = this.#seals ? key.current.label : "";
       const form = this.#forms[column] ?? "text";
       const opening = { opener: this.#keys.named, random: this.#engine.random };
-      columns.push({ name, column, kind, form, key, label, indexed: indexed.has(name), ...opening });
+      columns.push({ name, column, kind, form, key, label, plaintext, indexed: indexed.has(name), ...opening });
     }
     this.#columns = columns;
   }
@@ -101,9 +106,24 @@ export class DatasetWorker {
 
   /** The problems of a row that the database refused: one for each column that was to be replaced. */
   refused(row: SourceRow, { set }: RowReplacement, error: KeysteadError): RowProblems {
-    const problemsOf = (parts: readonly { readonly name: string; readonly column: string }[]): RowProblem[] =>
-      parts.filter(({ column }) => Object.hasOwn(set, column)).map(({ name }) => this.#problem(row, name, error));
+    const problemsOf = (parts: readonly Pick<ColumnWork, "name" | "column" | "plaintext">[]): RowProblem[] =>
+      parts
+        .filter(({ column, plaintext }) => Object.hasOwn(set, column) || Object.hasOwn(set, plaintext?.column ?? column))
+        .map(({ name }) => this.#problem(row, name, error));
     return { values: problemsOf(this.#columns), tokens: problemsOf(this.#indexes) };
+  }
+
+  /**
+   * What plaintext counts for is decided by the definition that the page was read under, and not by one that a worker slept through.
+   * @throws KeysteadError `CONFLICT`
+   */
+  async #assertSameUses(): Promise<void> {
+    const { name, definition } = this.#dataset;
+    const usesOf = ({ columns }: DatasetDefinition): string => columns.map(({ plaintext }) => plaintext?.use ?? "").join();
+    if (!definition.columns.some(isShadow)) return;
+    const now = await this.#engine.store.read((tables) => findDataset(tables, name));
+    if (usesOf(now.definition) === usesOf(definition)) return;
+    throw new KeysteadError("CONFLICT", `a column of dataset ${name} was cut over or erased since this job began: run it again`);
   }
 
   get #seals(): boolean {
@@ -120,15 +140,25 @@ export class DatasetWorker {
     for (const work of this.#columns) {
       const cell = row.cells[work.column];
       if (cell === undefined) throw new KeysteadError("INTERNAL", "a row came without one of its columns");
-      if (cell.type === "null") {
+      const shadowed = this.#shadowed(row, cell, work);
+      if (cell.type === "null" && shadowed === undefined) {
         plaintexts.set(work.name, undefined);
         continue;
       }
       try {
-        const outcome = applyTask(this.#kind, cell, work, contextsOf(work.name), this.#foreign?.opener(work, row.cells));
-        if (outcome.plaintext !== undefined) plaintexts.set(work.name, outcome.plaintext);
-        if (outcome.cell === undefined) continue;
-        set[work.column] = outcome.cell;
+        const outcome: ShadowOutcome =
+          shadowed === undefined || !isShadowKind(this.#kind)
+            ? applyTask(this.#kind, cell, work, contextsOf(work.name), this.#foreign?.opener(work, row.cells))
+            : applyShadowTask(this.#kind, shadowed, work, contextsOf(work.name));
+        const isNull = shadowed !== undefined && (outcome.cell ?? cell).type === "null";
+        if (outcome.plaintext !== undefined || isNull) plaintexts.set(work.name, outcome.plaintext);
+        if (shadowed !== undefined && work.plaintext !== undefined) {
+          // Ciphertext is only right beside the plaintext that it was compared with.
+          if (outcome.cell !== undefined || outcome.erases === true) expected[work.plaintext.column] = shadowed.plaintext;
+          if (outcome.erases === true) set[work.plaintext.column] = noToken;
+        }
+        if (outcome.cell === undefined && outcome.erases !== true) continue;
+        if (outcome.cell !== undefined) set[work.column] = outcome.cell;
         expected[work.column] = cell;
         values += 1;
       } catch (error) {
@@ -148,6 +178,12 @@ export class DatasetWorker {
       if (cell !== undefined) expected[column] = cell;
     }
     return { replacement: { locator: row.locator, expected, set }, values, problems };
+  }
+
+  /** The plaintext of a column beside its ciphertext, for jobs that look at it. */
+  #shadowed({ cells }: SourceRow, sealed: Cell, { plaintext }: ColumnWork): ShadowCells | undefined {
+    const cell = plaintext === undefined || !isShadowKind(this.#kind) ? undefined : cells[plaintext.column];
+    return plaintext === undefined || cell === undefined ? undefined : { plaintext: cell, sealed, use: plaintext.use };
   }
 
   /** The token of a row whose plaintext this task has seen. */

@@ -25,6 +25,8 @@ const columnSchema = z.strictObject({
   key: keyName,
   /** `typed` keeps the value's type; `value` is what `keystead.encrypt()` makes, for text and bytes only. */
   kind: z.enum(["typed", "value"]).default("typed"),
+  /** Physical column with the plaintext, which this one takes the place of. Absent: the column itself has the plaintext, or there is none. */
+  plaintext: wellFormed.optional(),
 });
 
 const indexSchema = z.strictObject({
@@ -81,7 +83,22 @@ const template = z.record(z.string(), z.string()).readonly();
 /** Registering leaves no column without a type; definitions from before there were types have none. */
 const storedTypes = z.record(z.string(), z.enum(canonicalTypes)).readonly().default({});
 
-const storedColumnSchema = z.strictObject({ name: z.string(), column: z.string(), key: z.string(), kind: z.enum(["typed", "value"]) });
+/** A column of plaintext beside its ciphertext. */
+const storedPlaintextSchema = z.strictObject({
+  column: z.string(),
+  /**
+   * `read`: it is what counts, and both are written. `written`: the ciphertext counts, and both are written. `none`: the plaintext is to go,
+   * and NULL is written. `erased`: it is gone, and the column is not the dataset's any more.
+   */
+  use: z.enum(["read", "written", "none", "erased"]),
+});
+const storedColumnSchema = z.strictObject({
+  name: z.string(),
+  column: z.string(),
+  key: z.string(),
+  kind: z.enum(["typed", "value"]),
+  plaintext: storedPlaintextSchema.readonly().optional(),
+});
 /** Says what searches ask for: the generation that holds it is the one in `column`. */
 const storedIndexSchema = z.strictObject({
   name: z.string(),
@@ -114,6 +131,9 @@ const storedDefinitionSchema = z.strictObject({
 
 /** One protected column. */
 export type ProtectedColumn = Readonly<z.infer<typeof storedColumnSchema>>;
+
+/** A protected column with its plaintext beside it. */
+export type ShadowColumn = ProtectedColumn & { readonly plaintext: NonNullable<ProtectedColumn["plaintext"]> };
 
 /** One blind index of a dataset. */
 export type DatasetIndex = Readonly<z.infer<typeof storedIndexSchema>>;
@@ -153,7 +173,13 @@ export function parseDatasetInput(name: string, input: unknown): ParsedDatasetIn
     database,
     table,
     keyColumns,
-    columns: Object.entries(columns).map(([logical, { column = logical, key, kind }]) => ({ name: logical, column, key, kind })),
+    columns: Object.entries(columns).map(([logical, { column = logical, key, kind, plaintext }]) => ({
+      name: logical,
+      column,
+      key,
+      kind,
+      ...(plaintext !== undefined && { plaintext: { column: plaintext, use: "read" } }),
+    })),
     context: context ?? defaultContext(name, keyColumns),
     contextTypes,
     nextContext: null,
@@ -267,12 +293,22 @@ export function indexColumns({ column, otherColumn }: DatasetIndex): string[] {
   return otherColumn === null ? [column] : [column, otherColumn];
 }
 
+/** The physical columns of a protected one: that of the ciphertext first. */
+function columnsOf(column: ProtectedColumn): string[] {
+  return isShadow(column) ? [column.column, column.plaintext.column] : [column.column];
+}
+
+/** Whether a protected column has its plaintext beside it. */
+export function isShadow(column: ProtectedColumn): column is ShadowColumn {
+  return column.plaintext !== undefined && column.plaintext.use !== "erased";
+}
+
 function assertConsistent(definition: DatasetDefinition): void {
   const { keyColumns, columns, indexes } = definition;
-  const physical = [...keyColumns, ...columns.map((column) => column.column), ...indexes.flatMap(indexColumns)];
+  const physical = [...keyColumns, ...columns.flatMap(columnsOf), ...indexes.flatMap(indexColumns)];
   const folded = physical.map((column) => column.toLowerCase());
   const twice = physical.find((_, position) => folded.indexOf(folded[position] ?? "") !== position);
-  if (twice !== undefined) throw invalid(`column ${twice} is named twice; every key, protected and index column needs its own`);
+  if (twice !== undefined) throw invalid(`column ${twice} is named twice; every key, protected, plaintext and index column needs its own`);
   for (const index of indexes) {
     assertProtected(columns, index.columns, `index ${index.name}`);
     if (index.normalisers.length !== index.columns.length) throw invalid(`index ${index.name} needs one normaliser for each column`);

@@ -31,9 +31,11 @@ const base: JobRule = { remaining: () => 0, endsIdle: false, begin: nothing, lea
 
 /** Plaintext has no tokens, whichever job left it: a search would miss it. A column that still holds tokens is not dropped. */
 const settleIndexes: JobRule["finish"] = async (tables, { id, definition }, { census }) => {
+  // Applications that write plaintext alone make no tokens.
+  const isWhole = definition.columns.every(({ plaintext }) => plaintext?.use !== "read");
   const indexed = new Set(definition.indexes.flatMap(({ columns }) => columns));
   const { plaintext } = outstanding(census.columns.filter(({ column }) => indexed.has(column)));
-  if (plaintext === 0) await completeGenerations(tables, id);
+  if (plaintext === 0 && isWhole) await completeGenerations(tables, id);
   const filled = census.indexes.filter(({ generations, malformed }) => malformed > 0 || Object.keys(generations).length > 0);
   await retireGenerations(tables, id, new Set(filled.map(({ column }) => column)));
 };
@@ -72,4 +74,6 @@ export const jobRules: Readonly<Record<JobKind, JobRule>> = {
   },
   index: { ...base, finish: settleIndexes },
   verify: base,
+  // Only rows tell whether some application still writes the plaintext.
+  erase: { ...base, endsIdle: true },
 };

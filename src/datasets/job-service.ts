@@ -191,6 +191,7 @@ const kinds: Readonly<Record<string, JobKind>> = {
   unprotect: "unprotect",
   index: "index",
   verify: "verify",
+  erase: "erase",
 };
 
 function kindOf({ kind }: StoredRecord<"jobs">): JobKind {

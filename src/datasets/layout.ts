@@ -5,7 +5,25 @@ import type { RowReplacement, SourceLayout, TokenSearch } from "./source.ts";
 
 /** Every column of a layout, once. */
 export function layoutColumns(layout: SourceLayout): string[] {
-  return [...new Set([...layout.keyColumns, ...layout.valueColumns, ...layout.contextColumns, ...layout.indexColumns])];
+  return [
+    ...new Set([
+      ...layout.keyColumns,
+      ...layout.valueColumns,
+      ...layout.contextColumns,
+      ...layout.indexColumns,
+      ...plaintextColumns(layout),
+    ]),
+  ];
+}
+
+/** The columns of plaintext that a layout has. */
+export function plaintextColumns(layout: SourceLayout): readonly string[] {
+  return layout.plaintextColumns ?? [];
+}
+
+/** The columns of which a source says what they are declared as. */
+export function typedColumns(layout: SourceLayout): readonly string[] {
+  return [...layout.keyColumns, ...layout.contextColumns, ...plaintextColumns(layout)];
 }
 
 /** What is wrong with a layout whose table has these columns: some are missing. Undefined when none is. */
@@ -21,10 +39,10 @@ export function missingColumns(layout: SourceLayout, existing: readonly string[]
 /** What is wrong with the roles that a layout gives its columns, whatever table they are of. Undefined when nothing is. */
 export function clashingRoles(layout: SourceLayout): string | undefined {
   if (layout.keyColumns.length === 0) return "the layout names no key columns: name the column or columns that identify a row";
-  const lists = [layout.keyColumns, layout.valueColumns, layout.contextColumns, layout.indexColumns];
+  const lists = [layout.keyColumns, layout.valueColumns, layout.contextColumns, layout.indexColumns, plaintextColumns(layout)];
   const repeated = lists.flatMap((list) => list.filter((name, index) => list.indexOf(name) !== index));
   if (repeated.length > 0) return `the layout names ${listNames(repeated)} twice for the same thing`;
-  const written = [...layout.valueColumns, ...layout.indexColumns];
+  const written = [...layout.valueColumns, ...layout.indexColumns, ...plaintextColumns(layout)];
   const identifying = [...layout.keyColumns, ...layout.contextColumns];
   const clashing = written.filter((name, index) => identifying.includes(name) || written.indexOf(name) !== index);
   if (clashing.length > 0)
@@ -52,7 +70,8 @@ export function requireIndexColumns({ indexColumns }: SourceLayout, searches: re
  * @throws KeysteadError `INVALID_ARGUMENT`
  */
 export function checkReplacement(layout: SourceLayout, { expected, set }: RowReplacement): void {
-  requireColumns(Object.keys(set), [...layout.valueColumns, ...layout.indexColumns], "be written");
+  const erased = plaintextColumns(layout).filter((name) => set[name]?.type === "null");
+  requireColumns(Object.keys(set), [...layout.valueColumns, ...layout.indexColumns, ...erased], "be written");
   requireColumns(Object.keys(expected), layoutColumns(layout), "be expected");
   if (Object.keys(set).length === 0) throw new KeysteadError("INVALID_ARGUMENT", "replacement sets no column: leave it out");
 }

@@ -2,6 +2,7 @@ import { decodeUtf8 } from "../crypto/text.ts";
 import { encodeTypedValue } from "../crypto/typed-value.ts";
 import { KeysteadError } from "../errors.ts";
 import { cellToPlaintext, cellToValue, plaintextToValue, readCell, valueToCell } from "./cells.ts";
+import type { ProtectedColumn } from "./definition.ts";
 import type { ForeignPlaintext } from "./codec.ts";
 import type { ForeignOpener } from "./foreign-values.ts";
 import {
@@ -19,7 +20,7 @@ import {
 import type { Cell } from "./source.ts";
 
 /** What a job does to a table. */
-export type JobKind = "protect" | "reencrypt" | "import" | "recontext" | "unprotect" | "index" | "verify";
+export type JobKind = "protect" | "reencrypt" | "import" | "recontext" | "unprotect" | "index" | "verify" | "erase";
 
 /** One protected column as a job works on it. */
 export interface ColumnWork extends Opening, Sealing {
@@ -29,6 +30,8 @@ export interface ColumnWork extends Opening, Sealing {
   readonly form: "text" | "binary";
   /** Label of the version that seals, read once a page. */
   readonly label: string;
+  /** Column of the plaintext that it takes the place of. */
+  readonly plaintext?: ProtectedColumn["plaintext"];
   /** Some blind index is made of it. */
   readonly indexed: boolean;
 }
@@ -118,6 +121,7 @@ const tasks: Readonly<Record<JobKind, ValueTask>> = {
   },
   index: { plaintext: () => leave, ciphertext: (sealed, work, contexts) => ({ plaintext: open(sealed, work, contexts) }) },
   verify: { plaintext: () => leave, ciphertext: (sealed, work, contexts) => ({ plaintext: open(sealed, work, contexts) }) },
+  erase: { plaintext: () => leave, ciphertext: () => leave },
 };
 
 /**

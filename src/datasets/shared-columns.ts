@@ -46,11 +46,11 @@ function isInside(inner: ColumnUse, outer: ColumnUse): boolean {
 }
 
 function columnUses(definition: DatasetDefinition): ColumnUse[] {
-  const { keyColumns, valueColumns, contextColumns, indexColumns } = layoutOf(definition);
+  const { keyColumns, valueColumns, contextColumns, indexColumns, plaintextColumns = [] } = layoutOf(definition);
   const uses = (columns: readonly string[], verb: ColumnUse["verb"]): ColumnUse[] => columns.map((column) => ({ column, verb }));
   return [
     ...uses([...keyColumns, ...contextColumns], "identifies rows by"),
-    ...uses(valueColumns, "protects"),
+    ...uses([...valueColumns, ...plaintextColumns], "protects"),
     ...uses(indexColumns, "fills"),
   ];
 }

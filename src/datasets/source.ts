@@ -26,6 +26,8 @@ export interface SourceLayout {
   readonly contextColumns: readonly string[];
   /** Hold blind-index tokens. */
   readonly indexColumns: readonly string[];
+  /** Hold plaintext of which a value column takes the place. Of any type; nothing but NULL is written to them. None when absent. */
+  readonly plaintextColumns?: readonly string[];
 }
 
 /** What the declaration of a column says about the text of its values in contexts. */
@@ -43,8 +45,10 @@ export interface DeclaredType {
 export interface SourceDescription {
   /** `text` or `binary`: the ciphertext form that each value column can hold. */
   readonly forms: Readonly<Record<string, "text" | "binary">>;
-  /** Of every key and context column. */
+  /** Of every key, context and plaintext column. */
   readonly types: Readonly<Record<string, DeclaredType>>;
+  /** Plaintext columns that can't be NULL. None when absent. */
+  readonly required?: readonly string[];
   /** Rows, at this moment; about, where there are so many that counting them would take long. */
   readonly rows: number;
   /** For people: statements that would make the work faster, and what to know about the table before it begins. */
@@ -98,6 +102,12 @@ export interface GenerationCount {
   readonly count: number;
 }
 
+/** A column of plaintext, and the value column that takes its place. */
+export interface ShadowedColumn {
+  readonly plaintext: string;
+  readonly column: string;
+}
+
 /** Tokens of which a row that is sought has one, in one index column. */
 export interface TokenSearch {
   readonly column: string;
@@ -137,6 +147,16 @@ export interface DatasetSource {
    * index planner, which counts how often each value occurs.
    */
   readValues(columns: readonly string[], limit: number): AsyncIterable<readonly Cell[]>;
+  /**
+   * How many rows have plaintext and no ciphertext beside it, for each of these columns. Needed by datasets with plaintext columns: a
+   * source without it can't have any.
+   */
+  countUncovered?(columns: readonly ShadowedColumn[], signal?: AbortSignal): Promise<readonly number[]>;
+  /**
+   * Where the database may still have what these columns of the layout held before it was replaced, and what takes it away: for people.
+   * A source that has nothing to say of it may lack this.
+   */
+  describeRemains?(columns: readonly string[]): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 

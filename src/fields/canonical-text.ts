@@ -54,6 +54,11 @@ export function canonicalText(value: unknown, what: string, type?: CanonicalType
   throw invalid(`${what} is no value ${kind === undefined ? "that has one text" : `of type ${kind}`}: correct it, or bind another column`);
 }
 
+/** The text that `canonicalText` writes for a value of the type; undefined for what the type does not have. */
+export function textOfType(type: CanonicalType, value: unknown): string | undefined {
+  return writers[type](value);
+}
+
 /** The error of a floating-point value, which may have several texts. */
 export function floatingPoint(what: string): KeysteadError {
   return invalid(`${what} is floating point, which has no canonical text: keep it as text or as a whole number, or bind another column`);

@@ -58,12 +58,29 @@ export interface FieldDefinition {
   readonly type: FieldTypeName;
   /** Ciphertext as text (the default), or as bytes for a binary column. */
   readonly form?: "text" | "binary";
+  /**
+   * For as long as a column changes over to ciphertext; `refused` when left out. `accepted`: what does not parse strictly as Keystead
+   * ciphertext is read as plaintext, and ciphertext is written. `written`: the same is read, and plaintext written, for processes
+   * of an older release that read nothing else. What parses and does not open is an error, never plaintext.
+   */
+  readonly plaintext?: "refused" | "accepted" | "written";
   /** Its blind indexes, by the property of the stored record that takes the token. */
   readonly indexes?: Readonly<Record<string, FieldIndexDefinition>>;
 }
 
 /** Protected fields by name. */
 export type FieldDefinitions = Readonly<Record<string, FieldDefinition>>;
+
+/** Where the ciphertext and the plaintext of a field are, while one takes the place of the other. Properties of the stored record. */
+export interface ShadowDefinition {
+  readonly sealed: string;
+  readonly plaintext: string;
+  /**
+   * `read`: the plaintext counts, and both are written. `written`: the ciphertext counts, and both are written. `none`: the plaintext is
+   * to go, and null is written. `erased`: it is gone, and nothing is written to its column.
+   */
+  readonly use: "read" | "written" | "none" | "erased";
+}
 
 /** What holds for the record as a whole. */
 export interface RecordDefinition {
@@ -75,6 +92,8 @@ export interface RecordDefinition {
   readonly contextColumns?: ContextColumns;
   /** Further indexes, by the property of the stored record that takes the token. */
   readonly indexes?: Readonly<Record<string, CompoundIndexDefinition | RegisteredIndexDefinition>>;
+  /** Fields whose plaintext is stored beside their ciphertext, by field. */
+  readonly shadows?: Readonly<Record<string, ShadowDefinition>>;
 }
 
 const indexShape = { key: text, bits: number, generation: optional(number), keyVersion: optional(number) };
@@ -83,6 +102,7 @@ const field = object<FieldDefinition>({
   key: text,
   type: text,
   form: optional(choice("text", "binary")),
+  plaintext: optional(choice("refused", "accepted", "written")),
   indexes: optional(recordOf(fieldIndex)),
 });
 const contextColumns: Rule = (value, path) => (Array.isArray(value) ? listOf(text) : recordOf(text))(value, path);
@@ -102,6 +122,9 @@ const rules = {
     context: optional(recordOf(anything)),
     contextColumns: optional(contextColumns),
     indexes: optional(recordOf(recordIndex)),
+    shadows: optional(
+      recordOf(object<ShadowDefinition>({ sealed: text, plaintext: text, use: choice("read", "written", "none", "erased") })),
+    ),
   }),
 };
 
@@ -124,6 +147,8 @@ export interface FieldSpecification<F extends FieldDefinitions> {
   readonly fields: F;
   readonly context: CompiledContextTemplate;
   readonly indexes: readonly RecordIndex[];
+  /** By field. */
+  readonly shadows: ReadonlyMap<string, ShadowDefinition>;
 }
 
 /** A record as the program sees it: protected fields with their types, everything else as it is. */
@@ -133,8 +158,14 @@ export type PlainRecord<F extends FieldDefinitions> = Readonly<Record<string, un
 
 /** A record as it is stored: protected fields as ciphertext, tokens beside them, everything else as it is. */
 export type SealedRecord<F extends FieldDefinitions> = Readonly<Record<string, unknown>> & {
-  readonly [N in keyof F]?: (F[N] extends { readonly form: "binary" } ? Buffer : string) | null;
+  readonly [N in keyof F]?: StoredValue<F[N]> | null;
 };
+
+type StoredValue<D extends FieldDefinition> = D extends { readonly plaintext: "written" }
+  ? ValueOfType<D["type"]>
+  : D extends { readonly form: "binary" }
+    ? Buffer
+    : string;
 
 /**
  * Says how the fields of a record are protected and found again.
@@ -158,10 +189,12 @@ export function defineFields<const F extends FieldDefinitions>(fields: F, record
     throw invalid(`context names ${protectedColumn}, which is protected: bind columns that are stored as they are`);
   }
   const indexes = [...fieldIndexes(fields, record.datasetId), ...recordIndexes(record)];
-  const taken = new Set([...Object.keys(fields), ...context.columns]);
+  const shadows = new Map(Object.entries(record.shadows ?? {}).filter(([name]) => Object.hasOwn(fields, name)));
+  const taken = new Set([...Object.keys(fields).filter((name) => !shadows.has(name)), ...context.columns]);
+  for (const [name, shadow] of shadows) checkShadow(name, shadow, fields[name], taken);
   for (const [name, definition] of Object.entries(fields)) checkField(name, definition);
   for (const index of indexes) checkIndex(index, fields, taken);
-  return { fields, context, indexes };
+  return { fields, context, indexes, shadows };
 }
 
 function fieldIndexes(fields: FieldDefinitions, datasetId: string | undefined): readonly RecordIndex[] {
@@ -209,6 +242,21 @@ function definedIndex(property: string, index: CompoundIndexDefinition, kind: st
 function checkField(name: string, { key, type }: FieldDefinition): void {
   if (name === "" || key === "") throw invalid("fields and their keys have names: give both");
   if (!Object.hasOwn(fieldTypes, type)) throw invalid(`field ${name} has no known type: use one of ${Object.keys(fieldTypes).join(", ")}`);
+}
+
+function checkShadow(
+  name: string,
+  { sealed, plaintext, use }: ShadowDefinition,
+  field: FieldDefinition | undefined,
+  taken: Set<string>,
+): void {
+  if (sealed === "" || sealed === plaintext || [sealed, plaintext].some((property) => taken.has(property)))
+    throw invalid(`ciphertext and plaintext of field ${name} need properties of their own: choose other columns`);
+  for (const property of [sealed, plaintext]) taken.add(property);
+  if (use !== "none" && use !== "erased" && field?.plaintext !== "written")
+    throw invalid(
+      `field ${name} is stored as plaintext in ${plaintext} as well: declare it with plaintext: "written", until that is erased`,
+    );
 }
 
 function checkIndex({ property, fields, generations }: RecordIndex, definitions: FieldDefinitions, taken: Set<string>): void {

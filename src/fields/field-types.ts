@@ -1,6 +1,7 @@
 import { types } from "node:util";
 import type { JsonStructure } from "../crypto/json-text.ts";
 import type { FieldValue } from "../crypto/typed-value.ts";
+import { textOfType } from "./canonical-text.ts";
 
 /** What a field of type `json` holds, beside null. */
 export type JsonFieldValue = string | number | boolean | JsonStructure;
@@ -27,7 +28,8 @@ const isJson = (value: unknown): value is JsonFieldValue => isString(value) || i
 
 /**
  * The types of fields. `coerce` takes what a database column of another storage type left in the ciphertext: an INTEGER column
- * was sealed as a bigint, which a field of type `number` gets as a number when it is safe.
+ * was sealed as a bigint, which a field of type `number` gets as a number when it is safe; a text column as text, which a number gets
+ * when it says the same.
  */
 export const fieldTypes = {
   string: {
@@ -40,26 +42,34 @@ export const fieldTypes = {
     holds: "a number",
     indexable: true,
     is: isNumber,
-    coerce: (value): number | undefined => (isNumber(value) ? value : isBigint(value) ? safeNumber(value) : undefined),
+    coerce: (value): number | undefined =>
+      isNumber(value) ? value : isBigint(value) ? safeNumber(value) : isString(value) ? numberOf(value) : undefined,
   },
   bigint: {
     holds: "a bigint",
     indexable: true,
     is: isBigint,
-    coerce: (value): bigint | undefined => (isBigint(value) ? value : isWhole(value) ? BigInt(value) : undefined),
+    coerce: (value): bigint | undefined =>
+      isBigint(value) ? value : isWhole(value) ? BigInt(value) : isString(value) ? wholeOf(value) : undefined,
   },
   boolean: {
     holds: "a boolean",
     indexable: true,
     is: isBoolean,
     coerce: (value): boolean | undefined =>
-      isBoolean(value) ? value : value === 1n || value === 1 ? true : isZero(value) ? false : undefined,
+      isBoolean(value)
+        ? value
+        : value === 1n || value === 1 || value === "true"
+          ? true
+          : isZero(value) || value === "false"
+            ? false
+            : undefined,
   },
   date: {
     holds: "a Date",
     indexable: true,
     is: isDate,
-    coerce: (value): Date | undefined => (isDate(value) ? value : isString(value) ? isoDate(value) : undefined),
+    coerce: (value): Date | undefined => (isDate(value) ? value : isString(value) ? dateOf(value) : undefined),
   },
   bytes: {
     holds: "bytes",
@@ -94,7 +104,26 @@ function safeNumber(value: bigint): number | undefined {
   return Number.isSafeInteger(number) ? number : undefined;
 }
 
-/** Only what `toISOString` wrote: other texts hold more than a Date does, such as microseconds or a zone. */
+/** Text of the same number: `1.50` is 1.5, but `007` is a code, and digits beyond those of a number would be lost. */
+function numberOf(text: string): number | undefined {
+  const number = Number(text);
+  const written = textOfType("numeric", text);
+  return /^-?(?:0(?!\d)|[1-9])/.test(text) && written !== undefined && written === textOfType("numeric", String(number))
+    ? number
+    : undefined;
+}
+
+function wholeOf(text: string): bigint | undefined {
+  return /^(?:0|-?[1-9]\d{0,999})$/.test(text) ? BigInt(text) : undefined;
+}
+
+/** A day is its beginning in UTC. Of other texts those that name an instant, with its zone: one with microseconds is no Date. */
+function dateOf(text: string): Date | undefined {
+  const instant = textOfType("date", text) === undefined ? textOfType("timestamptz", text) : `${text}T00:00:00.000000Z`;
+  return instant?.endsWith("000Z") === true ? new Date(instant) : isoDate(text);
+}
+
+/** What `toISOString` wrote, years beyond four digits included. */
 function isoDate(text: string): Date | undefined {
   const date = new Date(text);
   return !Number.isNaN(date.getTime()) && date.toISOString() === text ? date : undefined;

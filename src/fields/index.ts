@@ -33,6 +33,7 @@ export {
   type RecordIndex,
   type RegisteredIndexDefinition,
   type SealedRecord,
+  type ShadowDefinition,
 } from "./field-specification.ts";
 export { fieldTypes, type FieldTypeName, type JsonFieldValue, type ValueOfType } from "./field-types.ts";
 export { findIndexKind, type IndexKind, indexKinds } from "./index-kinds.ts";

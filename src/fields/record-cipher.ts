@@ -1,6 +1,7 @@
 import { types } from "node:util";
 import { assertArguments, rule } from "../arguments.ts";
 import type { Context } from "../crypto/context.ts";
+import type { FieldValue } from "../crypto/typed-value.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import { BlindIndex } from "./blind-index.ts";
 import { type CanonicalValue, isCanonicalValue } from "./canonical-text.ts";
@@ -13,14 +14,21 @@ import type {
   PlainRecord,
   RecordIndex,
   SealedRecord,
+  ShadowDefinition,
 } from "./field-specification.ts";
 import { fieldTypes } from "./field-types.ts";
+import { isCiphertext, readPlain } from "./plain-cell.ts";
 
 type AnyRecord = Readonly<Record<string, unknown>>;
 
 interface OpenedField extends FieldDefinition {
   readonly name: string;
   readonly opened: FieldKey;
+}
+
+/** A field whose plaintext is stored beside its ciphertext. */
+interface ShadowField extends ShadowDefinition {
+  readonly field: OpenedField;
 }
 
 /** What a stored record that a search finds has, and where. */
@@ -48,6 +56,9 @@ const aRecord = rule("an object with a property for each field", (value) => type
 export class RecordCipher<F extends FieldDefinitions> {
   readonly #specification: FieldSpecification<F>;
   readonly #fields: ReadonlyMap<string, OpenedField>;
+  readonly #shadows: readonly ShadowField[];
+  /** Properties of the stored record that are none of the record itself. */
+  readonly #added: ReadonlySet<string>;
   readonly #indexes: ReadonlyMap<string, LazyIndex>;
 
   /**
@@ -57,27 +68,37 @@ export class RecordCipher<F extends FieldDefinitions> {
    */
   constructor(specification: FieldSpecification<F>, keys: Readonly<Record<string, FieldKey>>) {
     this.#specification = specification;
-    this.#fields = new Map(
-      Object.entries<FieldDefinition>(specification.fields).map(([name, field]) => [
-        name,
-        { ...field, name, opened: keyNamed(keys, field.key) },
-      ]),
-    );
+    const fields = Object.entries<FieldDefinition>(specification.fields).map(([name, field]): OpenedField => ({
+      ...field,
+      name,
+      opened: keyNamed(keys, field.key),
+    }));
+    this.#fields = new Map(fields.filter(({ name }) => !specification.shadows.has(name)).map((field) => [field.name, field]));
+    this.#shadows = fields.flatMap((field) => {
+      const shadow = specification.shadows.get(field.name);
+      return shadow === undefined ? [] : [{ ...shadow, field: { ...field, plaintext: "refused" } }];
+    });
     this.#indexes = new Map(specification.indexes.map((index) => [index.property, new LazyIndex(index, keyNamed(keys, index.key))]));
+    this.#added = new Set([
+      ...this.#indexes.keys(),
+      ...this.#shadows.flatMap(({ field, sealed, plaintext }) => [field.name, sealed, plaintext]),
+    ]);
   }
 
   /**
    * The record as it is stored. Tokens are made anew wherever the fields of an index are there.
    *
    * @throws KeysteadError `INVALID_ARGUMENT` for a value of another type than declared, for a context column that is null, and
-   * for a record with some fields of a compound index but not all; `KEY_STATE` for a version of an index that makes no tokens; what
-   * the key throws.
+   * for a record with some fields of a compound index but not all; for ciphertext that would be written as plaintext; `KEY_STATE` for a
+   * version of an index that makes no tokens; what the key throws.
    */
   encrypt(record: PlainRecord<F>): SealedRecord<F> {
     assertArguments({ record }, { record: aRecord });
     const context = this.#context(record);
-    const kept = Object.entries<unknown>(record).filter(([name]) => !this.#indexes.has(name));
-    const sealed = this.#replaceFields(kept, (field, value) => encryptField(field, value, context()));
+    const kept = Object.entries<unknown>(record).filter(([name]) => !this.#added.has(name));
+    const replaced = this.#replaceFields(kept, (field, value) => encryptField(field, value, context));
+    const shadows = this.#shadows.flatMap((shadow) => encryptShadow(shadow, ownValue(record, shadow.field.name), context));
+    const sealed = [...replaced, ...shadows];
     const tokens = [...this.#indexes.values()].flatMap((index) => index.tokenEntry(record));
     const stored: AnyRecord = Object.fromEntries([...sealed, ...tokens]);
     if (!isSealed(this.#specification.fields, stored)) throw internal();
@@ -85,7 +106,8 @@ export class RecordCipher<F extends FieldDefinitions> {
   }
 
   /**
-   * The record as it was, without its tokens. A value of another type becomes the declared one where nothing is lost by it.
+   * The record as it was, without its tokens. A value of another type becomes the declared one where nothing is lost by it. In a field
+   * that accepts plaintext, what does not parse as ciphertext is plaintext; what parses and does not open is an error all the same.
    *
    * @throws KeysteadError `INVALID_ARGUMENT` when that is not possible, when a protected field holds neither text nor bytes, and
    * for a context column that is null; what the key throws.
@@ -93,9 +115,10 @@ export class RecordCipher<F extends FieldDefinitions> {
   decrypt(stored: AnyRecord): PlainRecord<F> {
     assertArguments({ stored }, { stored: aRecord });
     const context = this.#context(stored);
-    const kept = Object.entries(stored).filter(([name]) => !this.#indexes.has(name));
-    const opened = this.#replaceFields(kept, (field, value) => decryptField(field, value, context()));
-    const record: AnyRecord = Object.fromEntries(opened);
+    const kept = Object.entries(stored).filter(([name]) => !this.#added.has(name));
+    const opened = this.#replaceFields(kept, (field, value) => decryptField(field, value, context));
+    const shadows = this.#shadows.flatMap((shadow) => decryptShadow(shadow, stored, context));
+    const record: AnyRecord = Object.fromEntries([...opened, ...shadows]);
     if (!isPlain(this.#specification.fields, record)) throw internal();
     return record;
   }
@@ -192,21 +215,68 @@ class LazyIndex {
   }
 }
 
-function encryptField({ name, type, form, opened }: OpenedField, value: unknown, context: Context): string | Buffer {
+function encryptField({ name, type, form, plaintext, opened }: OpenedField, value: unknown, context: () => Context): unknown {
   const { is, holds } = fieldTypes[type];
   if (!is(value)) throw new KeysteadError("INVALID_ARGUMENT", `the value is not ${holds}: pass one, or declare another type`);
-  const bound = contextOfColumn(context, name);
+  if (plaintext === "written") return unlikeCiphertext(value);
+  const bound = contextOfColumn(context(), name);
   return form === "binary" ? opened.encryptValueBytes(value, bound) : opened.encryptValue(value, bound);
 }
 
-function decryptField({ name, type, opened }: OpenedField, value: unknown, context: Context): unknown {
-  if (typeof value !== "string" && !types.isUint8Array(value)) {
-    throw new KeysteadError("INVALID_ARGUMENT", "the stored value is neither text nor bytes: protect the column first");
-  }
+function decryptField(field: OpenedField, value: unknown, context: () => Context): unknown {
+  const { name, type, plaintext = "refused", opened } = field;
   const { coerce, holds } = fieldTypes[type];
-  const plain = coerce(opened.decryptValue(value, contextOfColumn(context, name)));
+  const open = (): FieldValue | undefined => {
+    if (typeof value === "string" || types.isUint8Array(value)) return coerce(opened.decryptValue(value, contextOfColumn(context(), name)));
+    throw new KeysteadError("INVALID_ARGUMENT", "the stored value is neither text nor bytes: protect the column first");
+  };
+  const plain = plaintext === "refused" || isCiphertext(value) ? open() : readPlain(type, value);
   if (plain !== undefined) return plain;
   throw new KeysteadError("INVALID_ARGUMENT", `the stored value can't become ${holds} without loss: declare the type that it has`);
+}
+
+/** The ciphertext, and beside it the plaintext for as long as there are processes that read it. */
+function encryptShadow(
+  { field, sealed, plaintext, use }: ShadowField,
+  value: unknown,
+  context: () => Context,
+): readonly (readonly [string, unknown])[] {
+  if (value === undefined) return [];
+  const ciphertext = value === null ? null : named(field, () => encryptField(field, value, context));
+  if (use === "erased") return [[sealed, ciphertext]];
+  return [
+    [sealed, ciphertext],
+    [plaintext, use === "none" ? null : named(field, () => unlikeCiphertext(value))],
+  ];
+}
+
+/** What counts of the two. Ciphertext that is there has to open, whichever counts. */
+function decryptShadow(
+  { field, sealed, plaintext, use }: ShadowField,
+  stored: AnyRecord,
+  context: () => Context,
+): readonly (readonly [string, unknown])[] {
+  const [ciphertext, plain] = [ownValue(stored, sealed), ownValue(stored, plaintext)];
+  if (use === "read" && plain === undefined && ciphertext !== undefined)
+    throw new KeysteadError(
+      "INVALID_ARGUMENT",
+      `field ${field.name} needs property ${plaintext}, too, until its column is cut over: select it`,
+    );
+  const opened =
+    ciphertext === undefined || ciphertext === null ? ciphertext : named(field, () => decryptField(field, ciphertext, context));
+  if (use !== "read") return opened === undefined ? [] : [[field.name, opened]];
+  if (plain === undefined || plain === null) return plain === undefined ? [] : [[field.name, null]];
+  // A process of an older release may have changed the plaintext alone.
+  return [[field.name, named(field, () => decryptField({ ...field, plaintext: "accepted" }, unlikeCiphertext(plain), context))]];
+}
+
+/** Plaintext that reads as ciphertext would never be read again. */
+function unlikeCiphertext(value: unknown): unknown {
+  if (!isCiphertext(value)) return value;
+  throw new KeysteadError(
+    "INVALID_ARGUMENT",
+    "the value is Keystead ciphertext itself, which can't be told from protected values: refuse it",
+  );
 }
 
 function indexedValues(fields: readonly string[], record: AnyRecord): readonly CanonicalValue[] {
@@ -249,9 +319,11 @@ function named<T>({ name }: OpenedField, act: () => T): T {
 }
 
 function isSealed<F extends FieldDefinitions>(fields: F, stored: AnyRecord): stored is SealedRecord<F> {
-  return Object.entries<FieldDefinition>(fields).every(([name, { form }]) => {
+  return Object.entries<FieldDefinition>(fields).every(([name, { type, form, plaintext }]) => {
     const value = ownValue(stored, name);
-    return value === undefined || value === null || (form === "binary" ? Buffer.isBuffer(value) : typeof value === "string");
+    if (value === undefined || value === null) return true;
+    if (plaintext === "written") return fieldTypes[type].is(value);
+    return form === "binary" ? Buffer.isBuffer(value) : typeof value === "string";
   });
 }
 

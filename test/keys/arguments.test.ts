@@ -147,6 +147,11 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
     { name: "addIndex", args: ["d", "i", { columns: ["a"], column: "t", key: "k" }], accepts: [texts, texts] },
     { name: "startGeneration", args: ["d", "i", { column: "t" }], accepts: [texts, texts] },
     { name: "cutOver", args: ["d", "i", 2, { rowsPerSecond: 1, dryRun: true }], accepts: [texts, texts, ["number", "NaN"], options] },
+    ...["cutOverColumn", "eraseColumn"].map((name) => ({
+      name,
+      args: ["d", "c", { rowsPerSecond: 1, dryRun: true }],
+      accepts: [texts, texts, options],
+    })),
     { name: "dropGeneration", args: ["d", "i", 1], accepts: [texts, texts, ["number", "NaN"]] },
     { name: "list", args: [] },
     { name: "show", args: ["d"], accepts: [texts] },

@@ -11,6 +11,7 @@ import { examples, parsePairs, repeatable } from "../options.ts";
 import { useFolder, withKeystead } from "../session.ts";
 import { formatTable, type TableColumn } from "../table.ts";
 import { addDatasetGenerations } from "./dataset-generations.ts";
+import { addDatasetShadows } from "./dataset-shadows.ts";
 import { addDatasetJobs } from "./dataset-jobs.ts";
 import { addDatasetSearches } from "./dataset-searches.ts";
 
@@ -46,6 +47,7 @@ export function addDatasetCommands(program: Command): void {
   addDatasetJobs(datasets);
   addDatasetSearches(datasets);
   addDatasetGenerations(datasets);
+  addDatasetShadows(datasets);
 }
 
 function addAdd(datasets: Command): void {

@@ -1,6 +1,6 @@
 import { KeysteadError } from "../../errors.ts";
 import { quoteIdentifier } from "../../postgres/identifier.ts";
-import { layoutColumns, requireIndexColumns } from "../layout.ts";
+import { layoutColumns, plaintextColumns, requireIndexColumns, typedColumns } from "../layout.ts";
 import { listNames } from "../name-list.ts";
 import { requireLimit } from "../source-limits.ts";
 import type {
@@ -11,6 +11,7 @@ import type {
   HeaderCount,
   ReplaceOutcome,
   RowReplacement,
+  ShadowedColumn,
   SourceDescription,
   SourceLayout,
   SourcePage,
@@ -27,6 +28,7 @@ import { openTable, type OpenTable } from "./open-table.ts";
 import type { PostgresConnection, ResultRow, Session } from "./postgres-connection.ts";
 import { isMalformedValue } from "./postgres-failure.ts";
 import { countRows } from "./row-count.ts";
+import { adviseOnRemains, remainFacts } from "./remains.ts";
 import { foreignCursor, operatorSql } from "./row-locator.ts";
 import type { RowFilter } from "./row-reader.ts";
 import type { TableFacts } from "./table-facts.ts";
@@ -55,13 +57,14 @@ export class PostgresSource implements DatasetSource {
     return await this.#withTable("count", async (session, { facts }) => {
       const lengths = await checkValueLengths(session, layout, this.#name, facts);
       const forms = layout.valueColumns.map((name) => [name, formOf(facts, name)] as const);
-      const types = [...layout.keyColumns, ...layout.contextColumns].map((name) => {
+      const types = typedColumns(layout).map((name) => {
         const column = columnNamed(facts, name);
         return [name, { declared: column.declaredType, canonical: canonicalTypeOf(column) }] as const;
       });
       return {
         forms: Object.fromEntries(forms),
         types: Object.fromEntries(types),
+        required: facts.columns.filter(({ name, notNull }) => notNull && plaintextColumns(layout).includes(name)).map(({ name }) => name),
         rows: await countRows(session, this.#name),
         advice: [...lengths, ...adviseOn(layout, this.#name, facts)],
       };
@@ -125,6 +128,27 @@ export class PostgresSource implements DatasetSource {
       cursor = page.next;
       left -= page.rows.length;
     }
+  }
+
+  async countUncovered(columns: readonly ShadowedColumn[], signal?: AbortSignal): Promise<readonly number[]> {
+    const counts = columns.map(
+      ({ plaintext, column }) => `count(*) filter (where ${quoteIdentifier(plaintext)} is not null and ${quoteIdentifier(column)} is null)`,
+    );
+    if (counts.length === 0) return [];
+    return await this.#withTable(
+      "count",
+      async (session) => {
+        const [row] = await session.rows(`select ${counts.join(", ")} from ${quoteTable(this.#name)}`);
+        return counts.map((_, place) => Number(row?.[place] ?? 0));
+      },
+      signal,
+    );
+  }
+
+  async describeRemains(columns: readonly string[]): Promise<readonly string[]> {
+    return await this.#withTable("count", async (session, { facts }) =>
+      adviseOnRemains(columns, this.#name, facts, await remainFacts(session)),
+    );
   }
 
   async close(): Promise<void> {

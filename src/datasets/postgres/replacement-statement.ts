@@ -54,7 +54,9 @@ export function composeReplacement(
     ...columnsOf("expected").map((column) => identities(cellsOf("expected", column.name), column)),
   ];
   const set = columnsOf("set").map((column) => {
-    const { identity, identityType, identityOf, written } = kindOf(column);
+    const { identity, identityType, identityOf, written, form } = kindOf(column);
+    // Plaintext of any type, which is erased.
+    if (form === undefined) return { column, value: "null", holds: `${columnSql(column, "t.")} is null` };
     const value = rows.add(
       identityType,
       cellsOf("set", column.name).map((cell) => valueOf(cell, identityOf) ?? null),

@@ -1,6 +1,6 @@
 import { KeysteadError } from "../../errors.ts";
 import { decodeCursor, encodeCursor } from "../cursor.ts";
-import { layoutColumns, requireIndexColumns } from "../layout.ts";
+import { layoutColumns, plaintextColumns, requireIndexColumns, typedColumns } from "../layout.ts";
 import { listNames } from "../name-list.ts";
 import type {
   Cell,
@@ -11,6 +11,7 @@ import type {
   HeaderCount,
   ReplaceOutcome,
   RowReplacement,
+  ShadowedColumn,
   SourceDescription,
   SourceLayout,
   SourcePage,
@@ -24,6 +25,7 @@ import { canonicalTypeOf } from "./declared-type.ts";
 import { GenerationCounter } from "./generation-counter.ts";
 import { HeaderCounter } from "./header-counter.ts";
 import { quoteIdentifier, quoteTable } from "./identifier.ts";
+import { adviseOnRemains, remainFacts } from "./remains.ts";
 import { RowLocator } from "./row-locator.ts";
 import { type RowFilter, RowReader } from "./row-reader.ts";
 import { RowReplacer } from "./row-replacer.ts";
@@ -63,7 +65,8 @@ export class SqliteSource implements DatasetSource {
       refuseNullKeys(connection, layout, facts);
       return {
         forms: Object.fromEntries(layout.valueColumns.map((name) => [name, formOf(facts, name)])),
-        types: Object.fromEntries([...layout.keyColumns, ...layout.contextColumns].map((name) => [name, declaredTypeOf(facts, name)])),
+        types: Object.fromEntries(typedColumns(layout).map((name) => [name, declaredTypeOf(facts, name)])),
+        required: facts.columns.filter(({ name, notNull }) => notNull && plaintextColumns(layout).includes(name)).map(({ name }) => name),
         rows: Number(connection.first(`SELECT count(*) FROM ${table}`)?.[0] ?? 0),
         advice: adviseOn(layout, facts),
       };
@@ -131,6 +134,18 @@ export class SqliteSource implements DatasetSource {
       cursor = page.next;
       left -= page.rows.length;
     }
+  }
+
+  async countUncovered(columns: readonly ShadowedColumn[]): Promise<readonly number[]> {
+    const counts = columns.map(
+      ({ plaintext, column }) =>
+        `SELECT count(*) FROM ${quoteTable(this.#layout.table)} WHERE ${quoteIdentifier(plaintext)} IS NOT NULL AND ${quoteIdentifier(column)} IS NULL`,
+    );
+    return this.#withTable((connection) => counts.map((sql) => Number(connection.first(sql)?.[0] ?? 0)));
+  }
+
+  async describeRemains(columns: readonly string[]): Promise<readonly string[]> {
+    return this.#withTable((connection, { facts }) => adviseOnRemains(columns, facts, remainFacts(connection)));
   }
 
   async close(): Promise<void> {
