@@ -122,6 +122,14 @@ describe("the work of a job", () => {
     expect(taskOf(moveRange(work, 1, null), "b")).toEqual({ task: "end" });
   });
 
+  it("gives a worker its own range again that it did not finish, instead of letting it wait for itself", () => {
+    let work = handOut(withWorker(beginWork("{}", pace, 0), { id: "a", owner }, 0), undefined);
+    const task = taskOf(work, "a");
+    if (task.task !== "range") expect.unreachable();
+    work = takeRange(work, task.range);
+    expect(taskOf(work, "a")).toEqual(task);
+  });
+
   it("lets one worker alone end a pass", () => {
     let work = withWorker(withWorker(beginWork("{}", pace, 0), { id: "a", owner }, 0), { id: "b", owner }, 0);
     work = { ...handOut(work, undefined), ranges: [], ending: "a" };
