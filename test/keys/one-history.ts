@@ -1,10 +1,11 @@
 import { expect } from "vitest";
+import { isKeysteadError } from "../../src/errors.ts";
 import { initKeystead, type Keystead } from "../../src/keystead.ts";
 import type { VersionPhase } from "../../src/keys/version-state.ts";
 import { canaries } from "../setup/canary.ts";
 import { startChild } from "../support/child.ts";
 import { day, TestClock } from "../support/test-clock.ts";
-import { codeOf, openTestKeystead, testMasterKeys } from "../support/test-keystead.ts";
+import { openTestKeystead, testMasterKeys } from "../support/test-keystead.ts";
 
 const program = new URL("random-acts-process.ts", import.meta.url);
 const masterKeys = { ...testMasterKeys, next: { bytes: canaries.importedKey.bytes } };
@@ -33,6 +34,8 @@ interface Act {
   readonly status?: string;
   readonly sealed?: string;
   readonly name: string;
+  /** Which act of its Keystead this is. */
+  readonly count: number;
 }
 
 /** The phase after an act on a version, as the states table has it; undefined when it is not permitted. */
@@ -125,11 +128,13 @@ export async function expectOneHistory({ store, children, keysteads, acts }: Ran
       expect(seen).toEqual(seen.toSorted((a, b) => a - b));
     }
     const states = new Map(key.versions.map((version) => [version.label, version.state]));
-    const sealed = [...sealedBefore, ...log.flatMap((act) => act.sealed ?? [])].filter((text) => text.startsWith(`ks1:${name}:`));
-    for (const text of sealed) {
+    const made = log.map((act) => ({ sealed: act.sealed ?? "", plain: `${act.name} ${String(act.count)}` }));
+    const all = [...sealedBefore.map((text) => ({ sealed: text, plain: "before" })), ...made];
+    for (const { sealed: text, plain } of all.filter(({ sealed }) => sealed.startsWith(`ks1:${name}:`))) {
       const state = states.get(text.split(":")[2] ?? "");
       const opens = state === "active" || state === "deactivated";
-      expect([text, state, await codeOf(after.decryptText(text))]).toEqual([text, state, opens ? "no error" : "KEY_STATE"]);
+      const opened = await after.decryptText(text).catch((error: unknown) => (isKeysteadError(error) ? error.code : String(error)));
+      expect([text, state, opened]).toEqual([text, state, opens ? plain : "KEY_STATE"]);
     }
   }
   const keks = await after.keks.list();

@@ -32,6 +32,7 @@ async function actRandomly(keystead: Keystead, name: string): Promise<void> {
     return chosen;
   };
   const until = times.endsWith("s") ? now() + Number(times.slice(0, -1)) * 1000 : undefined;
+  const made: { readonly plain: string; readonly sealed: string }[] = [];
   for (let count = 0; until === undefined ? count < Number(times) : now() < until; count += 1) {
     const key = pick(keys);
     const { versions, currentVersion } = await keystead.keys.show(key);
@@ -50,9 +51,18 @@ async function actRandomly(keystead: Keystead, name: string): Promise<void> {
         const [from, to] = random(2) === 0 ? (["local:main", "local:next"] as const) : (["local:next", "local:main"] as const);
         return keystead.keks.rotate(from, to);
       },
-      encrypt: () => keystead.encrypt(key, `${name} ${String(count)}`),
+      encrypt: async () => {
+        const plain = `${name} ${String(count)}`;
+        const sealed = await keystead.encrypt(key, plain);
+        made.push({ plain, sealed });
+        return sealed;
+      },
+      decrypt: async () => {
+        const { plain, sealed } = pick(made.length === 0 ? [{ plain: "", sealed: "" }] : made);
+        if (sealed !== "" && (await keystead.decryptText(sealed)) !== plain) throw new Error("a wrong plaintext");
+      },
     };
-    const act = pick([...Object.keys(acts), "resume", "destroy", "destroy", "kek", "encrypt"]);
+    const act = pick([...Object.keys(acts), "resume", "destroy", "destroy", "kek", "encrypt", "decrypt", "decrypt"]);
     const begin = now();
     const [outcome, result] = await (acts[act] ?? acts["encrypt"] ?? (() => Promise.resolve()))().then(
       (value) => ["done", value] as const,
@@ -60,7 +70,9 @@ async function actRandomly(keystead: Keystead, name: string): Promise<void> {
     );
     const status = typeof result === "object" && result !== null && "status" in result ? result.status : undefined;
     const sealed = typeof result === "string" ? result : undefined;
-    process.stdout.write(`${JSON.stringify({ act, key, version, outcome, begin, end: now(), currentVersion, status, sealed, name })}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ act, key, version, outcome, begin, end: now(), currentVersion, status, sealed, name, count })}\n`,
+    );
   }
 }
 
