@@ -22,7 +22,7 @@ export type { FindOptions, FindResult, FoundRow } from "./datasets/find-rows.ts"
 export { estimateRest, type JobProgress, type RowProblem } from "./datasets/job-progress.ts";
 export type { GenerationState, IndexGenerationInfo } from "./datasets/index-generations.ts";
 export type { JobWorkerInfo } from "./datasets/job-lease.ts";
-export type { JobInfo } from "./datasets/job-service.ts";
+export type { JobInfo, ResumeOptions } from "./datasets/job-service.ts";
 export type { JobState } from "./datasets/job-state.ts";
 export type { JobOptions, JobPaceOptions, RecontextOptions, ReencryptOptions } from "./datasets/job-options.ts";
 export type { JobResult } from "./datasets/job-run.ts";

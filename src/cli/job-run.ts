@@ -64,10 +64,14 @@ export async function runJob(
   await withKeystead(command, async ({ keystead, output, clock }) => {
     if (question !== undefined) await confirm(question, { yes, output });
     const progress = output.progress({ title, unit: "rows" }, clock);
-    const workers = new JobWorkers(dataset, count - 1, directoryOf(globalOptions(command)));
+    const workers = new JobWorkers(dataset, count - 1, directoryOf(globalOptions(command)), flags.problems);
+    const runningJob = async (): Promise<string | undefined> => {
+      const { id, state } = await keystead.jobs.show(dataset);
+      return state === "running" ? id : undefined;
+    };
     const problems = flags.problems === undefined ? undefined : await ProblemFile.create(flags.problems);
     const onProgress = ({ scanned, total }: JobProgress): void => {
-      workers.start();
+      workers.start(runningJob);
       progress.update(scanned, total);
     };
     const onProblems = (found: readonly RowProblem[]): void => problems?.write(found);

@@ -25,6 +25,8 @@ export class ProblemFile {
   write(problems: readonly RowProblem[]): void {
     const lines = problems.map((problem) => `${JSON.stringify(problem)}\n`).join("");
     this.#writing = this.#writing.then(() => this.#file.appendFile(lines));
+    // A failure is told when the file is closed.
+    this.#writing.catch(() => undefined);
   }
 
   /** @throws the error of a write */

@@ -1,17 +1,4 @@
-import {
-  anything,
-  assertArguments,
-  flag,
-  having,
-  listOf,
-  number,
-  object,
-  optional,
-  recordOf,
-  rule,
-  type Shape,
-  text,
-} from "../arguments.ts";
+import { assertArguments } from "../arguments.ts";
 import type { RecordDefinition } from "../fields/field-specification.ts";
 import type { IndexPlan } from "../fields/index-planner.ts";
 import { KeysteadError } from "../errors.ts";
@@ -23,6 +10,7 @@ import { type Census, takeCensus } from "./census.ts";
 import { contextColumns, type ContextTypes } from "./context-types.ts";
 import type { Codecs } from "./codecs.ts";
 import type { Databases } from "./databases.ts";
+import { datasetArguments as rules } from "./dataset-arguments.ts";
 import { withNextContext } from "./dataset-changes.ts";
 import { type AddedDataset, type DatasetInfo, describeDataset } from "./dataset-info.ts";
 import { type Dataset, findDataset, layoutOf, listDatasets, saveDefinition } from "./dataset-records.ts";
@@ -40,9 +28,8 @@ import { dropGeneration, findSuccessor, searchBy } from "./generation-changes.ts
 import { registeredIndexes } from "./index-generations.ts";
 import type { JobOptions, RecontextOptions, ReencryptOptions, RunOptions } from "./job-options.ts";
 import type { JobResult } from "./job-run.ts";
-import { restartUnfinishedJobs } from "./job-record.ts";
+import { type JoinRule, restartUnfinishedJobs } from "./job-record.ts";
 import { JobRunner } from "./job-runner.ts";
-import { jobShape } from "./job-service.ts";
 import { indexesBeside, type PlannedIndex, planDatasetIndex } from "./plan-index.ts";
 import type { JobKind } from "./row-tasks.ts";
 import { type PlaintextJobResult, withRemains } from "./remains.ts";
@@ -57,31 +44,8 @@ export interface KeyCensusEntry {
   readonly count: number;
 }
 
-const name = text;
-const signal = optional(having("an AbortSignal", "addEventListener", "throwIfAborted"));
-const recontextShape: Shape<RecontextOptions> = { ...jobShape, contextTypes: optional(recordOf(text)), leaveUnopened: optional(flag) };
-const reencryptShape: Shape<ReencryptOptions> = {
-  ...jobShape,
-  from: optional(text),
-  columns: optional(listOf(text)),
-  leaveUnopened: optional(flag),
-};
-const searched = rule("text or a number", (value) => ["string", "number", "bigint"].includes(typeof value));
-const rules = {
-  name: { name },
-  add: { name, input: recordOf(anything) },
-  addIndex: { name, index: text, input: recordOf(anything) },
-  cutOver: { name, index: text, generation: number, options: optional(object(jobShape)) },
-  dropGeneration: { name, index: text, generation: number },
-  run: { name, options: optional(object(jobShape)) },
-  column: { name, column: text, options: optional(object(jobShape)) },
-  reencrypt: { name, options: object(reencryptShape) },
-  recontext: { name, template: optional(recordOf(text)), options: optional(object(recontextShape)) },
-  takeCensus: { name, signal },
-  census: { nameOrAlias: text },
-  find: { name, index: text, search: listOf(searched), options: object<FindOptions>({ limit: optional(number), signal }) },
-  planIndex: { name, index: object<PlannedIndex>({ columns: listOf(text), kind: text, normalisers: listOf(text) }) },
-} as const;
+/** For what is decided by a look at every row. */
+const wholeLook: JoinRule = { fresh: true };
 
 /** Registered places of stored ciphertext, and moving what is in them. */
 export class DatasetService {
@@ -162,7 +126,7 @@ export class DatasetService {
       { action: "datasets.cut-over", dataset: name },
       async () => {
         await store.read(async (tables) => findSuccessor(tables, await findDataset(tables, name), index, generation));
-        const looked = await this.#start(name, "index", options);
+        const looked = await this.#start(name, "index", options, wholeLook);
         if (looked.state !== "done" || options.dryRun === true) return looked;
         assertNothingReplaced(looked, index);
         await store.transaction(async (tables) => {
@@ -344,7 +308,7 @@ export class DatasetService {
     const { contextTypes, ...job } = options;
     const move = contextMove(template, contextTypes);
     const dryRun = async (dataset: Dataset): Promise<Dataset> => withNextContext(dataset, move, await this.#declaredTypes(dataset, move));
-    if (job.dryRun === true) return this.#start(name, "recontext", job, dryRun);
+    if (job.dryRun === true) return this.#start(name, "recontext", job, {}, dryRun);
     await audited(this.#engine, { action: "datasets.set-context", dataset: name }, async () => {
       // A template that does not fit the table must not be stored: nothing would work on the dataset any more.
       const declared = await this.#declaredTypes(await this.#engine.store.read((tables) => findDataset(tables, name)), move);
@@ -445,7 +409,7 @@ export class DatasetService {
 
   /** Looks at every row, and refuses to go on where a column and its plaintext are out of step. */
   async #lookForSteps(name: string, column: string, options: JobOptions): Promise<JobResult> {
-    const looked = await this.#start(name, "protect", options);
+    const looked = await this.#start(name, "protect", options, wholeLook);
     if (looked.state === "done" && options.dryRun !== true) assertInStep(looked, column);
     return looked;
   }
@@ -462,11 +426,17 @@ export class DatasetService {
     return this.#start(name, kind, options);
   }
 
-  #start(name: string, kind: JobKind, options: RunOptions, adapt?: (dataset: Dataset) => Promise<Dataset>): Promise<JobResult> {
+  #start(
+    name: string,
+    kind: JobKind,
+    options: RunOptions,
+    rule: JoinRule = {},
+    adapt?: (dataset: Dataset) => Promise<Dataset>,
+  ): Promise<JobResult> {
     return audited(
       this.#engine,
       { action: `datasets.${kind}`, dataset: name },
-      () => this.#jobs.run(name, kind, options, adapt),
+      () => this.#jobs.run(name, kind, options, rule, adapt),
       ({ state, progress }) => ({
         detail: {
           state,

@@ -28,6 +28,7 @@ import {
   takeRange,
   taskOf,
   withCounts,
+  withReplaced,
   withoutWorker,
   withWorker,
 } from "./job-work.ts";
@@ -35,6 +36,16 @@ import type { Cursor } from "./source.ts";
 
 /** What a worker is told to do. */
 export type WorkerTask = Exclude<JobTask, { task: "hand-out" }>;
+
+/** Which job a worker may join or go on with; any of its kind and terms when nothing is said. */
+export interface JoinRule {
+  /** Only this one, and only if it is not finished. */
+  readonly job?: string;
+  /** That one only while it runs. */
+  readonly onlyRunning?: boolean;
+  /** None: a new one is begun, so that every row is looked at, and unfinished ones of its kind are cancelled. */
+  readonly fresh?: boolean;
+}
 
 /** The job as a worker last saw it. */
 export interface JobView {
@@ -80,12 +91,12 @@ export class JobRecord {
    * Joins the workers of a job that runs, goes on with one that was paused, killed or failed, or begins one.
    * @throws KeysteadError `UNKNOWN_DATASET`, `CONFLICT` while others work on the dataset in another way
    */
-  static async join(engine: Engine, name: string, terms: JobTerms, pace: JobPaceOptions): Promise<JobRecord> {
+  static async join(engine: Engine, name: string, terms: JobTerms, pace: JobPaceOptions, rule: JoinRule = {}): Promise<JobRecord> {
     const worker = randomUuid(engine.random);
     return engine.store.transaction(async (tables) => {
       const dataset = await findDataset(tables, name);
       const now = engine.clock.now();
-      const found = await findJob(tables, dataset, terms, now);
+      const found = await findJob(tables, dataset, terms, now, rule);
       const work = joined(found, terms, pace, now);
       const live = liveWorkers(work, now).length;
       if (live >= mostWorkers)
@@ -182,12 +193,12 @@ export class JobRecord {
 
   /** @param to up to where the range is done, null for all of it */
   async #report(range: JobRange, pass: number, counts: RowCounts, to: Cursor | null): Promise<boolean> {
-    const holds = await this.#change((before) => {
-      const work = withCounts(before, pass, counts);
+    const holds = await this.#change((work) => {
       const found = work.progress.pass === pass ? work.ranges.find(({ number }) => number === range.number) : undefined;
       const isHeld = found !== undefined && (found.worker === null || found.worker === this.#worker.id);
-      const moved = isHeld ? moveRange(takeRange(work, { ...found, worker: this.#worker.id }), range.number, to) : work;
-      return { work: moved, state: exceedsProblems(moved) ? "failed" : "running", answer: isHeld };
+      if (!isHeld) return { work: withReplaced(work, counts), answer: false };
+      const moved = withCounts(moveRange(takeRange(work, { ...found, worker: this.#worker.id }), range.number, to), counts);
+      return { work: moved, state: exceedsProblems(moved) ? "failed" : "running", answer: true };
     });
     return holds === true && this.#view.state === "running";
   }
@@ -237,7 +248,7 @@ export class JobRecord {
       const { work, state = "running", leaves = false, answer } = await change(withWorker(before, this.#worker, now), tables, isStopped);
       const next = isStopped ? found : state;
       const left = next !== "running" || leaves ? withoutWorker(work, this.#worker.id, now) : work;
-      await tables.jobs.update({ ...row, ...columnsOf(next, finishedStates.has(next) ? withoutRanges(left) : left, now) });
+      await tables.jobs.update({ ...row, ...columnsOf(next, finishedStates.has(next) && !isStopped ? withoutRanges(left) : left, now) });
       return { view: viewOf(next, work), answer };
     });
     this.#view = view;
@@ -306,18 +317,27 @@ async function findJob(
   dataset: Dataset,
   { kind, dryRun, text }: JobTerms,
   now: number,
+  { job, onlyRunning, fresh }: JoinRule,
 ): Promise<FoundJob | undefined> {
   const jobs = (await tables.jobs.list({ datasetId: dataset.id })).map((row) => ({ row, work: readWork(row.progress) }));
   const busyJob = jobs.find(({ row }) => isWorkedOn(row, now));
   if (busyJob !== undefined) {
-    if (dryRun || busyJob.row.kind !== kind || busyJob.work?.terms !== text || finishedStates.has(jobState(busyJob.row)))
-      throw busy(busyJob.row, dataset);
+    const joins = !dryRun && fresh !== true && busyJob.row.kind === kind && busyJob.work?.terms === text && isUnfinished(busyJob.row);
+    if (!joins || (job !== undefined && busyJob.row.id !== job)) throw busy(busyJob.row, dataset);
     return busyJob;
   }
   const unfinished = jobs.filter(({ row }) => isUnfinished(row));
-  for (const { row, work } of unfinished.filter(({ work }) => work === undefined || isDryRun(work)))
-    await tables.jobs.update({ ...row, ...columnsOf("cancelled", work ?? beginWork(text, defaultPace, now), now) });
-  return dryRun ? undefined : unfinished.find(({ row, work }) => row.kind === kind && work !== undefined && !isDryRun(work));
+  const own = dryRun ? undefined : unfinished.find(({ row, work }) => row.kind === kind && work !== undefined && !isDryRun(work));
+  if (job !== undefined && (own?.row.id !== job || onlyRunning === true))
+    throw new KeysteadError("CONFLICT", `the job on dataset ${dataset.name} ended or was stopped meanwhile: nothing is left to join`);
+  const found = fresh === true ? undefined : own;
+  for (const { row, work } of unfinished.filter((other) => other !== found)) {
+    const isOver = work === undefined || isDryRun(work) || row.kind === kind;
+    // A worker that stood still must not go on beside what begins now: it finds that its run is over.
+    const left = resumeWork(work ?? beginWork(text, defaultPace, now), work?.pace ?? defaultPace, now);
+    await tables.jobs.update({ ...row, ...columnsOf(isOver ? "cancelled" : "paused", left, now) });
+  }
+  return found;
 }
 
 /** The work that a worker finds, or begins. Whoever begins or resumes a job sets its pace; who joins may change it. */

@@ -8,7 +8,8 @@ import { ForeignValues, withRowColumns } from "./foreign-values.ts";
 import { openIndexes } from "./index-generations.ts";
 import { DatasetKeys } from "./job-keys.ts";
 import { checkPace, type RunOptions } from "./job-options.ts";
-import { JobRecord } from "./job-record.ts";
+import { leaseMilliseconds } from "./job-lease.ts";
+import { JobRecord, type JoinRule } from "./job-record.ts";
 import { type JobResult, JobRun } from "./job-run.ts";
 import { termsOf } from "./job-terms.ts";
 import type { JobKind } from "./row-tasks.ts";
@@ -28,18 +29,28 @@ export class JobRunner {
   /**
    * Works on a job until its end: joins one of the same kind and terms that runs, goes on with one that was paused, killed or failed,
    * or begins one.
+   * @param rule which job that may be
    * @param adapt what a dry run is to find in place of the stored definition
    * @throws KeysteadError `UNKNOWN_DATASET`, `CONFLICT` while others work on it in another way, `JOB_INCOMPLETE` when the application
    *   keeps undoing it; `UNKNOWN_CODEC` and what opening a codec says
    */
-  async run(name: string, kind: JobKind, options: RunOptions, adapt?: (dataset: Dataset) => Promise<Dataset>): Promise<JobResult> {
+  async run(
+    name: string,
+    kind: JobKind,
+    options: RunOptions,
+    rule: JoinRule = {},
+    adapt?: (dataset: Dataset) => Promise<Dataset>,
+  ): Promise<JobResult> {
     checkPace(options);
     const codec = options.from === undefined ? undefined : await this.#codecs.open(options.from);
     try {
-      const record = await JobRecord.join(this.#engine, name, termsOf(kind, options), options);
+      const record = await JobRecord.join(this.#engine, name, termsOf(kind, options), options, rule);
+      // What the database takes long for must not cost the lease.
+      const beating = setInterval(() => void record.renew().catch(() => undefined), leaseMilliseconds / 3);
       try {
         return await this.#work(record, kind, options, (await adapt?.(record.dataset)) ?? record.dataset, codec);
       } finally {
+        clearInterval(beating);
         // What the failure was may keep this from succeeding, too; then the lease runs out.
         await record.leave().catch(() => undefined);
       }

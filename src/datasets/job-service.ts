@@ -39,6 +39,12 @@ export interface JobInfo {
   readonly updatedAt: string;
 }
 
+/** How {@link JobService.resume} goes on with a job. */
+export interface ResumeOptions extends Omit<JobOptions, "dryRun"> {
+  /** Only the job with this id, and only while others work on it: `CONFLICT` otherwise. */
+  readonly job?: string;
+}
+
 const signal = optional(having("an AbortSignal", "addEventListener", "throwIfAborted"));
 /** Shape of {@link JobOptions}. */
 export const jobShape: Shape<JobOptions> = {
@@ -50,7 +56,8 @@ export const jobShape: Shape<JobOptions> = {
   problemLimit: optional(number),
   dryRun: optional(flag),
 };
-const { dryRun: _dryRun, ...resumeShape } = jobShape;
+const { dryRun: _dryRun, ...paceShape } = jobShape;
+const resumeShape: Shape<ResumeOptions> = { ...paceShape, job: optional(text) };
 const rules = { dataset: { dataset: text }, resume: { dataset: text, options: optional(object(resumeShape)) } } as const;
 
 /** Jobs on datasets, wherever they run: what they do, and telling their workers to stop. On a dataset there is one at a time. */
@@ -104,10 +111,12 @@ export class JobService {
   /**
    * Goes on with the newest job of a dataset, as it was begun, or joins its workers: the same as running it again, without saying
    * what it was.
+   * @param options `job`: only the job with this id, and only while others work on it
    * @throws KeysteadError `UNKNOWN_DATASET`, `UNKNOWN_JOB`, `CONFLICT` when it has ended, and as the job's own method
    */
-  async resume(dataset: string, options: Omit<JobOptions, "dryRun"> = {}): Promise<JobResult> {
+  async resume(dataset: string, options: ResumeOptions = {}): Promise<JobResult> {
     assertArguments({ dataset, options }, rules.resume);
+    const { job, ...jobOptions } = options;
     const { row, pace, terms } = await this.#engine.store.read(async (tables) => {
       const found = await newestJob(tables, await findDataset(tables, dataset));
       const work = readWork(found.progress);
@@ -118,7 +127,7 @@ export class JobService {
     return audited(
       this.#engine,
       { action: `datasets.${kind}`, dataset },
-      () => this.#runner.run(dataset, kind, { ...terms, ...pace, ...options }),
+      () => this.#runner.run(dataset, kind, { ...terms, ...pace, ...jobOptions }, { job: job ?? row.id, onlyRunning: job !== undefined }),
       ({ state, progress }) => ({
         detail: { state, rows: progress.replaced, values: progress.values, problems: progress.problems, dryRun: false },
       }),

@@ -36,16 +36,20 @@ export function termsOf(kind: JobKind, { dryRun = false, leaveUnopened = false, 
 
 /** The options that make the terms of a stored job. */
 export function conditionsOf({ terms }: Pick<JobWork, "terms">): JobConditions {
-  try {
-    return termsSchema.parse(JSON.parse(terms));
-  } catch (error) {
-    throw new KeysteadError("CONFLICT", "the job was begun by another version of Keystead: cancel it, then begin another", {
-      cause: error,
-    });
-  }
+  const { data, error } = termsSchema.safeParse(parseJson(terms));
+  if (data !== undefined) return data;
+  throw new KeysteadError("CONFLICT", "the job was begun by another version of Keystead: cancel it, then begin another", { cause: error });
 }
 
 /** True for a job that stores nothing in the table. */
-export function isDryRun(work: Pick<JobWork, "terms">): boolean {
-  return conditionsOf(work).dryRun;
+export function isDryRun({ terms }: Pick<JobWork, "terms">): boolean {
+  return termsSchema.safeParse(parseJson(terms)).data?.dryRun === true;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { isLeased, leaseMilliseconds } from "./job-lease.ts";
-import { addCounts, beginPass, initialProgress, type JobProgress, progressSchema, type RowCounts } from "./job-progress.ts";
+import { addCounts, beginPass, initialProgress, progressSchema, type RowCounts } from "./job-progress.ts";
 import type { Cursor } from "./source.ts";
 
 /** Workers that one job may have at a time. */
@@ -148,12 +148,10 @@ export function withoutWorker(work: JobWork, id: string, now: number): JobWork {
 function withWorkers(work: JobWork, workers: readonly JobWorker[]): JobWork {
   const ids = new Set(workers.map(({ id }) => id));
   const held = (id: string | null): string | null => (id !== null && ids.has(id) ? id : null);
-  return {
-    ...work,
-    workers,
-    ranges: work.ranges.map((range) => ({ ...range, worker: held(range.worker) })),
-    ending: held(work.ending),
-  };
+  const ranges = work.ranges.map((range) => ({ ...range, worker: held(range.worker) }));
+  // What a worker did that is gone may not have been told.
+  const isTold = ranges.every(({ worker }, place) => worker === work.ranges[place]?.worker);
+  return { ...work, workers, ranges, ending: held(work.ending), idle: work.idle && isTold };
 }
 
 /** What this worker is to do: an abandoned range before a new one. */
@@ -188,13 +186,14 @@ export function moveRange(work: JobWork, number: number, to: Cursor | null): Job
   return { ...work, ranges };
 }
 
-/** What became of rows of a pass. Of one that was begun anew since, only what was replaced counts. */
-export function withCounts(work: JobWork, pass: number, counts: RowCounts): JobWork {
-  const { replaced, values } = counts;
-  if (pass === work.progress.pass) {
-    return { ...work, progress: addCounts(work.progress, counts), idle: work.idle && replaced === 0 };
-  }
-  const progress: JobProgress = { ...work.progress, replaced: work.progress.replaced + replaced, values: work.progress.values + values };
+/** What became of rows of a range. */
+export function withCounts(work: JobWork, counts: RowCounts): JobWork {
+  return { ...work, progress: addCounts(work.progress, counts), idle: work.idle && counts.replaced === 0 };
+}
+
+/** What was replaced in a range that is another worker's by now, or of a pass that is over: that worker counts the rest. */
+export function withReplaced(work: JobWork, { replaced, values }: RowCounts): JobWork {
+  const progress = { ...work.progress, replaced: work.progress.replaced + replaced, values: work.progress.values + values };
   return { ...work, progress, idle: work.idle && replaced === 0 };
 }
 

@@ -59,7 +59,7 @@ class Model {
     const to = act === "finish" ? last : Math.min(last, first);
     for (let row = first; row <= to; row += 1) this.done.add(row);
     this.#change((work) => {
-      const counted = withCounts(work, work.progress.pass, { ...noCounts, scanned: Math.max(0, to - first + 1) });
+      const counted = withCounts(work, { ...noCounts, scanned: Math.max(0, to - first + 1) });
       return moveRange(counted, range.number, to === last ? null : String(to));
     });
     if (act === "leave") this.#change((work) => withoutWorker(work, worker, this.now));

@@ -7,6 +7,10 @@ import { formatProblems } from "../problem-table.ts";
 import { withKeystead } from "../session.ts";
 import { formatCount, formatTable, type TableColumn } from "../table.ts";
 
+interface ResumeFlags extends RunFlags {
+  readonly job?: string;
+}
+
 /** Adds `jobs`. */
 export function addJobCommands(program: Command): void {
   const jobs = program
@@ -28,12 +32,15 @@ export function addJobCommands(program: Command): void {
   act(jobs, "cancel", "Stop a job for good. What it did stays; the next one takes up what is left.", ["keystead jobs cancel crm.person"]);
   withRunOptions(jobs.command("resume").description("Go on with a job that was paused, killed or failed, or join its workers."))
     .argument("<dataset>", "name of a dataset")
+    .option("--job <id>", "only this job, and only while others work on it")
     .addHelpText(
       "after",
       examples("keystead jobs resume crm.person", "# one more process for a job that runs", "keystead jobs resume crm.person"),
     )
-    .action((dataset: string, flags: RunFlags, command: Command) =>
-      runJob({ title: `resume ${dataset}`, dataset }, flags, command, ({ jobs: service }, options) => service.resume(dataset, options)),
+    .action((dataset: string, flags: ResumeFlags, command: Command) =>
+      runJob({ title: `resume ${dataset}`, dataset }, flags, command, ({ jobs: service }, options) =>
+        service.resume(dataset, { ...options, ...(flags.job !== undefined && { job: flags.job }) }),
+      ),
     );
 }
 
