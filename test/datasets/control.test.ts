@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import { initKeystead } from "../../src/keystead.ts";
 import { openParts } from "../support/parts.ts";
+import { SleepyClock } from "../support/sleepy-clock.ts";
 import { TestClock } from "../support/test-clock.ts";
 import { codeOf, fileStore, openTestKeystead } from "../support/test-keystead.ts";
 import { createCrm, dataVersion, logUpdates, openDatabase, personDataset, queryNumber, readColumn, takeUpdates } from "./support/crm.ts";
@@ -243,16 +244,6 @@ describe("a job that fails", () => {
   });
 
   it("because it stood still while another process took it over does nothing twice", async () => {
-    class SleepyClock extends TestClock {
-      onWait: (() => Promise<void>) | undefined;
-
-      override async wait(milliseconds: number): Promise<void> {
-        const act = this.onWait;
-        this.onWait = undefined;
-        await act?.();
-        return super.wait(milliseconds);
-      }
-    }
     const clock = new SleepyClock();
     const { keystead, folder, path, database } = await createPersons(600, { clock });
     await keystead.close();
@@ -270,6 +261,25 @@ describe("a job that fails", () => {
     const updates = [...takeUpdates(database).values()];
     expect({ rows: updates.length, most: Math.max(...updates) }).toEqual({ rows: 600, most: 1 });
     expect((await first.datasets.protect("crm.person")).progress.replaced).toBe(0);
+    await first.close();
+  });
+
+  it("because it stood still while another process ran a job of another kind undoes nothing of that", async () => {
+    const clock = new SleepyClock();
+    const { keystead, folder, path, database } = await createPersons(2_000, { clock });
+    await keystead.close();
+    const options = { ...fileStore(folder), databases: { crm: `sqlite:${path}` }, clock };
+    const first = await initKeystead(options);
+    await first.keys.create({ name: "pii", purpose: "pii" });
+    await first.datasets.add("crm.person", personDataset({ name: "pii" }));
+    const second = await openTestKeystead(options);
+    clock.onWait = async () => {
+      clock.advance(31_000);
+      expect(await second.datasets.unprotect("crm.person")).toMatchObject({ state: "done" });
+    };
+    expect(await codeOf(first.datasets.protect("crm.person", { rowsPerSecond: 100 }))).toBe("CONFLICT");
+    // What it had read before it stood still may be sealed; nothing after that.
+    expect(queryNumber(database, "SELECT count(*) FROM person WHERE name LIKE 'ks1:%'")).toBeLessThanOrEqual(100);
     await first.close();
   });
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { DatasetIndexInput, DatasetInput } from "../../src/index.ts";
 import { initKeystead } from "../../src/keystead.ts";
 import { canaries } from "../setup/canary.ts";
-import { TestClock } from "../support/test-clock.ts";
+import { SleepyClock } from "../support/sleepy-clock.ts";
 import { codeOf, fileStore, openTestKeystead } from "../support/test-keystead.ts";
 import { type Crm, createCrm, personDataset, queryNumber, readColumn } from "./support/crm.ts";
 import { pauseAt } from "./support/persons.ts";
@@ -98,16 +98,6 @@ describe("an index that is added later", () => {
   });
 
   it("takes a job away from a process that stood still for so long that its lease ran out", async () => {
-    class SleepyClock extends TestClock {
-      onWait: (() => Promise<unknown>) | undefined;
-
-      override async wait(milliseconds: number): Promise<void> {
-        const act = this.onWait;
-        this.onWait = undefined;
-        await act?.();
-        return super.wait(milliseconds);
-      }
-    }
     const crm = await createPersons();
     const clock = new SleepyClock();
     const options = { ...fileStore(crm.folder), databases: { crm: `sqlite:${crm.path}` }, clock };

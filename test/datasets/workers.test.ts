@@ -150,6 +150,31 @@ describe("two workers", () => {
     ]);
   });
 
+  it("keeps those named who have not heard of it, so that nobody begins another job beside them", async () => {
+    const { first, second } = await createTwo(6_000);
+    const began = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()] as const;
+    const one = first.datasets.protect("crm.person", { rowsPerSecond: 1_500, onProgress: () => began[0].resolve(undefined) });
+    await began[0].promise;
+    const slow = second.datasets.protect("crm.person", { rowsPerSecond: 1_500, onProgress: () => began[1].resolve(undefined) });
+    await began[1].promise;
+    expect((await second.jobs.cancel("crm.person")).workers).toHaveLength(2);
+    expect(await Promise.race([one, slow])).toMatchObject({ state: "cancelled" });
+    const left = (await first.jobs.list())[0]?.workers.length ?? 0;
+    const code = await codeOf(first.datasets.verify("crm.person"));
+    expect(left === 0 ? "no error" : "CONFLICT").toBe(code);
+    await Promise.all([one, slow]);
+    expect(await codeOf(first.datasets.verify("crm.person"))).toBe("no error");
+  });
+
+  it("are told apart from those that come too late for the job they were to join", async () => {
+    const { first, second, database } = await createTwo(2_000);
+    const paused = await first.datasets.protect("crm.person", pauseAt(500).options);
+    expect(await codeOf(second.jobs.resume("crm.person", { job: paused.id }))).toBe("CONFLICT");
+    expect(await codeOf(second.jobs.resume("crm.person", { job: "another" }))).toBe("CONFLICT");
+    expect(queryNumber(database, "SELECT count(*) FROM person WHERE name LIKE 'ks1:%'")).toBe(500);
+    expect(await second.jobs.resume("crm.person")).toMatchObject({ id: paused.id, state: "done" });
+  });
+
   it("pause the job together when the last of them is stopped", async () => {
     const { first, second } = await createTwo(4_000);
     const one = pauseAt(1_000);
