@@ -76,6 +76,7 @@ export class JobRecord {
   /** As it is when this worker joins. From then on another template may be announced, but nothing moves before this job ends. */
   readonly dataset: Dataset;
   #view: JobView;
+  #hasLeft = false;
 
   private constructor(engine: Engine, terms: JobTerms, worker: string, row: StoredRecord<"jobs">, work: JobWork, dataset: Dataset) {
     this.#engine = engine;
@@ -157,8 +158,9 @@ export class JobRecord {
     await this.#report(range, pass, counts, null);
   }
 
-  /** Says that this worker is still there. */
+  /** Says that this worker is still there; nothing once it has left. */
   async renew(): Promise<void> {
+    if (this.#hasLeft) return;
     await this.#change((work) => ({ work }));
   }
 
@@ -183,6 +185,7 @@ export class JobRecord {
 
   /** This worker goes. The last one leaves the job paused. */
   async leave(): Promise<void> {
+    this.#hasLeft = true;
     if (this.#view.state !== "running") return;
     const { clock } = this.#engine;
     await this.#change((work) => {
