@@ -5,7 +5,7 @@ import { startChild } from "../support/child.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres-database.ts";
 import { codeOf, fileStore, openTestKeystead, testMasterKeys } from "../support/test-keystead.ts";
 import type { Keystead } from "../../src/index.ts";
-import { logUpdates, personDataset, queryNumber, takeUpdates } from "./support/crm.ts";
+import { createCrm, logUpdates, personDataset, queryNumber, takeUpdates } from "./support/crm.ts";
 import { shareCompileCache } from "./support/killed-job.ts";
 import { createPersons, pauseAt } from "./support/persons.ts";
 
@@ -225,5 +225,25 @@ describe("a limit of problems", () => {
   ])("is refused with %s = %d", async (name, value) => {
     const { keystead } = await createPersons(1);
     expect(await codeOf(keystead.datasets.verify("crm.person", { [name]: value }))).toBe("INVALID_ARGUMENT");
+  });
+});
+
+describe("a cut-over that was interrupted", () => {
+  it("looks at every row again, so that what changed meanwhile is found", async () => {
+    const { keystead, database } = await createCrm("CREATE TABLE person (id INTEGER PRIMARY KEY, name TEXT, name_sealed TEXT)");
+    database.exec(
+      "WITH n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO person SELECT i, 'n' || i, NULL FROM n",
+    );
+    const columns = { name: { key: "pii", column: "name_sealed", plaintext: "name" } };
+    await keystead.datasets.add("crm.person", { database: "crm", table: "person", keyColumns: ["id"], columns });
+    await keystead.datasets.protect("crm.person");
+    const looked = await keystead.datasets.cutOverColumn("crm.person", "name", pauseAt(1_500).options);
+    expect(looked).toMatchObject({ state: "paused", progress: { replaced: 0 } });
+    database.exec("UPDATE person SET name = 'changed' WHERE id <= 300");
+    expect(await codeOf(keystead.datasets.cutOverColumn("crm.person", "name"))).toBe("JOB_INCOMPLETE");
+    expect(await keystead.datasets.cutOverColumn("crm.person", "name")).toMatchObject({
+      state: "done",
+      progress: { scanned: 2_000, replaced: 0 },
+    });
   });
 });
