@@ -97,11 +97,15 @@ class World {
         this.#other = { number: (this.#generations += 1), column, normaliser: taken.normaliser };
         break;
       }
-      case "index":
+      case "index": {
+        // Nobody writes the column any more that is to be emptied: another generation may have it then.
+        const leaving = this.#leaving?.column;
+        if (leaving !== undefined) this.#stopUnless(({ written }) => !written.includes(leaving));
         if (taken.rows === undefined) await datasets.index("crm.person");
         else await datasets.index("crm.person", { ...pauseAt(taken.rows).options, rowsPerSecond: 2 });
         await this.#readStates();
         break;
+      }
       case "cut over":
         if (this.#other === undefined) return;
         await this.#cutOver(this.#other);
