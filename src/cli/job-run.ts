@@ -51,6 +51,21 @@ export function withRunOptions(command: Command): Command {
     .addOption(new Option("--workers <number>", "so many processes share the work, 1 to 64 (default: 1)").argParser(wholeNumber(1)));
 }
 
+/** A job that can be tried without storing anything. */
+export interface DryRunFlags extends RunFlags {
+  readonly dryRun?: boolean;
+}
+
+/** As {@link withRunOptions}, and `--dry-run`. */
+export function withDryRunOptions(command: Command): Command {
+  return withRunOptions(command).addOption(new Option("--dry-run", "do everything but store it").conflicts("workers"));
+}
+
+/** What `--dry-run` says to a job. */
+export function dryRunOf({ dryRun }: DryRunFlags): { readonly dryRun?: boolean } {
+  return dryRun === true ? { dryRun } : {};
+}
+
 /** Runs a job with its progress, and says how it ended. */
 export async function runJob(
   { title, dataset, question }: RunSubject,

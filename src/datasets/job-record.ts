@@ -77,6 +77,7 @@ export class JobRecord {
   readonly dataset: Dataset;
   #view: JobView;
   #hasLeft = false;
+  readonly #stopped = new AbortController();
 
   private constructor(engine: Engine, terms: JobTerms, worker: string, row: StoredRecord<"jobs">, work: JobWork, dataset: Dataset) {
     this.#engine = engine;
@@ -110,6 +111,11 @@ export class JobRecord {
           : await tables.jobs.update({ ...found.row, ...stored });
       return new JobRecord(engine, terms, worker, row, withThis, dataset);
     });
+  }
+
+  /** Aborted once this worker has heard that the job does not run any more. */
+  get stopped(): AbortSignal {
+    return this.#stopped.signal;
   }
 
   /** As it was at the last change. */
@@ -255,6 +261,7 @@ export class JobRecord {
       return { view: viewOf(next, work), answer };
     });
     this.#view = view;
+    if (view.state !== "running") this.#stopped.abort();
     return given;
   }
 }

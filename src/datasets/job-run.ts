@@ -5,7 +5,6 @@ import { type Census, takeCensus } from "./census.ts";
 import type { Databases } from "./databases.ts";
 import type { Dataset } from "./dataset-records.ts";
 import type { DatasetWorker } from "./dataset-worker.ts";
-import { leaseMilliseconds } from "./job-lease.ts";
 import type { RunOptions } from "./job-options.ts";
 import { Pacer } from "./job-pace.ts";
 import { addCounts, isUnopened, type JobProgress, noCounts, type RowCounts, type RowProblem } from "./job-progress.ts";
@@ -230,27 +229,16 @@ export class JobRun {
     return changed === 0 && (this.#parts.record.view.idle ? left <= problems : left === 0 && !endsIdle);
   }
 
-  /** Counts the dataset; undefined when that was stopped. Counting may take longer than a lease, which is renewed. */
+  /** Counts the dataset; undefined when that was stopped. */
   async #census(): Promise<Census | undefined> {
     const { engine, databases, dataset, record } = this.#parts;
-    const stop = new AbortController();
-    const signals = [stop.signal, ...(this.#options.signal === undefined ? [] : [this.#options.signal])];
-    let renewing = Promise.resolve();
-    const timer = setInterval(() => {
-      // A lease that was lost shows when the pass is ended.
-      renewing = renewing.then(() => record.renew()).catch(() => undefined);
-      void renewing.then(() => {
-        if (record.view.state !== "running") stop.abort();
-      });
-    }, leaseMilliseconds / 3);
+    const { signal } = this.#options;
+    const anyStop = AbortSignal.any(signal === undefined ? [record.stopped] : [record.stopped, signal]);
     try {
-      return await takeCensus(engine, databases, dataset, AbortSignal.any(signals));
+      return await takeCensus(engine, databases, dataset, anyStop);
     } catch (error) {
-      if (isKeysteadError(error, "CANCELLED") && signals.some(({ aborted }) => aborted)) return undefined;
+      if (isKeysteadError(error, "CANCELLED") && anyStop.aborted) return undefined;
       throw error;
-    } finally {
-      clearInterval(timer);
-      await renewing;
     }
   }
 

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { KeysteadError } from "../../errors.ts";
 import { parseGeneration } from "../dataset-definition.ts";
 import { formatGenerations, nextSteps } from "../generation-text.ts";
-import { runJob, type RunFlags, withRunOptions } from "../job-run.ts";
+import { type DryRunFlags, dryRunOf, runJob, withRunOptions } from "../job-run.ts";
 import { examples, wholeNumber, type YesOptions, yesOption } from "../options.ts";
 import { confirm } from "../prompts.ts";
 import { type Session, withKeystead } from "../session.ts";
@@ -12,10 +12,6 @@ interface StartFlags {
   readonly kind?: string;
   readonly normaliser?: string;
   readonly bits?: number;
-}
-
-interface CutOverFlags extends RunFlags {
-  readonly dryRun?: boolean;
 }
 
 /** Adds `datasets generation`. */
@@ -101,13 +97,12 @@ function addCutOver(generation: Command): void {
   )
     .option("--dry-run", "only look at every row")
     .addHelpText("after", examples("keystead datasets generation cut-over crm.person email_index 2"))
-    .action((dataset: string, index: string, number: number, flags: CutOverFlags, command: Command) =>
+    .action((dataset: string, index: string, number: number, flags: DryRunFlags, command: Command) =>
       runJob(
         { title: `generation cut-over ${dataset} ${index} ${String(number)}`, dataset },
         flags,
         command,
-        ({ datasets: service }, options) =>
-          service.cutOver(dataset, index, number, { ...options, ...(flags.dryRun === true && { dryRun: true }) }),
+        ({ datasets: service }, options) => service.cutOver(dataset, index, number, { ...options, ...dryRunOf(flags) }),
       ),
     );
 }

@@ -9,12 +9,11 @@ import {
   plannedIndexSyntax,
 } from "../dataset-definition.ts";
 import { formatDataset } from "../dataset-text.ts";
-import { runJob, type RunFlags, withRunOptions } from "../job-run.ts";
+import { type DryRunFlags, dryRunOf, runJob, withDryRunOptions } from "../job-run.ts";
 import { examples, parsePairs, repeatable, type YesOptions, yesOption } from "../options.ts";
 import { withKeystead } from "../session.ts";
 
-interface JobFlags extends RunFlags, YesOptions {
-  readonly dryRun?: boolean;
+interface JobFlags extends DryRunFlags, YesOptions {
   readonly plan?: string;
   readonly add?: string;
   readonly indexKey?: string;
@@ -152,13 +151,7 @@ function codecOptions({ from, column = [], leaveUnopened }: JobFlags): Omit<Reen
 }
 
 function withJobOptions(command: Command): Command {
-  return withRunOptions(command.argument("<dataset>", "name of a dataset")).addOption(
-    new Option("--dry-run", "do everything but store it").conflicts("workers"),
-  );
-}
-
-function dryRunOf({ dryRun }: JobFlags): { readonly dryRun?: boolean } {
-  return dryRun === true ? { dryRun } : {};
+  return withDryRunOptions(command.argument("<dataset>", "name of a dataset"));
 }
 
 async function plan(dataset: string, text: string, command: Command): Promise<void> {

@@ -1,12 +1,8 @@
-import { type Command, Option } from "commander";
-import { runJob, type RunFlags, withRunOptions } from "../job-run.ts";
+import type { Command } from "commander";
+import { type DryRunFlags, dryRunOf, runJob, withDryRunOptions } from "../job-run.ts";
 import { examples, yesOption } from "../options.ts";
 import { withKeystead } from "../session.ts";
 import { formatShadows, nextShadowSteps } from "../shadow-text.ts";
-
-interface ShadowFlags extends RunFlags {
-  readonly dryRun?: boolean;
-}
 
 /** Adds `datasets shadow`. */
 export function addDatasetShadows(datasets: Command): void {
@@ -29,7 +25,7 @@ export function addDatasetShadows(datasets: Command): void {
   withColumn(
     shadow.command("cut-over").description("Look at every row, then read the ciphertext of a column. The plaintext is still written."),
     "keystead datasets shadow cut-over crm.person phone",
-  ).action((dataset: string, column: string, flags: ShadowFlags, command: Command) =>
+  ).action((dataset: string, column: string, flags: DryRunFlags, command: Command) =>
     runJob({ title: `shadow cut-over ${dataset} ${column}`, dataset }, flags, command, ({ datasets: service }, options) =>
       service.cutOverColumn(dataset, column, { ...options, ...dryRunOf(flags) }),
     ),
@@ -40,7 +36,7 @@ export function addDatasetShadows(datasets: Command): void {
       .description("Set the plaintext of a column to NULL where its ciphertext opens to the same. Run again until there was none.")
       .addOption(yesOption()),
     "keystead datasets shadow erase crm.person phone",
-  ).action((dataset: string, column: string, flags: ShadowFlags, command: Command) => {
+  ).action((dataset: string, column: string, flags: DryRunFlags, command: Command) => {
     const question = flags.dryRun === true ? undefined : `Erase the plaintext of column ${column} of ${dataset}?`;
     return runJob({ title: `shadow erase ${dataset} ${column}`, dataset, question }, flags, command, ({ datasets: service }, options) =>
       service.eraseColumn(dataset, column, { ...options, ...dryRunOf(flags) }),
@@ -65,11 +61,6 @@ function addStatus(shadow: Command): void {
 }
 
 function withColumn(command: Command, example: string): Command {
-  return withRunOptions(command.argument("<dataset>", "name of a dataset").argument("<column>", "logical name of a column"))
-    .addOption(new Option("--dry-run", "do everything but store it").conflicts("workers"))
-    .addHelpText("after", examples(example));
-}
-
-function dryRunOf({ dryRun }: ShadowFlags): { readonly dryRun?: boolean } {
-  return dryRun === true ? { dryRun } : {};
+  command.argument("<dataset>", "name of a dataset").argument("<column>", "logical name of a column");
+  return withDryRunOptions(command).addHelpText("after", examples(example));
 }
