@@ -216,17 +216,35 @@ async function census(bench: Bench): Promise<void> {
   const { client, keystead } = bench;
   const key = await keystead.open("pii");
   const sealed = Array.from({ length: 1000 }, (_, index) => key.encryptValue(`person.${String(index)}@example.org`, { column: "email" }));
-  await client.query("create table person (id bigint primary key, email text)");
-  await client.query("insert into person select i, ($2::text[])[1 + i % 1000] from generate_series(1, $1::int) i", [censusRows, sealed]);
-  await tidy(bench, "person");
-  await keystead.datasets.add("crm.person", { ...dataset, columns: { email: { key: "pii" } } });
+  const advice = new Map<string, readonly string[]>();
+  for (const table of ["person", "indexed"]) {
+    await client.query(`create table ${table} (id bigint primary key, email text)`);
+    await client.query(`insert into ${table} select i, ($2::text[])[1 + i % 1000] from generate_series(1, $1::int) i`, [
+      censusRows,
+      sealed,
+    ]);
+    await tidy(bench, table);
+    const added = await keystead.datasets.add(`crm.${table}`, { ...dataset, table, columns: { email: { key: "pii" } } });
+    advice.set(table, added.advice);
+  }
+  for (const statement of advice.get("indexed") ?? []) await client.query(statement);
+  await tidy(bench, "indexed");
+  const plain = "select sum(length(column))";
+  const indexed = "datasets.takeCensus with the proposed index";
   await compare(
     `PostgreSQL: census of ${String(censusRows)} rows, per row`,
     [
-      { name: "select sum(length(column))", units: censusRows, run: () => client.query("select sum(length(email)) from person") },
+      { name: plain, units: censusRows, run: () => client.query("select sum(length(email)) from person") },
       { name: "datasets.takeCensus", units: censusRows, run: () => keystead.datasets.takeCensus("crm.person") },
+      { name: indexed, units: censusRows, run: () => keystead.datasets.takeCensus("crm.indexed") },
     ],
-    { rounds: 7, goals: [{ contender: "datasets.takeCensus", to: "select sum(length(column))", atMost: 8 }] },
+    {
+      rounds: 7,
+      goals: [
+        { contender: "datasets.takeCensus", to: plain, atMost: 8 },
+        { contender: indexed, to: "datasets.takeCensus", atMost: 1 },
+      ],
+    },
   );
   await key.close();
 }

@@ -8,12 +8,9 @@ const lastCharacters: readonly (readonly [rest: number, characters: string])[] =
 
 /**
  * SQL that is true when a text is base64url as it is written for some bytes: without padding or spare bits set. The text has
- * collation "C". Its last byte is cheaper to find than its last character.
+ * collation "C". Every function in it is immutable, so that an index can hold what it says.
  */
 export function isBase64url(text: string): string {
-  const cases = lastCharacters.map(([rest, characters]) => {
-    const codes = [...Buffer.from(characters)].join(", ");
-    return `when ${String(rest)} then get_byte(textsend(${text}), octet_length(${text}) - 1) in (${codes})`;
-  });
+  const cases = lastCharacters.map(([rest, characters]) => `when ${String(rest)} then strpos('${characters}', right(${text}, 1)) > 0`);
   return `${text} !~ '[^A-Za-z0-9_-]' and case octet_length(${text}) % 4 when 0 then true ${cases.join(" ")} else false end`;
 }

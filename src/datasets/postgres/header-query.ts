@@ -24,6 +24,11 @@ export function countedHeader(column: ColumnFacts): CountedColumn {
   return kindOf(column).form === "binary" ? binaryHeader(columnSql(column)) : textHeader(textSql(column));
 }
 
+/** SQL of the group of a value, each part written wherever it is named: an expression that an index can be over. */
+export function groupExpression({ parts, group }: CountedColumn): string {
+  return `(${group(...parts.map((part) => `(${part})`))})`;
+}
+
 /**
  * Counts the groups of columns of a table, each for itself, in one pass. What does not fit the pattern counts as ''.
  * Results: number of the column, group, how often.

@@ -21,11 +21,13 @@ import type {
 import { adviseOn, tokenTerm } from "./advice.ts";
 import { columnNamed } from "./check-layout.ts";
 import { canonicalTypeOf, castTo, kindOf } from "./column-kind.ts";
-import { generationCounts, headerCounts, mostCountRows } from "./counts.ts";
+import { countHeaders } from "./count-headers.ts";
+import { generationCounts, mostCountRows } from "./counts.ts";
 import { countedGeneration, generationPattern } from "./generation-query.ts";
-import { type CountedColumn, countedHeader, countQuery, headerPattern } from "./header-query.ts";
+import { proposeHeaderIndexes } from "./header-index.ts";
+import { countQuery } from "./header-query.ts";
 import { openTable, type OpenTable } from "./open-table.ts";
-import type { PostgresConnection, ResultRow, Session } from "./postgres-connection.ts";
+import type { PostgresConnection, Session } from "./postgres-connection.ts";
 import { isMalformedValue } from "./postgres-failure.ts";
 import { countRows } from "./row-count.ts";
 import { adviseOnRemains, remainFacts } from "./remains.ts";
@@ -61,25 +63,31 @@ export class PostgresSource implements DatasetSource {
         const column = columnNamed(facts, name);
         return [name, { declared: column.declaredType, canonical: canonicalTypeOf(column) }] as const;
       });
+      const rows = await countRows(session, this.#name);
       return {
         forms: Object.fromEntries(forms),
         types: Object.fromEntries(types),
         required: facts.columns.filter(({ name, notNull }) => notNull && plaintextColumns(layout).includes(name)).map(({ name }) => name),
-        rows: await countRows(session, this.#name),
-        advice: [...lengths, ...adviseOn(layout, this.#name, facts)],
+        rows,
+        advice: [
+          ...lengths,
+          ...adviseOn(layout, this.#name, facts),
+          ...(await proposeHeaderIndexes(session, this.#name, facts, layout.valueColumns, rows)),
+        ],
       };
     });
   }
 
   async countHeaders(signal?: AbortSignal): Promise<HeaderCount[]> {
     const columns = this.#layout.valueColumns;
-    const counted = (facts: TableFacts): CountedColumn[] => columns.map((name) => countedHeader(columnNamed(facts, name)));
-    return headerCounts(columns, await this.#count(counted, headerPattern, signal));
+    return await this.#withTable("count", async (session, { facts }) => await countHeaders(session, this.#name, facts, columns), signal);
   }
 
   async countGenerations(signal?: AbortSignal): Promise<GenerationCount[]> {
     const columns = this.#layout.indexColumns;
-    return generationCounts(columns, await this.#count(() => columns.map(countedGeneration), generationPattern, signal));
+    if (columns.length === 0) return [];
+    const query = countQuery(quoteTable(this.#name), columns.map(countedGeneration), generationPattern, mostCountRows(columns.length));
+    return generationCounts(columns, await this.#withTable("count", (session) => session.rows(query), signal));
   }
 
   async readPage(cursor: Cursor | undefined, limit: number, until?: Cursor): Promise<SourcePage> {
@@ -174,23 +182,6 @@ export class PostgresSource implements DatasetSource {
       }
       return { rows, next: undefined };
     });
-  }
-
-  /** One pass over the table, in one snapshot. */
-  async #count(
-    columnsOf: (facts: TableFacts) => readonly CountedColumn[],
-    pattern: string,
-    signal: AbortSignal | undefined,
-  ): Promise<ResultRow[]> {
-    return await this.#withTable(
-      "count",
-      async (session, { facts }) => {
-        const columns = columnsOf(facts);
-        if (columns.length === 0) return [];
-        return await session.rows(countQuery(quoteTable(this.#name), columns, pattern, mostCountRows(columns.length)));
-      },
-      signal,
-    );
   }
 
   /** Works on the table as it is now: it is looked at again when it was changed. */

@@ -1,0 +1,111 @@
+import { z } from "zod";
+import { quoteIdentifier } from "../../postgres/identifier.ts";
+import { columnNamed } from "./check-layout.ts";
+import { countedHeader, groupExpression, headerPattern } from "./header-query.ts";
+import type { ResultRow, Session } from "./postgres-connection.ts";
+import type { ColumnFacts, TableFacts } from "./table-facts.ts";
+import { quoteTable, type TableName } from "./table-name.ts";
+
+/** Rows from which on an index for the census is proposed: counting fewer takes a fraction of a second. */
+const manyRows = 100_000;
+
+/** Members of a plan that matter, at every depth. */
+interface Plan {
+  readonly "Node Type": string;
+  readonly Plans?: readonly Plan[] | undefined;
+}
+
+const planSchema: z.ZodType<Plan> = z.lazy(() => z.object({ "Node Type": z.string(), Plans: z.array(planSchema).optional() }));
+const explanationSchema = z.tuple([z.object({ Plan: planSchema })]);
+
+/** Steps of a plan that finds the first header in an index, or in one of each partition, without looking at every row. */
+const indexSteps: ReadonlySet<string> = new Set(["Limit", "Index Scan", "Merge Append", "Append", "Result"]);
+
+/** The columns whose headers are in an index, in which a census counts them without working them out for every row. */
+export async function columnsWithHeaderIndex(
+  session: Session,
+  name: TableName,
+  facts: TableFacts,
+  columns: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const found = new Set<string>();
+  if (!facts.indexes.some(({ whole, terms: [first] }) => whole && first?.name === null)) return found;
+  for (const column of columns) {
+    // PostgreSQL alone knows which expressions are the same to it.
+    const header = headerOf(facts, column);
+    const [row] = await session.rows(`explain (format json) select from ${quoteTable(name)} order by ${header} limit 1`);
+    const [{ Plan: plan }] = explanationSchema.parse(JSON.parse(row?.[0] ?? ""));
+    if (isFromIndex(plan)) found.add(column);
+  }
+  return found;
+}
+
+/**
+ * Counts the headers of a column that has an index of them. What does not look like a header counts as ''.
+ * @param limit how many headers are told apart
+ * @returns rows of header and how often; undefined when the index has too many headers, or not every row of the table
+ */
+export async function countByIndex(
+  session: Session,
+  name: TableName,
+  facts: TableFacts,
+  column: string,
+  limit: number,
+): Promise<ResultRow[] | undefined> {
+  // Otherwise the planner may read the table for the header that most rows have.
+  await session.execute("savepoint counting; set local enable_seqscan = off; set local enable_bitmapscan = off; set local jit = off");
+  const rows = await session.rows(indexQuery(quoteTable(name), headerOf(facts, column), limit));
+  await session.execute("rollback to savepoint counting");
+  const total = Number(rows[0]?.[2] ?? 0);
+  const counted = rows.reduce((sum, [, found]) => sum + Number(found), 0);
+  return counted === total ? rows : undefined;
+}
+
+/** The statements that make indexes for the census of a large table. A partitioned one can't have that done concurrently. */
+export async function proposeHeaderIndexes(
+  session: Session,
+  name: TableName,
+  facts: TableFacts,
+  columns: readonly string[],
+  rows: number,
+): Promise<string[]> {
+  if (rows < manyRows) return [];
+  const indexed = await columnsWithHeaderIndex(session, name, facts, columns);
+  const create = facts.kind === "p" ? "CREATE INDEX" : "CREATE INDEX CONCURRENTLY";
+  return columns
+    .filter((column) => !indexed.has(column) && isIndexable(columnNamed(facts, column)))
+    .map(
+      (column) =>
+        `${create} ${quoteIdentifier(`${name.table}_${column}_census`)} ON ${quoteTable(name)} (${headerOf(facts, column)}) ` +
+        "-- optional: a census then counts in the index, several times as fast",
+    );
+}
+
+/**
+ * From one header to the next through the index, and for each of them its entries. One row more than there are headers: NULLs.
+ * Results: header, how often, rows of the table.
+ */
+function indexQuery(table: string, header: string, limit: number): string {
+  const first = `select ${header}, 1 from ${table} where ${header} is not null order by ${header} limit 1`;
+  const next = `select ${header} from ${table} where ${header} > headers.h order by ${header} limit 1`;
+  const count = (condition: string): string => `(select count(*) from ${table} where ${header} ${condition})`;
+  return (
+    `with recursive headers(h, n) as ((${first}) union all ` +
+    `select (${next}), n + 1 from headers where h is not null and n < ${String(limit)}), ` +
+    `counted(h, found) as (select h, ${count("= h")} from headers where h is not null and (select max(n) from headers) < ${String(limit)} union all select null, ${count("is null")}) ` +
+    `select case when h is null or h ~ '${headerPattern}' then h else '' end, found, (select count(*) from ${table}) from counted`
+  );
+}
+
+function headerOf(facts: TableFacts, column: string): string {
+  return groupExpression(countedHeader(columnNamed(facts, column)));
+}
+
+/** Reading text as `json` is not immutable to PostgreSQL. */
+function isIndexable({ document }: ColumnFacts): boolean {
+  return document?.type !== "json";
+}
+
+function isFromIndex({ "Node Type": step, Plans: plans = [] }: Plan): boolean {
+  return indexSteps.has(step) && plans.every(isFromIndex);
+}
