@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { opensppOptions } from "../../src/datasets/codecs/openspp/options.ts";
@@ -6,23 +6,34 @@ import { plainAeadOptions } from "../../src/datasets/codecs/plain-aead/options.t
 import { codecTypes } from "../../src/datasets/codecs/codec-types.ts";
 import { assertCodecConfig } from "../../src/index.ts";
 
-const page = readFileSync("docs/codecs.md", "utf8");
-const configurations = [...page.matchAll(/^```json\n([\s\S]*?)^```$/gm)].map(([, text = ""]): unknown => JSON.parse(text));
+const folder = "docs/codecs";
+const configSchema = z.object({ codecs: z.record(z.string(), z.looseObject({ type: z.string() })) });
 
-describe("docs/codecs.md", () => {
-  it("shows a configuration of every codec that is taken as it stands", () => {
-    const schema = z.object({ codecs: z.record(z.string(), z.looseObject({ type: z.string() })) });
-    const shown = configurations.flatMap((configuration) => Object.entries(schema.parse(configuration).codecs));
-    for (const [name, config] of shown) assertCodecConfig(name, config);
-    expect(shown.map(([, { type }]) => type).sort()).toEqual(Object.keys(codecTypes).sort());
+describe(folder, () => {
+  it("has a page of every codec", () => {
+    expect(readdirSync(folder).sort()).toEqual(
+      Object.keys(codecTypes)
+        .map((type) => `${type}.md`)
+        .sort(),
+    );
   });
 
-  it.each([
+  describe.each([
     ["plain-aead", plainAeadOptions],
     ["openspp", opensppOptions],
-  ])("lists the options of %s, each once", (type, options) => {
-    const section = page.slice(page.indexOf(`## \`${type}\``)).split(/^## /m)[1] ?? "";
-    const listed = [...section.matchAll(/^\| `(\w+)`/gm)].map(([, option]) => option);
-    expect(listed.sort()).toEqual(Object.keys(options.shape).sort());
+  ])("%s", (type, options) => {
+    const page = readFileSync(`${folder}/${type}.md`, "utf8");
+
+    it("shows a configuration that is taken as it stands", () => {
+      const blocks = [...page.matchAll(/^```json\n([\s\S]*?)^```$/gm)].map(([, text = ""]): unknown => JSON.parse(text));
+      const shown = blocks.flatMap((block) => Object.entries(configSchema.parse(block).codecs));
+      for (const [name, config] of shown) assertCodecConfig(name, config);
+      expect(shown.map(([, config]) => config.type)).toEqual([type]);
+    });
+
+    it("lists its options, each once", () => {
+      const listed = [...page.matchAll(/^\| `(\w+)`/gm)].map(([, option]) => option);
+      expect(listed.sort()).toEqual(Object.keys(options.shape).sort());
+    });
   });
 });
