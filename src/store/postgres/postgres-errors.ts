@@ -1,5 +1,6 @@
 import { KeysteadError, type ErrorCode } from "../../errors.ts";
 import { bareError } from "../../postgres/bare-error.ts";
+import { connectionProblem } from "../../postgres/connection-problem.ts";
 import { isConnectionLost, sqlState } from "../../postgres/sql-state.ts";
 
 type Mapping = readonly [code: ErrorCode, message: string];
@@ -42,6 +43,9 @@ const states: ReadonlyMap<string, Mapping> = new Map<string, Mapping>([
 /** What `pg` threw, as a KeysteadError with it as cause. KeysteadErrors stay as they are. */
 export function mapPostgresError(error: unknown): KeysteadError {
   if (error instanceof KeysteadError) return error;
+  const problem = connectionProblem(error);
+  if (problem !== undefined)
+    return new KeysteadError("STORE_FAILED", `no connection to the database, because ${problem}`, { cause: bareError(error) });
   const state = sqlState(error) ?? "";
   const mapping = states.get(state) ?? states.get(state.slice(0, 2)) ?? (isConnectionLost(error) ? lost : unexpected);
   const [code, message] = mapping;
