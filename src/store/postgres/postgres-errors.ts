@@ -5,7 +5,10 @@ import { isConnectionLost, sqlState } from "../../postgres/sql-state.ts";
 
 type Mapping = readonly [code: ErrorCode, message: string];
 
-const denied: Mapping = ["STORE_FAILED", "the database denies access: check user, password and grants of the store's schema"];
+const denied: Mapping = [
+  "STORE_FAILED",
+  "the database denies access: run CREATE SCHEMA … AUTHORIZATION the store's user, or give him the schema that is there",
+];
 const lost: Mapping = [
   "STORE_FAILED",
   "the database can't be reached: check that it runs and that the store's URL leads to it, then try again",
@@ -24,7 +27,7 @@ const states: ReadonlyMap<string, Mapping> = new Map<string, Mapping>([
   ["23", refused],
   ["22", refused],
   ["25006", readOnly],
-  ["28", denied],
+  ["28", ["STORE_FAILED", "the database takes user or password for wrong: correct them (passfile)"]],
   ["3D000", ["STORE_NOT_FOUND", "there is no database of this name: create it first, or correct the store's URL"]],
   ["3F000", ["STORE_NOT_FOUND", "no store was created here yet: create one first (keystead init), or correct the store's URL"]],
   ["42P01", ["STORE_FAILED", "a table of the store is gone: restore the store from a backup"]],
