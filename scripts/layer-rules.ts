@@ -38,7 +38,7 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
   "durable-file": { imports: ["errors"] },
   "private-file": { imports: ["errors"] },
   "process-identity": { imports: [] },
-  postgres: { imports: ["errors"] },
+  postgres: { imports: ["errors", "private-file"] },
   "field-problem": { imports: [], outside: ["zod"] },
   "nearest-name": { imports: [], outside: [] },
 

@@ -51,9 +51,10 @@ export async function copyKeystead(options: KeysteadOptions, to: string, how: Co
   assertArguments({ options, to, how }, copyArguments);
   const { move = false, onProgress } = how;
   if (to.startsWith("memory:")) throw new KeysteadError("INVALID_ARGUMENT", "a store in memory ends with this process: name another place");
-  const target = await openStore(to, { clock: systemClock, create: true });
+  const target = await openStore(to, { clock: systemClock, create: true }).catch(ofPlace);
   try {
-    if (await target.exists()) throw new KeysteadError("STORE_EXISTS", `there is a store at ${target.url} already; choose another place`);
+    if (await target.exists().catch(ofPlace))
+      throw new KeysteadError("STORE_EXISTS", `there is a store at ${target.url} already; choose another place`);
     await announce(options, target.url, move);
     const parts = await openParts(options, false);
     try {
@@ -68,6 +69,12 @@ export async function copyKeystead(options: KeysteadOptions, to: string, how: Co
   } finally {
     await target.close();
   }
+}
+
+/** Says that it is not the original that can't be used. */
+function ofPlace(error: unknown): never {
+  if (!(error instanceof KeysteadError)) throw error;
+  throw new KeysteadError(error.code, `the place for the copy can't be used: ${error.message}`, { cause: error.cause });
 }
 
 /** Records the copy where it begins: the copy has the record, too, and the last checkpoint. */

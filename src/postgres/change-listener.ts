@@ -1,3 +1,4 @@
+import { Socket } from "node:net";
 import pg, { type ClientConfig } from "pg";
 import type { HostRing } from "./host-ring.ts";
 import { quoteIdentifier } from "./identifier.ts";
@@ -21,11 +22,14 @@ export interface ChangeListenerOptions {
 /**
  * Listens for notifications on a connection of its own, and connects again for as long as it takes when that is lost. Who depends
  * on changes must not depend on it alone: {@link problem} says when it hears nothing.
+ *
+ * Whether it hears is tried by a notification from a second connection: behind a pooler that gives each transaction another session,
+ * `LISTEN` succeeds and nothing ever arrives, except what the listening session tells itself.
  * https://www.postgresql.org/docs/current/sql-listen.html
  */
 export class ChangeListener {
   readonly #options: ChangeListenerOptions;
-  #client: pg.Client | undefined;
+  #ear: Ear | undefined;
   #timer: NodeJS.Timeout | undefined;
   #attempt: Promise<void>;
   #pause = shortestPause;
@@ -43,70 +47,36 @@ export class ChangeListener {
     return this.#problem;
   }
 
+  /** Does not wait for an attempt to connect. */
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
+    await this.#ear?.close();
     await this.#attempt;
-    await this.#drop();
   }
 
   async #connect(): Promise<void> {
-    const { hosts, onChange } = this.#options;
+    const { hosts, channel, onChange } = this.#options;
     const { current } = hosts;
+    const ear = new Ear(current, channel, onChange);
+    this.#ear = ear;
     try {
-      await this.#listen(current);
-      this.#problem = undefined;
-      this.#pause = shortestPause;
-      onChange();
+      await ear.open();
     } catch (error) {
       hosts.pass(current);
-      this.#problem = error;
-      await this.#drop();
-      this.#retry();
+      this.#retry(error);
+      return;
     }
+    this.#problem = undefined;
+    this.#pause = shortestPause;
+    void ear.lost.then((error) => {
+      this.#retry(error);
+    });
+    onChange();
   }
 
-  async #listen(config: ClientConfig): Promise<void> {
-    const { channel, onChange } = this.#options;
-    const client = new pg.Client(config);
-    this.#client = client;
-    let heard: ((process: number) => void) | undefined;
-    client.on("error", (error) => {
-      this.#lost(client, error);
-    });
-    client.on("end", () => {
-      this.#lost(client, new Error("the connection ended"));
-    });
-    client.on("notification", ({ payload, processId }) => {
-      if (payload === probe) heard?.(processId);
-      else onChange();
-    });
-    await client.connect();
-    await client.query(`listen ${quoteIdentifier(channel)}`);
-    const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
-    const answered = new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        reject(new Error("notifications don't arrive: let the URL lead to the database itself, not to a pooler"));
-      }, probeTimeout);
-      timer.unref();
-      heard = (process) => {
-        if (process !== rows[0]?.pid) return;
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-    await Promise.all([client.query("select pg_notify($1, $2)", [channel, probe]), answered]);
-  }
-
-  #lost(client: pg.Client, error: unknown): void {
-    if (this.#client !== client) return;
-    this.#client = undefined;
-    if (this.#closed || this.#problem !== undefined) return;
-    this.#problem = error;
-    this.#retry();
-  }
-
-  #retry(): void {
+  #retry(problem: unknown): void {
+    this.#problem = problem;
     if (this.#closed) return;
     this.#timer = setTimeout(() => {
       this.#attempt = this.#connect();
@@ -114,10 +84,92 @@ export class ChangeListener {
     this.#timer.unref();
     this.#pause = Math.min(2 * this.#pause, longestPause);
   }
+}
 
-  async #drop(): Promise<void> {
-    const client = this.#client;
-    this.#client = undefined;
-    await client?.end().catch(() => undefined);
+/** One connection that listens. */
+class Ear {
+  /** Resolves with the reason when the connection is gone, whenever that is. */
+  readonly lost: Promise<unknown>;
+  readonly #config: ClientConfig;
+  readonly #channel: string;
+  readonly #client: pg.Client;
+  /** Cuts the connections that are under way, whatever they wait for. */
+  readonly #sockets: Socket[] = [];
+  #heard: ((process: number) => void) | undefined;
+  #isOpen = false;
+
+  constructor(config: ClientConfig, channel: string, onChange: () => void) {
+    this.#config = config;
+    this.#channel = channel;
+    this.#client = this.#newClient();
+    this.lost = new Promise((resolve) => {
+      this.#client.on("error", resolve).on("end", () => {
+        resolve(new Error("the connection ended"));
+      });
+    });
+    this.#client.on("notification", ({ payload, processId }) => {
+      if (payload === probe) this.#heard?.(processId);
+      else onChange();
+    });
+  }
+
+  /** @throws what keeps it from hearing; it is closed then */
+  async open(): Promise<void> {
+    const lost = this.lost.then((error) => {
+      throw error;
+    });
+    try {
+      await Promise.race([this.#listen(), lost]);
+      this.#isOpen = true;
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#isOpen) await this.#client.end().catch(() => undefined);
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async #listen(): Promise<void> {
+    await this.#client.connect();
+    await this.#client.query(`listen ${quoteIdentifier(this.#channel)}`);
+    const other = this.#newClient();
+    // Its queries say so, too.
+    other.on("error", () => undefined);
+    await other.connect();
+    try {
+      const { rows } = await other.query<{ pid: number }>("select pg_backend_pid() as pid");
+      const heard = this.#hear(rows[0]?.pid);
+      await Promise.all([other.query("select pg_notify($1, $2)", [this.#channel, probe]), heard]);
+    } finally {
+      await other.end();
+    }
+  }
+
+  /** Waits for the probe of a session. */
+  async #hear(session: number | undefined): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        reject(
+          new Error(
+            "notifications don't arrive: let the URL lead to the database itself, or to a pooler that gives each client a session of its own",
+          ),
+        );
+      }, probeTimeout);
+      timer.unref();
+      this.#heard = (process) => {
+        if (process !== session) return;
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #newClient(): pg.Client {
+    const socket = new Socket();
+    this.#sockets.push(socket);
+    return new pg.Client({ ...this.#config, stream: () => socket });
   }
 }

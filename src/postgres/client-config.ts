@@ -1,9 +1,8 @@
-import { readFile } from "node:fs/promises";
 import { userInfo } from "node:os";
 import type { ClientConfig } from "pg";
-import { KeysteadError } from "../errors.ts";
 import { readPasswordFile } from "./password-file.ts";
-import type { PostgresHost, PostgresUrl, TlsFiles } from "./postgres-url.ts";
+import type { PostgresHost, PostgresUrl } from "./postgres-url.ts";
+import { readTlsFiles } from "./tls-files.ts";
 
 /** How long to wait for a connection, in milliseconds. */
 const connectionTimeout = 10_000;
@@ -49,24 +48,10 @@ async function clientConfig(
 }
 
 async function tlsOptions({ sslMode, tls }: PostgresUrl): Promise<Exclude<ClientConfig["ssl"], boolean | undefined>> {
-  const files = await Promise.all(
-    (["ca", "certificate", "key"] as const).map(async (name) => [name, await readTlsFile(tls, name)] as const),
-  );
-  const { ca, certificate: cert, key } = Object.fromEntries(files);
   return {
     minVersion: "TLSv1.2",
     rejectUnauthorized: true,
-    ...(ca !== undefined && { ca }),
-    ...(cert !== undefined && { cert }),
-    ...(key !== undefined && { key }),
+    ...(await readTlsFiles(tls)),
     ...(sslMode === "verify-ca" && { checkServerIdentity: () => undefined }),
   };
-}
-
-async function readTlsFile(files: TlsFiles, name: keyof TlsFiles): Promise<string | undefined> {
-  const path = files[name];
-  if (path === undefined) return undefined;
-  return await readFile(path, "utf8").catch((cause: unknown) => {
-    throw new KeysteadError("INVALID_ARGUMENT", `the TLS file ${path} can't be read: correct the path`, { cause });
-  });
 }

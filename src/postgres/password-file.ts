@@ -1,8 +1,6 @@
-import { open } from "node:fs/promises";
-import process from "node:process";
 import { KeysteadError } from "../errors.ts";
+import { readPrivateFile } from "../private-file.ts";
 
-const groupAndOthers = 0o077;
 const mostBytes = 1024 * 1024;
 
 /** What a password is for. */
@@ -20,24 +18,12 @@ export interface PasswordPlace {
  * @throws KeysteadError `INSECURE_FILE` when others may read it, `INVALID_ARGUMENT` when it can't be read or no line fits
  */
 export async function readPasswordFile(path: string, place: PasswordPlace): Promise<string> {
-  const password = findPassword(await readPrivate(path), place);
+  const bytes = await readPrivateFile(path, mostBytes, { what: "password file", remedy: "correct the path", code: "INVALID_ARGUMENT" });
+  if (bytes === undefined) throw new KeysteadError("INVALID_ARGUMENT", `the password file ${path} is larger than 1 MiB: correct the path`);
+  const password = findPassword(bytes.toString("utf8"), place);
+  bytes.fill(0);
   if (password !== undefined) return password;
   throw new KeysteadError("INVALID_ARGUMENT", "no line of the password file fits this host, port, database and user: add one");
-}
-
-async function readPrivate(path: string): Promise<string> {
-  const file = await open(path, "r").catch((cause: unknown) => {
-    throw new KeysteadError("INVALID_ARGUMENT", `the password file ${path} can't be read: correct the path`, { cause });
-  });
-  try {
-    const { mode, size } = await file.stat();
-    if (process.platform !== "win32" && (mode & groupAndOthers) !== 0)
-      throw new KeysteadError("INSECURE_FILE", `others than its owner may read the password file ${path}: run chmod 600 on it`);
-    if (size > mostBytes) throw new KeysteadError("INVALID_ARGUMENT", `the password file ${path} is larger than 1 MiB: correct the path`);
-    return await file.readFile("utf8");
-  } finally {
-    await file.close();
-  }
 }
 
 function findPassword(text: string, { host, port, database, user }: PasswordPlace): string | undefined {

@@ -84,6 +84,7 @@ export function parsePostgresUrl(text: string, allowed: readonly string[]): Post
       return file === undefined ? [] : [[property, file]];
     }),
   );
+  if (parameters.has("sslcert") !== parameters.has("sslkey")) throw invalid("sslcert and sslkey go together: give both or neither");
   if (sslMode === "disable" && Object.keys(tls).length > 0) throw invalid("files for TLS make no sense with sslmode=disable");
   return {
     hosts,

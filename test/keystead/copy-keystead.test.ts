@@ -151,7 +151,8 @@ describe("copying a store", () => {
     expect(await codeOf(copyKeystead(original.options, original.options.store, { move: true }))).toBe("STORE_EXISTS");
     expect(await codeOf(copyKeystead(original.options, "memory:"))).toBe("INVALID_ARGUMENT");
     const closed = `postgresql://postgres@127.0.0.1:1/postgres`;
-    expect(await codeOf(copyKeystead(original.options, closed, { move: true }))).toBe("STORE_FAILED");
+    for (const place of [closed, `sqlite:${join(original.folder, "nowhere", "copy.db")}`])
+      await expect(copyKeystead(original.options, place, { move: true })).rejects.toThrow(/^the place for the copy can't be used: /);
     await (await openKeystead(original.options)).close();
     const database = new DatabaseSync(join(original.folder, "keystead.db"));
     database.exec("update keys set purpose = 'general' where name = 'k'");

@@ -1,9 +1,13 @@
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { createServer, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import pg from "pg";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
+import { systemClock } from "../../src/clock.ts";
 import { HostRing } from "../../src/postgres/host-ring.ts";
 import { ChangeListener } from "../../src/postgres/change-listener.ts";
+import { type PoolerOrder, TransactionPooler } from "../support/transaction-pooler.ts";
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await condition())) await pause(5);
@@ -56,4 +60,44 @@ describe("a listener for changes", () => {
     await until(async () => String(await listener.problem()).includes("ECONNREFUSED"));
     expect(heard.times).toBe(0);
   });
+
+  it.each<PoolerOrder>(["longest rest", "shortest rest"])("says so when a pooler swallows notifications (%s)", async (order) => {
+    const pooler = await TransactionPooler.start(Number(new URL(inject("postgres")).port), 3, order);
+    onTestFinished(() => {
+      pooler.stop();
+    });
+    const { listener, heard } = listen(`postgresql://postgres@127.0.0.1:${String(pooler.port)}/postgres`);
+    expect(String(await listener.problem())).toMatch(/notifications don't arrive: .*to the database itself, or to a pooler .*session/);
+    expect(heard.times).toBe(0);
+  });
+
+  it("is closed at once while it waits to hear something", async () => {
+    const pooler = await TransactionPooler.start(Number(new URL(inject("postgres")).port), 2);
+    onTestFinished(() => {
+      pooler.stop();
+    });
+    const { listener } = listen(`postgresql://postgres@127.0.0.1:${String(pooler.port)}/postgres`);
+    await until(() => pooler.transactions.some((transactions) => transactions > 0));
+    expect(await timeOf(() => listener.close())).toBeLessThan(2_000);
+  });
+
+  it("is closed at once while nobody answers", async () => {
+    const sockets: Socket[] = [];
+    const server = createServer((socket) => sockets.push(socket)).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    onTestFinished(() => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    });
+    const address = server.address();
+    const { listener } = listen(`postgresql://postgres@127.0.0.1:${String(typeof address === "object" ? address?.port : 0)}/postgres`);
+    await until(() => sockets.length > 0);
+    expect(await timeOf(() => listener.close())).toBeLessThan(2_000);
+  });
 });
+
+async function timeOf(work: () => Promise<unknown>): Promise<number> {
+  const began = systemClock.monotonic();
+  await work();
+  return systemClock.monotonic() - began;
+}

@@ -74,6 +74,8 @@ describe("the URL of a PostgreSQL database", () => {
     "postgresql://h/d?sslmode=prefer",
     "postgresql://h/d?sslmode=",
     "postgresql://h/d?sslmode=disable&sslrootcert=/ca",
+    "postgresql://h/d?sslcert=/c",
+    "postgresql://h/d?sslkey=/k",
     "postgresql://h/d?schema=a&schema=b",
     "postgresql://h/d?host=other",
     "postgresql://a,,b/d",

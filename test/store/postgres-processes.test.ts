@@ -35,10 +35,12 @@ describe("ten processes that begin at once on PostgreSQL", () => {
   it("migrate it once; programs that are older than it refuse it from then on", async () => {
     const place = await emptyPlace();
     await place.store.create(newIdentity, metadataKey, noRows);
-    await place.store.close();
     expect(await tenAtOnce("migrate", place.url)).toEqual(Array<string>(10).fill("migrate whole"));
     const lines = await place.sql.selectFrom("audit_lines").select("writer").execute();
     expect(lines).toEqual([{ writer: "migration" }]);
+    // Also a program that has it open.
+    for (const use of [() => place.store.read(noRows), () => place.store.transaction(noRows)])
+      await expect(use()).rejects.toMatchObject({ code: "STORE_SCHEMA_NEWER" });
     const old = new SqlStore(await openRawPostgres(place.url));
     onTestFinished(() => old.close());
     for (const open of [() => old.unlock(metadataKey), () => old.header(), () => old.migrate()])

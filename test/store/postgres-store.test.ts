@@ -89,6 +89,27 @@ describe("a PostgreSQL store", () => {
     }
   });
 
+  it("says what a user lacks that may neither use nor make its schema", async () => {
+    await inNewStore(async ({ url, schema, run }) => {
+      const place = new URL(url);
+      place.username = `${schema}_user`;
+      await run(`create role ${place.username} login`);
+      try {
+        for (const where of [schema, `${schema}_new`]) {
+          place.searchParams.set("schema", where);
+          const store = await openPostgresStore(place.href, { clock: systemClock });
+          await expect(store.create(newIdentity, metadataKey, noRows)).rejects.toMatchObject({
+            code: "STORE_FAILED",
+            message: expect.stringContaining("CREATE SCHEMA … AUTHORIZATION") as string,
+          });
+          await store.close();
+        }
+      } finally {
+        await run(`drop role ${place.username}`);
+      }
+    });
+  });
+
   it("waits for a writer as long as it may", async () => {
     await inNewStore(async ({ url, store }) => {
       const hasty = await openPostgresStore(url, { clock: systemClock, busyTimeout: 20 });

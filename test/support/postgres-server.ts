@@ -33,6 +33,8 @@ export interface PostgresServerOptions {
   readonly home?: string;
   /** Further settings of the server. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Texts of files in its data folder, which only the server may read: `pg_hba.conf`, certificates. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 /** A real PostgreSQL server of a test's own, from npm: it listens on this machine only, and is gone when the test disposes of it. */
@@ -65,6 +67,11 @@ export class PostgresServer {
       ["-D", join(folder, "cluster"), "-U", superuser, "--auth=trust", "--no-sync", ...locale],
       { cwd: "/", ...identity },
     );
+    for (const [name, text] of Object.entries(options.files ?? {})) {
+      const file = join(folder, "cluster", name);
+      writeFileSync(file, text, { mode: 0o600 });
+      own(file, identity);
+    }
     await server.restart();
     return server;
   }
@@ -186,7 +193,7 @@ function newFolder(): string {
   return folder;
 }
 
-/** Gives a copied cluster to the user of the server, as only its owner may read it. */
+/** Gives what was copied or written to the user of the server, as only its owner may read it. */
 function own(path: string, identity: Identity | undefined): void {
   if (lstatSync(path).isDirectory()) {
     chmodSync(path, 0o700);

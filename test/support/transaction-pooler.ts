@@ -14,27 +14,32 @@ interface Session {
   transactions: number;
 }
 
-/** Stands before a PostgreSQL server, as pgbouncer does with `pool_mode = transaction`: each transaction gets the session that rested longest. */
+/** Which of the resting sessions the next transaction gets: the one that rested longest, or last, as pgbouncer gives it. */
+export type PoolerOrder = "longest rest" | "shortest rest";
+
+/** Stands before a PostgreSQL server, as pgbouncer does with `pool_mode = transaction`: each transaction gets another session. */
 export class TransactionPooler {
   readonly #server: Server;
   readonly #target: number;
   readonly #size: number;
+  readonly #order: PoolerOrder;
   readonly #sessions: Session[] = [];
   readonly #resting: Session[] = [];
   readonly #waiting: ((session: Session) => void)[] = [];
   readonly #clients = new Set<Socket>();
 
-  private constructor(target: number, size: number) {
+  private constructor(target: number, size: number, order: PoolerOrder) {
     this.#target = target;
     this.#size = size;
+    this.#order = order;
     this.#server = createServer((client) => {
       this.#serve(client);
     });
   }
 
   /** @param target port of the server @param size sessions that it has there */
-  static async start(target: number, size: number): Promise<TransactionPooler> {
-    const pooler = new TransactionPooler(target, size);
+  static async start(target: number, size: number, order: PoolerOrder = "longest rest"): Promise<TransactionPooler> {
+    const pooler = new TransactionPooler(target, size, order);
     await once(pooler.#server.listen(0, "127.0.0.1"), "listening");
     return pooler;
   }
@@ -128,7 +133,8 @@ export class TransactionPooler {
   }
 
   async #take(client: Socket): Promise<Session> {
-    const session = this.#resting.shift() ?? (await new Promise<Session>((resolve) => this.#waiting.push(resolve)));
+    const resting = this.#order === "longest rest" ? this.#resting.shift() : this.#resting.pop();
+    const session = resting ?? (await new Promise<Session>((resolve) => this.#waiting.push(resolve)));
     session.client = client;
     return session;
   }

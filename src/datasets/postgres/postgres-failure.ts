@@ -1,5 +1,6 @@
 import { KeysteadError, type ErrorCode } from "../../errors.ts";
 import { bareError } from "../../postgres/bare-error.ts";
+import { connectionProblem } from "../../postgres/connection-problem.ts";
 import { isConnectionLost, sqlState } from "../../postgres/sql-state.ts";
 
 type Mapping = readonly [code: ErrorCode, problem: string];
@@ -47,6 +48,9 @@ export function databaseFailure(what: string, error: unknown): KeysteadError {
       { cause: bareError(error) },
     );
   }
+  const connection = connectionProblem(error);
+  if (connection !== undefined)
+    return new KeysteadError(failed, `${what}: no connection, because ${connection}`, { cause: bareError(error) });
   const state = sqlState(error) ?? "";
   const [code, problem] = states.get(state) ?? states.get(state.slice(0, 2)) ?? (isConnectionLost(error) ? lost : other);
   return new KeysteadError(code, `${what}: ${problem}`, { cause: bareError(error) });

@@ -1,10 +1,14 @@
 import { KeysteadError, type ErrorCode } from "../../errors.ts";
 import { bareError } from "../../postgres/bare-error.ts";
+import { connectionProblem } from "../../postgres/connection-problem.ts";
 import { isConnectionLost, sqlState } from "../../postgres/sql-state.ts";
 
 type Mapping = readonly [code: ErrorCode, message: string];
 
-const denied: Mapping = ["STORE_FAILED", "the database denies access: check user, password and grants of the store's schema"];
+const denied: Mapping = [
+  "STORE_FAILED",
+  "the database denies access: run CREATE SCHEMA … AUTHORIZATION the store's user, or give him the schema that is there",
+];
 const lost: Mapping = [
   "STORE_FAILED",
   "the database can't be reached: check that it runs and that the store's URL leads to it, then try again",
@@ -23,7 +27,7 @@ const states: ReadonlyMap<string, Mapping> = new Map<string, Mapping>([
   ["23", refused],
   ["22", refused],
   ["25006", readOnly],
-  ["28", denied],
+  ["28", ["STORE_FAILED", "the database takes user or password for wrong: correct them (passfile)"]],
   ["3D000", ["STORE_NOT_FOUND", "there is no database of this name: create it first, or correct the store's URL"]],
   ["3F000", ["STORE_NOT_FOUND", "no store was created here yet: create one first (keystead init), or correct the store's URL"]],
   ["42P01", ["STORE_FAILED", "a table of the store is gone: restore the store from a backup"]],
@@ -42,6 +46,9 @@ const states: ReadonlyMap<string, Mapping> = new Map<string, Mapping>([
 /** What `pg` threw, as a KeysteadError with it as cause. KeysteadErrors stay as they are. */
 export function mapPostgresError(error: unknown): KeysteadError {
   if (error instanceof KeysteadError) return error;
+  const problem = connectionProblem(error);
+  if (problem !== undefined)
+    return new KeysteadError("STORE_FAILED", `no connection to the database, because ${problem}`, { cause: bareError(error) });
   const state = sqlState(error) ?? "";
   const mapping = states.get(state) ?? states.get(state.slice(0, 2)) ?? (isConnectionLost(error) ? lost : unexpected);
   const [code, message] = mapping;
