@@ -4,8 +4,10 @@ import { initKeystead } from "../../src/keystead.ts";
 import { createTestDatabase } from "../support/postgres-database.ts";
 import { testMasterKeys } from "../support/test-keystead.ts";
 
-it("docs/stores.md: the user that its SQL makes may do all that a store needs", async () => {
-  const [sql = ""] = [...readFileSync("docs/stores.md", "utf8").matchAll(/^```sql\n([\s\S]*?)^```$/gm)].map(([, block]) => block ?? "");
+it("docs/stores/postgresql.md: the user that its SQL makes may do all that a store needs", async () => {
+  const [sql = ""] = [...readFileSync("docs/stores/postgresql.md", "utf8").matchAll(/^```sql\n([\s\S]*?)^```$/gm)].map(
+    ([, block]) => block ?? "",
+  );
   const database = await createTestDatabase();
   onTestFinished(async () => {
     await database.query("drop schema keystead cascade; drop role keystead");
