@@ -44,19 +44,19 @@ it(
     await start("written");
     await countAnew(place);
     const begun = await application.turn();
-    await runKilled(place, { step: "index", workers: 2, kills: 6 });
+    await runKilled(place, { step: "index", workers: 2, kills: 5 });
     const filled = await application.turn();
     expect(filled.finds - begun.finds).toBeGreaterThan(10);
     expect(await queryNumber(place, "select count(*) from person where email_index is null or email_index_2 is null")).toBe(0);
     expect(await queryNumber(place, "select max(replaced) from person")).toBe(1);
 
-    await runKilled(place, { step: "cut-over-index", workers: 1, kills: 3 });
+    await runKilled(place, { step: "cut-over-index", workers: 1, kills: 2 });
     await application.turn();
     // Its rows have the old token alone; a search by the new generation asks for both.
     await writeLate(30);
-    for (let turns = 0; turns < 5; turns += 1) await application.turn();
+    for (let turns = 0; turns < 3; turns += 1) await application.turn();
     await start("searched");
-    for (let turns = 0; turns < 5; turns += 1) await application.turn();
+    for (let turns = 0; turns < 3; turns += 1) await application.turn();
 
     await datasets.index("crm.person");
     await datasets.dropGeneration("crm.person", "email", 1);

@@ -14,8 +14,6 @@ const stepProgram = new URL("step-process.ts", import.meta.url);
 const processes = 2;
 /** A page has a hundred rows, less where several workers are at it. */
 const rowsPerSecond = 100;
-/** Pages after which a worker is killed, at most. */
-const mostPages = 4;
 
 /** Rows of a table: small unless told otherwise. */
 export const rows = Number(process.env["KEYSTEAD_TEST_ROWS"] ?? "4000");
@@ -146,47 +144,74 @@ export interface KilledStep {
   /** Workers at a time, in processes of their own. */
   readonly workers: number;
   readonly kills: number;
+  /** Pages after which a worker is killed, at most; 4 unless given. A page has a hundred rows, or less. */
+  readonly mostPages?: number;
 }
 
 /**
  * Runs a step until a worker says that it is done.
- * @returns how its workers ended, those last that were not killed
+ * @param meanwhile is done after the last kill, before the step comes to its end
  */
-export async function runKilled(
-  place: Place,
-  { step, workers, kills }: KilledStep,
-  onKilled: () => void = () => undefined,
-): Promise<string[]> {
-  const { store, crm, codecs } = place;
-  const ends: string[] = [];
-  const done = { kills: 0, begun: 0, isDone: false };
-  const runOne = async (): Promise<void> => {
-    const options: Step = { store, crm, step, codecs, rowsPerSecond };
-    const child = startChild(stepProgram, [JSON.stringify(options)]);
-    let pages = done.begun < kills ? 1 + randomInt(mostPages) : Number.POSITIVE_INFINITY;
-    done.begun += 1;
+export async function runKilled(place: Place, killed: KilledStep, meanwhile?: () => Promise<void>): Promise<void> {
+  const run = new StepRun(place, killed);
+  const ended = run.run();
+  await Promise.race([run.lastKill, ended]);
+  await meanwhile?.();
+  await ended;
+}
+
+class StepRun {
+  readonly #place: Place;
+  readonly #killed: KilledStep;
+  readonly #lastKill = Promise.withResolvers<undefined>();
+  readonly #ends: string[] = [];
+  #kills = 0;
+  #isDone = false;
+
+  constructor(place: Place, killed: KilledStep) {
+    this.#place = place;
+    this.#killed = killed;
+  }
+
+  get lastKill(): Promise<unknown> {
+    return this.#lastKill.promise;
+  }
+
+  async run(): Promise<void> {
+    const { step, workers, kills } = this.#killed;
+    await Promise.all(Array.from({ length: workers }, () => this.#keepOne()));
+    expect({ step, kills: this.#kills, ends: this.#ends }).toMatchObject({ step, kills });
+  }
+
+  async #keepOne(): Promise<void> {
+    const { store, crm, codecs } = this.#place;
+    const { step, mostPages = 4 } = this.#killed;
+    while (!this.#isDone) {
+      const options: Step = { store, crm, step, codecs, rowsPerSecond };
+      const child = startChild(stepProgram, [JSON.stringify(options)]);
+      const end = await this.#watch(child, 1 + randomInt(mostPages));
+      if (end === undefined) continue;
+      await child.finish();
+      this.#ends.push(end);
+      if (end.startsWith("done")) this.#isDone = true;
+    }
+  }
+
+  /** @returns how it ended; undefined when it was killed */
+  async #watch(child: Child, pages: number): Promise<string | undefined> {
     let line = await child.nextLine();
-    for (; line === "page"; line = await child.nextLine()) {
-      pages -= 1;
-      if (pages === 0) break;
+    for (let page = 1; line === "page"; page += 1) {
+      if (page >= pages && this.#kills < this.#killed.kills) {
+        this.#kills += 1;
+        await child.kill();
+        expect(child.process.signalCode).toBe("SIGKILL");
+        if (this.#kills === this.#killed.kills) this.#lastKill.resolve(undefined);
+        return undefined;
+      }
+      line = await child.nextLine();
     }
-    if (line === "page") {
-      await child.kill();
-      expect(child.process.signalCode).toBe("SIGKILL");
-      done.kills += 1;
-      if (done.kills === kills) onKilled();
-      return;
-    }
-    await child.finish();
-    ends.push(line ?? "");
-    if (line?.startsWith("done") === true) done.isDone = true;
-  };
-  const keepOne = async (): Promise<void> => {
-    while (!done.isDone) await runOne();
-  };
-  await Promise.all(Array.from({ length: workers }, keepOne));
-  expect({ step, kills: done.kills, ends }).toMatchObject({ step, kills });
-  return ends;
+    return line ?? "";
+  }
 }
 
 /** Every row opens to what `truth` says, and there is no other. @returns ids of those that don't */
