@@ -51,6 +51,7 @@ it(
     const application = new Deployment(place);
     const start = (name: string, searches: boolean): Promise<void> =>
       application.deploy({ name, way: "record", plaintext: "written", searches });
+    const use = async () => (await datasets.recordDefinition("crm.person")).shadows?.["email"]?.use;
     await application.deploy({ name: "plain", way: "plain", searches: false });
     await datasets.add("crm.person", personWith({ key: "pii", column: "email_sealed", plaintext: "email" }));
     await application.turn();
@@ -71,13 +72,14 @@ it(
     await countAnew(place);
     // Plaintext goes on to be written until every process was started anew: nothing finds that it is gone before.
     await runKilled(place, { step: "erase-column", workers: 1, kills: 3, mostPages: 60 }, async () => {
-      while ((await datasets.recordDefinition("crm.person")).shadows?.["email"]?.use !== "none") await application.turn();
+      while ((await use()) !== "none") await application.turn();
       await start("none", true);
     });
     await application.turn();
     expect(await queryNumber(place, "select max(replaced) from person")).toBe(1);
-    await runKilled(place, { step: "erase-column", workers: 1, kills: 0 });
-    await runKilled(place, { step: "erase-column", workers: 1, kills: 0 });
+    for (let runs = 0; runs < 2 && (await use()) !== "erased"; runs += 1)
+      await runKilled(place, { step: "erase-column", workers: 1, kills: 0 });
+    expect(await use()).toBe("erased");
     await start("erased", true);
     expect(await queryNumber(place, "select count(email) from person")).toBe(0);
     await database.query("alter table person drop column email");

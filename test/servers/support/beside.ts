@@ -15,8 +15,11 @@ const processes = 2;
 /** A page has a hundred rows, less where several workers are at it. */
 const rowsPerSecond = 100;
 
+/** Runs that may end without being done: the application undid them. */
+const mostEnds = 10;
+
 /** Rows of a table: small unless told otherwise. */
-export const rows = Number(process.env["KEYSTEAD_TEST_ROWS"] ?? "4000");
+export const rows = Number(process.env["KEYSTEAD_TEST_ROWS"] ?? "2000");
 
 /** A store and an application's database, in PostgreSQL, with the keys `pii` and `bi` (for blind indexes). */
 export interface Place {
@@ -193,6 +196,7 @@ class StepRun {
       if (end === undefined) continue;
       await child.finish();
       this.#ends.push(end);
+      if (this.#ends.length > mostEnds) throw new Error(`${step} is not done after so many runs: ${this.#ends.join("; ")}`);
       if (end.startsWith("done")) this.#isDone = true;
     }
   }
