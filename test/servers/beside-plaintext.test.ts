@@ -63,7 +63,7 @@ it(
     });
     await runKilled(place, { step: "protect", workers: 2, kills: 1 });
     expect(await queryNumber(place, "select count(*) from person where email_sealed is null")).toBe(0);
-    await runKilled(place, { step: "cut-over-column", workers: 1, kills: 3 });
+    await runKilled(place, { step: "cut-over-column", workers: 1, kills: 2 });
     await application.turn();
     await start("sealed", true);
     await application.turn();
@@ -71,7 +71,7 @@ it(
 
     await countAnew(place);
     // Plaintext goes on to be written until every process was started anew: nothing finds that it is gone before.
-    await runKilled(place, { step: "erase-column", workers: 1, kills: 3, mostPages: 60 }, async () => {
+    await runKilled(place, { step: "erase-column", workers: 1, kills: 2, mostPages: 45 }, async () => {
       while ((await use()) !== "none") await application.turn();
       await start("none", true);
     });

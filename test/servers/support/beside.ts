@@ -63,7 +63,7 @@ export async function createPlace(columns: readonly string[], codecs: Place["cod
 }
 
 /** The index that the application searches by. */
-export const emailIndex: DatasetInput["indexes"] = {
+const emailIndex: DatasetInput["indexes"] = {
   // Few bits: several rows have each token, and what a search finds has to be compared.
   email: { columns: ["email"], column: "email_index", key: "bi", kind: "exact", normalisers: ["email"], bits: 10 },
 };
