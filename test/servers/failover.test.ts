@@ -8,6 +8,7 @@ import { systemClock } from "../../src/clock.ts";
 import { openStore } from "../../src/store/open-store.ts";
 import { startChild } from "../support/child.ts";
 import { PostgresServer } from "../support/postgres-server.ts";
+import { Spoken } from "./support/spoken.ts";
 import { codeOf, openTestKeystead, temporaryFolder, testMasterKeys } from "../support/test-keystead.ts";
 
 interface Cluster {
@@ -41,62 +42,92 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
   while (!(await condition())) await pause(20);
 }
 
-async function newKeystead(options: KeysteadOptions): Promise<Keystead> {
-  const keystead = await initKeystead({ ...options, settings: { refreshBound: 20 } });
+async function newKeystead(options: KeysteadOptions, refreshBound = 20): Promise<Keystead> {
+  const keystead = await initKeystead({ ...options, settings: { refreshBound } });
   await keystead.keys.create({ name: "pii", purpose: "pii" });
   return keystead;
+}
+
+/** Rows of `person` in this database that don't open to what was written, or are not ciphertext. */
+async function wrongRows(keystead: Keystead, server: PostgresServer, database: string): Promise<Record<string, unknown>[]> {
+  const key = await keystead.open("pii", { dataset: "crm.person" });
+  const found = await rows(server, "select id, email from person order by id", database);
+  await key.refresh();
+  const wrong = found.filter(({ id, email }) => {
+    const context = { dataset: "crm.person", "row.id": String(id), column: "email" };
+    return key.decryptValue(String(email), context) !== `p${String(id)}@example.org`;
+  });
+  await key.close();
+  return wrong;
 }
 
 const person = { table: "person", keyColumns: ["id"], columns: { email: { key: "pii" } }, indexes: {} };
 
 describe("a primary that is killed and its standby promoted", () => {
-  it("in the middle of rotations and jobs: no version that sealed anything is lost, and none is there twice", async () => {
-    const { primary, standby, url } = await startCluster();
-    await primary.run("postgres", "create table person (id bigint primary key, email text not null)");
-    const people = 2_000;
-    await primary.run("postgres", `insert into person select n, 'p' || n || '@example.org' from generate_series(1, ${String(people)}) n`);
-    const options = {
-      store: url("postgres"),
-      databases: { crm: url("postgres").replace("?target_session_attrs=read-write", "") },
-      masterKeys: testMasterKeys,
-      auditDirectory: join(temporaryFolder(), "audit"),
-    };
-    const first = await newKeystead(options);
-    await first.datasets.add("crm.person", { ...person, database: "crm" });
-    await first.datasets.protect("crm.person");
-    await first.close();
+  it(
+    "in the middle of rotations and jobs: no version that sealed anything is lost, and none is there twice",
+    { timeout: 300_000 },
+    async () => {
+      const { primary, standby, url } = await startCluster();
+      await primary.run("postgres", "create table person (id bigint primary key, email text not null)");
+      const people = 2_000;
+      await primary.run("postgres", `insert into person select n, 'p' || n || '@example.org' from generate_series(1, ${String(people)}) n`);
+      const options = {
+        store: url("postgres"),
+        databases: { crm: url("postgres").replace("?target_session_attrs=read-write", "") },
+        masterKeys: testMasterKeys,
+        auditDirectory: join(temporaryFolder(), "audit"),
+      };
+      // A rotation takes at least that long, so it is seen at work.
+      const first = await newKeystead(options, 1_000);
+      await first.datasets.add("crm.person", { ...person, database: "crm" });
+      await first.datasets.protect("crm.person");
+      await first.close();
 
-    const program = new URL("failover-process.ts", import.meta.url);
-    const folders = [1, 2].map(() => join(temporaryFolder(), "audit"));
-    const children = folders.map((folder) => startChild(program, [options.store, options.databases.crm, folder]));
-    const lines = children.map(() => [] as string[]);
-    const reading = children.map(async (child, index) => {
-      for (let line = await child.nextLine(); line !== undefined; line = await child.nextLine()) lines[index]?.push(line);
-    });
-    const sealedOf = (): { readonly sealed: string; readonly value: string }[] =>
-      lines.flat().flatMap((line) => (line.startsWith("{") ? [JSON.parse(line) as { sealed: string; value: string }] : []));
-    await until(async () => Promise.resolve(sealedOf().length > 30));
+      const program = new URL("failover-process.ts", import.meta.url);
+      const start = () => new Spoken(startChild(program, [options.store, options.databases.crm, join(temporaryFolder(), "audit")]));
+      const [rotating, moving] = [start(), start()];
+      await rotating.until(() => rotating.sealed.length > 10);
+      await moving.until(() => moving.sealed.length > 10);
+      expect(await rotating.perform("rotate")).toBe("done");
+      // Every row is of an old version now.
+      const job = moving.begin("reencrypt");
+      await job.isUnderWay;
+      const rotation = rotating.begin("rotate");
+      await rotation.isUnderWay;
 
-    await primary.kill();
-    await standby.promote();
+      const killedAt = Date.now();
+      await primary.kill();
+      await standby.promote();
 
-    const before = sealedOf().length;
-    await until(async () => Promise.resolve(sealedOf().length > before + 30 || children.every(({ process }) => process.exitCode !== null)));
-    for (const child of children) child.process.stdin?.write("stop\n");
-    await Promise.all(reading);
+      for (const { isOver } of [job, rotation]) {
+        const { begin, end } = await isOver;
+        expect(begin).toBeLessThanOrEqual(killedAt);
+        expect(end).toBeGreaterThan(killedAt);
+      }
+      for (const spoken of [rotating, moving]) {
+        const { length } = spoken.sealed;
+        await spoken.until(() => spoken.sealed.length > length + 10);
+      }
+      expect(await rotating.perform("rotate")).toBe("done");
+      expect(await moving.perform("reencrypt")).toBe("done, 0 problems");
+      const sealedValues = (await Promise.all([rotating.stop(), moving.stop()])).flat();
 
-    const after = await openTestKeystead({ ...options, auditDirectory: join(temporaryFolder(), "audit") });
-    for (const { sealed, value } of sealedOf()) expect(await after.decryptText(sealed)).toBe(value);
-    expect(sealedOf().length).toBeGreaterThan(before);
-    const { versions } = await after.keys.show("pii");
-    expect(new Set(versions.map(({ version }) => version)).size).toBe(versions.length);
-    const labels = new Set(sealedOf().map(({ sealed }) => sealed.split(":")[2]));
-    expect([...labels].filter((label) => !versions.some((version) => version.label === label))).toEqual([]);
-    expect((await after.doctor.examine()).filter(({ check, status }) => check === "metadata" && status !== "good")).toEqual([]);
-    const job = await after.datasets.reencrypt("crm.person");
-    expect(job.state).toBe("done");
-    expect((await rows(standby, "select count(*)::int as n from person where email like 'ks1:%'"))[0]).toEqual({ n: people });
-  });
+      const after = await openTestKeystead({ ...options, auditDirectory: join(temporaryFolder(), "audit") });
+      for (const { sealed, value } of sealedValues) expect(await after.decryptText(sealed)).toBe(value);
+      const { versions } = await after.keys.show("pii");
+      expect(new Set(versions.map(({ version }) => version)).size).toBe(versions.length);
+      const labels = new Set(sealedValues.map(({ sealed }) => sealed.split(":")[2]));
+      expect([...labels].filter((label) => !versions.some((version) => version.label === label))).toEqual([]);
+      expect((await after.doctor.examine()).filter(({ check, status }) => check === "metadata" && status !== "good")).toEqual([]);
+      // Before another job has been over them, and after.
+      expect(await wrongRows(after, standby, "postgres")).toEqual([]);
+      expect(await after.datasets.reencrypt("crm.person")).toMatchObject({ state: "done", progress: { problems: 0 } });
+      expect(await wrongRows(after, standby, "postgres")).toEqual([]);
+      const { columns } = await after.datasets.takeCensus("crm.person");
+      expect(columns).toMatchObject([{ plaintext: 0, nulls: 0, versions: [{ standing: "current", count: people }] }]);
+    },
+  );
 
   it("without the newest transactions: that is noticed, and the census names what is lost", async () => {
     const { primary, standby, url } = await startCluster();
