@@ -9,7 +9,8 @@ import { openStore } from "../../src/store/open-store.ts";
 import { startChild } from "../support/child.ts";
 import { PostgresServer } from "../support/postgres-server.ts";
 import { Spoken } from "./support/spoken.ts";
-import { codeOf, openTestKeystead, temporaryFolder, testMasterKeys } from "../support/test-keystead.ts";
+import { day, TestClock } from "../support/test-clock.ts";
+import { codeOf, fileStore, openTestKeystead, temporaryFolder, testMasterKeys } from "../support/test-keystead.ts";
 
 interface Cluster {
   readonly primary: PostgresServer;
@@ -40,6 +41,18 @@ async function rows(server: PostgresServer, sql: string, database = "postgres"):
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
   while (!(await condition())) await pause(20);
+}
+
+/** Waits until the standby has everything. */
+async function caughtUp(primary: PostgresServer): Promise<void> {
+  await until(async () => (await rows(primary, "select from pg_stat_replication where replay_lsn >= pg_current_wal_lsn()")).length === 1);
+}
+
+/** From here on the standby receives nothing. It is not attached any more, so nobody waits for it. */
+async function detach({ primary, standby }: Cluster): Promise<void> {
+  await standby.run("postgres", "alter system set primary_conninfo = 'host=127.0.0.1 port=1'");
+  await standby.run("postgres", "select pg_reload_conf()");
+  await until(async () => (await rows(primary, "select from pg_stat_replication")).length === 0);
 }
 
 async function newKeystead(options: KeysteadOptions, refreshBound = 20): Promise<Keystead> {
@@ -151,10 +164,7 @@ describe("a primary that is killed and its standby promoted", () => {
     const store = await openStore(options.store, { clock: systemClock });
     await store.replicated?.(10_000);
     await store.close();
-    // From here on the standby receives nothing. It is not attached any more, so nobody waits for it.
-    await standby.run("postgres", "alter system set primary_conninfo = 'host=127.0.0.1 port=1'");
-    await standby.run("postgres", "select pg_reload_conf()");
-    await until(async () => (await rows(primary, "select from pg_stat_replication")).length === 0);
+    await detach({ primary, standby, url });
     await keystead.keys.rotate("pii", { reason: "unlucky" });
     await keystead.datasets.reencrypt("crm.person");
     const lost = await keystead.encrypt("pii", "lost");
@@ -185,5 +195,109 @@ describe("a primary that is killed and its standby promoted", () => {
     expect((await restarted.datasets.reencrypt("crm.person")).state).not.toBe("failed");
     await restarted.audit.acceptRestoredStore();
     expect(await restarted.encrypt("pii", "new")).toContain(versions[1]?.label);
+  });
+});
+
+/** A dataset whose standby lacks what jobs did last: rows that are current on the primary are plaintext or of version 1 on the standby. */
+async function createStale(): Promise<Cluster & { readonly keystead: Keystead; readonly clock: TestClock }> {
+  const cluster = await startCluster();
+  const { primary, url } = cluster;
+  const insert = (from: number, to: number): Promise<void> =>
+    primary.run(
+      "postgres",
+      `insert into person select n, 'p' || n || '@example.org' from generate_series(${String(from)}, ${String(to)}) n`,
+    );
+  await primary.run("postgres", "create table person (id bigint primary key, email text not null)");
+  await insert(1, 10);
+  const clock = new TestClock();
+  const databases = { crm: url("postgres").replace("?target_session_attrs=read-write", "") };
+  const keystead = await newKeystead({ ...fileStore(temporaryFolder()), clock, databases });
+  onTestFinished(() => keystead.close());
+  await keystead.datasets.add("crm.person", { ...person, database: "crm" });
+  await keystead.datasets.protect("crm.person");
+  await insert(11, 15);
+  await caughtUp(primary);
+  await detach(cluster);
+  await keystead.datasets.protect("crm.person");
+  await keystead.keys.rotate("pii");
+  expect(await keystead.datasets.reencrypt("crm.person")).toMatchObject({ state: "done", progress: { problems: 0, values: 15 } });
+  expect(await standings(keystead)).toEqual({ plaintext: 0, current: 15 });
+  return { ...cluster, keystead, clock };
+}
+
+/** How many values a fresh census counts, by their standing. */
+async function standings(keystead: Keystead): Promise<Record<string, number>> {
+  const { columns } = await keystead.datasets.takeCensus("crm.person");
+  const counts = columns.flatMap(({ versions }) => versions.map(({ standing, count }) => [standing, count] as const));
+  return { plaintext: columns[0]?.plaintext ?? 0, ...Object.fromEntries(counts) };
+}
+
+/** What the doctor says of datasets. */
+async function datasetFindings(keystead: Keystead): Promise<string[]> {
+  const findings = await keystead.doctor.examine();
+  return findings.filter(({ check }) => check === "datasets").map(({ status, message }) => `${status}: ${message}`);
+}
+
+describe("a dataset on a standby that was promoted without the newest transactions", () => {
+  it("names what came back, whatever job was done; until that is moved its version does not die", async () => {
+    const { primary, standby, keystead, clock } = await createStale();
+    expect(await keystead.keys.destroy("pii", 1)).toMatchObject({ status: "scheduled" });
+    clock.advance(8 * day);
+    await keystead.refresh();
+
+    await primary.kill();
+    await standby.promote();
+
+    // The job is remembered as done; what counts the rows is not deceived.
+    expect(await keystead.jobs.show("crm.person")).toMatchObject({ kind: "reencrypt", state: "done" });
+    expect(await standings(keystead)).toEqual({ plaintext: 5, old: 10 });
+    const findings = (await datasetFindings(keystead)).join("\n");
+    expect(findings).toContain("warning: crm.person holds 5 plaintext values; run `keystead datasets protect crm.person`");
+    expect(findings).toContain("warning: crm.person holds 10 values of old versions; run `keystead datasets reencrypt crm.person`");
+    // The waiting time is over, and yet.
+    await expect(keystead.keys.destroy("pii", 1)).rejects.toMatchObject({
+      code: "VERSION_IN_USE",
+      message: expect.stringContaining("10 values in dataset crm.person") as string,
+    });
+    expect(await keystead.datasets.protect("crm.person")).toMatchObject({ state: "done", progress: { problems: 0, values: 5 } });
+    expect(await keystead.datasets.reencrypt("crm.person")).toMatchObject({ state: "done", progress: { problems: 0, values: 10 } });
+    expect(await standings(keystead)).toEqual({ plaintext: 0, current: 15 });
+    expect(await wrongRows(keystead, standby, "postgres")).toEqual([]);
+    expect(await keystead.keys.destroy("pii", 1)).toMatchObject({ status: "destroyed" });
+    expect(await wrongRows(keystead, standby, "postgres")).toEqual([]);
+  });
+
+  it("whose version was destroyed before: says that nothing opens these values, and takes them back from the old primary", async () => {
+    const { primary, standby, keystead, clock } = await createStale();
+    await keystead.keys.destroy("pii", 1);
+    clock.advance(8 * day);
+    // Nobody sees from the primary what a standby lacks that is not attached.
+    expect(await keystead.keys.destroy("pii", 1)).toMatchObject({ status: "destroyed" });
+
+    await primary.kill();
+    await standby.promote();
+
+    expect(await standings(keystead)).toEqual({ plaintext: 5, destroyed: 10 });
+    const { label } = (await keystead.keys.show("pii")).versions[0] ?? { label: "" };
+    const findings = (await datasetFindings(keystead)).join("\n");
+    expect(findings).toContain(`failed: crm.person holds 10 values of versions that were destroyed (pii:${label})`);
+    expect(findings).not.toContain("old versions");
+    expect(await keystead.datasets.protect("crm.person")).toMatchObject({ state: "done", progress: { values: 5 } });
+    const { state, progress } = await keystead.datasets.reencrypt("crm.person");
+    expect({ state, problems: progress.problems, codes: new Set(progress.firstProblems.map(({ code }) => code)) }).toEqual({
+      state: "done",
+      problems: 10,
+      codes: new Set(["KEY_STATE"]),
+    });
+
+    // Apart, where no application finds it.
+    await primary.restart();
+    expect(await wrongRows(keystead, primary, "postgres")).toEqual([]);
+    for (const { id, email } of await rows(primary, "select id, email from person where id <= 10")) {
+      await standby.run("postgres", `update person set email = '${String(email)}' where id = ${String(id)}`);
+    }
+    expect(await standings(keystead)).toEqual({ plaintext: 0, current: 15 });
+    expect(await wrongRows(keystead, standby, "postgres")).toEqual([]);
+    expect(await datasetFindings(keystead)).toEqual(["good: nothing to report"]);
   });
 });
