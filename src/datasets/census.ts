@@ -97,6 +97,7 @@ export function outstanding(columns: readonly ColumnCensus[]): {
   readonly plaintext: number;
   readonly old: number;
   readonly unknown: number;
+  readonly destroyed: number;
   readonly ciphertext: number;
 } {
   const versions = columns.flatMap((column) => column.versions);
@@ -106,6 +107,7 @@ export function outstanding(columns: readonly ColumnCensus[]): {
     plaintext: columns.reduce((total, column) => total + column.plaintext, 0),
     old: sum("old"),
     unknown: sum("unknown"),
+    destroyed: sum("destroyed"),
     ciphertext: sum(),
   };
 }
@@ -143,6 +145,7 @@ function columnCensus(column: string, columnKey: string, headers: readonly Heade
 
 function standing(key: string, label: string, columnKey: string, known: KnownVersions): VersionCount["standing"] {
   if (known.labels.get(key)?.has(label) !== true) return "unknown";
+  if (!known.usable.has(versionName(key, label))) return "destroyed";
   return key === columnKey && known.current.get(key) === label ? "current" : "old";
 }
 

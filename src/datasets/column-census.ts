@@ -5,8 +5,11 @@ const versionCountSchema = z.object({
   /** Label, `3-k7f2qd`. */
   version: z.string(),
   count: z.int(),
-  /** `current`: nothing to do. `old`: re-encryption moves it. `unknown`: this store doesn't have the version or the key. */
-  standing: z.enum(["current", "old", "unknown"]),
+  /**
+   * `current`: nothing to do. `old`: re-encryption moves it. `unknown`: this store doesn't have the version or the key. `destroyed`: it
+   * came back after its version had died, and nothing opens it.
+   */
+  standing: z.enum(["current", "old", "unknown", "destroyed"]),
 });
 
 const columnCensusSchema = z.object({

@@ -1,4 +1,5 @@
 import { type Census, outstanding } from "../datasets/census.ts";
+import type { VersionCount } from "../datasets/column-census.ts";
 import type { DatasetInfo } from "../datasets/dataset-info.ts";
 import type { DatasetService } from "../datasets/dataset-service.ts";
 import { KeysteadError } from "../errors.ts";
@@ -9,7 +10,7 @@ const check = "datasets";
 /** Versions that a finding names at most. */
 const namedVersions = 5;
 
-/** What is wrong with datasets: values without protection, of old versions, of nobody here; indexes that are not complete, contexts under way. */
+/** What is wrong with datasets: values without protection, of old versions, of destroyed ones, of nobody here; indexes that are not complete, contexts under way. */
 export async function examineDatasets(datasets: DatasetService): Promise<Diagnosis[]> {
   const findings: Diagnosis[] = [];
   for (const dataset of await datasets.list()) {
@@ -28,15 +29,21 @@ export async function examineDatasets(datasets: DatasetService): Promise<Diagnos
 }
 
 function examineCensus({ name }: DatasetInfo, { columns }: Census): Diagnosis[] {
-  const { plaintext, old, unknown } = outstanding(columns);
+  const { plaintext, old, unknown, destroyed } = outstanding(columns);
   const findings: Diagnosis[] = [];
   if (unknown > 0) {
-    const versions = columns.flatMap((column) => column.versions).filter(({ standing }) => standing === "unknown");
-    const labels = [...new Set(versions.map(({ key, version }) => `${key}:${version}`))].slice(0, namedVersions).join(", ");
     findings.push(
       failed(
         check,
-        `${name} holds ${String(unknown)} values of versions that this store does not have (${labels}): another store's, or newer than this one`,
+        `${name} holds ${String(unknown)} values of versions that this store does not have (${labelsOf(columns, "unknown")}): another store's, or newer than this one`,
+      ),
+    );
+  }
+  if (destroyed > 0) {
+    findings.push(
+      failed(
+        check,
+        `${name} holds ${String(destroyed)} values of versions that were destroyed (${labelsOf(columns, "destroyed")}): they came back from a backup or a standby, and nothing opens them; take newer ones from the old primary or a later backup`,
       ),
     );
   }
@@ -46,6 +53,12 @@ function examineCensus({ name }: DatasetInfo, { columns }: Census): Diagnosis[] 
   if (old > 0)
     findings.push(warning(check, `${name} holds ${String(old)} values of old versions; run \`keystead datasets reencrypt ${name}\``));
   return findings;
+}
+
+/** Names of the versions of a standing, the first few. */
+function labelsOf(columns: Census["columns"], standing: VersionCount["standing"]): string {
+  const versions = columns.flatMap((column) => column.versions).filter((version) => version.standing === standing);
+  return [...new Set(versions.map(({ key, version }) => `${key}:${version}`))].slice(0, namedVersions).join(", ");
 }
 
 function examineContext({ name, nextContext }: DatasetInfo): Diagnosis[] {

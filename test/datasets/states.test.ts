@@ -92,7 +92,7 @@ describe("data of a version that waits for destruction", () => {
       expect(problemsOf(await keystead.datasets[job]("crm.person"))).toEqual(["1 name KEY_STATE"]);
     }
     expect(queryNumber(database, "SELECT count(*) FROM person JOIN backup USING (id, name)")).toBe(1);
-    expect((await keystead.datasets.takeCensus("crm.person")).columns[0]?.versions).toMatchObject([{ count: 1, standing: "old" }]);
+    expect((await keystead.datasets.takeCensus("crm.person")).columns[0]?.versions).toMatchObject([{ count: 1, standing: "destroyed" }]);
   });
 });
 

@@ -1,14 +1,18 @@
+import { join } from "node:path";
 import { expect } from "vitest";
 import { isKeysteadError } from "../../src/errors.ts";
 import { initKeystead, type Keystead } from "../../src/keystead.ts";
-import type { VersionPhase } from "../../src/keys/version-state.ts";
+import type { KeyInfo, VersionInfo } from "../../src/keys/key-records.ts";
 import { canaries } from "../setup/canary.ts";
 import { startChild } from "../support/child.ts";
-import { day, TestClock } from "../support/test-clock.ts";
-import { openTestKeystead, testMasterKeys } from "../support/test-keystead.ts";
+import { SharedClock } from "../support/shared-clock.ts";
+import { day } from "../support/test-clock.ts";
+import { openTestKeystead, temporaryFolder, testMasterKeys } from "../support/test-keystead.ts";
+import { type Act, changesState, isLinear, type Step } from "./version-history.ts";
 
 const program = new URL("random-acts-process.ts", import.meta.url);
 const masterKeys = { ...testMasterKeys, next: { bytes: canaries.importedKey.bytes } };
+const waiting = 2 * day;
 
 /** Who acts, where, and for how long. */
 export interface RandomActs {
@@ -22,129 +26,191 @@ export interface RandomActs {
   readonly acts: string;
 }
 
-/** What a child says about one act. */
-interface Act {
-  readonly act: string;
-  readonly key: string;
-  readonly version: number;
-  readonly outcome: string;
-  readonly begin: number;
-  readonly end: number;
-  readonly currentVersion?: number;
-  readonly status?: string;
-  readonly sealed?: string;
-  readonly name: string;
-  /** Which act of its Keystead this is. */
-  readonly count: number;
+/** What came of it. */
+export interface OneHistory {
+  readonly acts: number;
+  /** Days by which the clock that all share was moved on meanwhile. */
+  readonly days: number;
+  /** Destructions that were scheduled, waited for, and executed meanwhile. */
+  readonly destroyed: number;
+  /** Versions that became active because their date came meanwhile. */
+  readonly activated: number;
+  /** Acts that met a version which had expired meanwhile. */
+  readonly expired: number;
 }
 
-/** The phase after an act on a version, as the states table has it; undefined when it is not permitted. */
-function follow(phase: VersionPhase, { act, status }: Act): VersionPhase | undefined {
-  const steps: Readonly<Record<string, Partial<Record<VersionPhase, VersionPhase>>>> = {
-    activate: { "pre-active": "active" },
-    suspend: { active: "suspended" },
-    resume: { suspended: "active" },
-    deactivate: { active: "deactivated", suspended: "deactivated" },
-    compromise: { "pre-active": "compromised", active: "compromised", suspended: "compromised", deactivated: "compromised" },
-  };
-  if (act !== "destroy") return steps[act]?.[phase];
-  if (status === "destroyed") return phase === "pre-active" || phase === "destruction-pending" ? "destroyed" : undefined;
-  const scheduled = ["active", "suspended", "deactivated", "compromised", "destruction-pending"].includes(phase);
-  return scheduled ? "destruction-pending" : undefined;
-}
-
-/** True when some order of the acts, that keeps what was over before another began, leads from the first phase to the last. */
-function isLinear(first: VersionPhase, acts: readonly Act[], last: VersionPhase): boolean {
-  const seen = new Set<string>();
-  const search = (phase: VersionPhase, retired: VersionPhase, left: readonly Act[]): boolean => {
-    if (left.length === 0) return phase === last;
-    const mark = `${phase} ${retired} ${left.map(({ begin }) => begin).join()}`;
-    if (seen.has(mark)) return false;
-    seen.add(mark);
-    const earliestEnd = Math.min(...left.map(({ end }) => end));
-    return left.some((act, index) => {
-      if (act.begin > earliestEnd) return false;
-      const rest = left.toSpliced(index, 1);
-      if (act.act === "cancel") return phase === "destruction-pending" && search(retired, retired, rest);
-      const next = follow(phase, act);
-      if (next === undefined) return false;
-      return search(
-        next,
-        next === "destruction-pending" && phase !== next ? (phase === "compromised" ? phase : "deactivated") : retired,
-        rest,
-      );
-    });
-  };
-  return search(first, first === "destruction-pending" ? "deactivated" : first, acts);
-}
-
-/** Two keys with versions that are current, old, waiting for their end since long, and to be active tomorrow. */
-async function prepare(keystead: Keystead, clock: TestClock): Promise<void> {
+/** Two keys with versions that are current, old, waiting for their end since long, and to be active in some days. */
+async function prepare(keystead: Keystead, clock: SharedClock): Promise<void> {
   for (const key of ["a", "b"]) {
     await keystead.keys.create({ name: key, purpose: "pii" });
     for (let version = 2; version <= 12; version += 1) await keystead.keys.rotate(key);
-    for (let version = 2; version <= 7; version += 1) await keystead.keys.destroy(key, version);
-    await keystead.keys.rotate(key, { activateAt: new Date(clock.now() + 365 * day) });
+    for (const version of [2, 3]) await keystead.keys.destroy(key, version);
+  }
+  clock.advance(72);
+  for (const key of ["a", "b"]) {
+    for (const days of [1, 2, 3, 9]) await keystead.keys.rotate(key, { activateAt: new Date(clock.now() + days * day) });
+  }
+}
+
+/** True when the clock was moved on during an act. */
+function sawAdvance({ begin, end, clockBegin, clockEnd }: Act): boolean {
+  return clockEnd - clockBegin - (end - begin) > day / 48;
+}
+
+/** By outcome, whether an act may have it. What is not here may not be. */
+function excuses(log: readonly Act[], keys: ReadonlyMap<string, KeyInfo>, dates: ReadonlyMap<string, ReadonlySet<number>>) {
+  const expired = ({ key, clockEnd }: Act): boolean =>
+    (keys.get(key)?.versions ?? []).some(({ expiresAt }) => expiresAt !== undefined && Date.parse(expiresAt) <= clockEnd);
+  const rules: Readonly<Record<string, (act: Act) => boolean>> = {
+    done: () => true,
+    KEY_STATE: () => true,
+    VERSION_IN_USE: () => true,
+    STOPPED: ({ act }) => ["rotate", "short", "activate"].includes(act),
+    CONFLICT: ({ act }) => act === "destroy",
+    DESTRUCTION_WAITING: (act) => [...(dates.get(nameOf(act)) ?? [])].some((date) => act.clockBegin < date),
+    KEY_VERSION_EXPIRED: (act) => act.act === "encrypt" && expired(act),
+    // A clock that jumps ends leases, also that of the key that signs certificates, and what was to come is in the past.
+    KEY_LEASE_EXPIRED: (act) => ["encrypt", "decrypt", "destroy"].includes(act.act) && sawAdvance(act),
+    INVALID_ARGUMENT: (act) => ["short", "later"].includes(act.act) && sawAdvance(act),
+  };
+  return log.filter((act) => rules[act.outcome]?.(act) !== true);
+}
+
+function nameOf({ key, version }: Pick<Act, "key" | "version">): string {
+  return `${key}/${String(version)}`;
+}
+
+/** When each version's destruction may have been due: every date that an act or the beginning gave it. */
+function destructionDates(log: readonly Act[], before: ReadonlyMap<string, KeyInfo>): Map<string, Set<number>> {
+  const dates = new Map<string, Set<number>>();
+  const note = (name: string, date: number): unknown => dates.set(name, (dates.get(name) ?? new Set()).add(date));
+  for (const [key, { versions }] of before) {
+    for (const { version, destroyAt } of versions) if (destroyAt !== undefined) note(nameOf({ key, version }), Date.parse(destroyAt));
+  }
+  for (const act of log) if (act.executeAfter !== undefined) note(nameOf(act), act.executeAfter);
+  return dates;
+}
+
+/** Each destruction waited as long as it had to, by the clock that all share. @returns those that were scheduled by an act */
+function expectWaited(log: readonly Act[], dates: ReadonlyMap<string, ReadonlySet<number>>): number {
+  for (const act of log) {
+    const { clockBegin, clockEnd, executeAfter, scheduledAt, executedAt } = act;
+    if (executeAfter !== undefined) {
+      // Another one who scheduled it a moment before gave the date.
+      const made = log.some((other) => nameOf(other) === nameOf(act) && isWithin(other, executeAfter - waiting));
+      expect({ act, made }).toMatchObject({ made: true });
+    }
+    if (executedAt === undefined) continue;
+    expect({ act, ok: clockBegin <= executedAt && executedAt <= clockEnd }).toMatchObject({ ok: true });
+    if (scheduledAt === undefined) continue;
+    const waited = executedAt >= scheduledAt + waiting && dates.get(nameOf(act))?.has(scheduledAt + waiting) === true;
+    expect({ act, waited }).toMatchObject({ waited: true });
+  }
+  const scheduled = new Set(log.flatMap((act) => (act.executeAfter === undefined ? [] : [`${nameOf(act)} ${String(act.executeAfter)}`])));
+  return log.filter((act) => act.scheduledAt !== undefined && scheduled.has(`${nameOf(act)} ${String(act.scheduledAt + waiting)}`)).length;
+}
+
+function isWithin({ act, clockBegin, clockEnd }: Act, instant: number): boolean {
+  return act === "destroy" && clockBegin <= instant && instant <= clockEnd;
+}
+
+/** The activations of versions whose date came, by version: nobody asks for them, any process does it from then on. */
+async function settled(keystead: Keystead, log: readonly Act[], keys: ReadonlyMap<string, KeyInfo>): Promise<Map<string, Step[]>> {
+  const activations = await keystead.audit.show({ action: "keys.activate", limit: Infinity });
+  const moments = log.flatMap(({ begin, end, clockBegin, clockEnd }) => [
+    { real: begin, clock: clockBegin },
+    { real: end, clock: clockEnd },
+  ]);
+  const found = new Map<string, Step[]>();
+  for (const { key, version: label, reason } of activations.filter((record) => record["reason"] === "activation date")) {
+    const version = keys.get(String(key))?.versions.find((candidate) => candidate.label === label);
+    const date = Date.parse(version?.activateAt ?? "");
+    expect({ label, reason, date }).toMatchObject({ date: expect.any(Number) as number });
+    const begin = moments.reduce((latest, { real, clock }) => (clock < date ? Math.max(latest, real) : latest), 0);
+    const name = nameOf({ key: String(key), version: version?.version ?? 0 });
+    found.set(name, [...(found.get(name) ?? []), { act: "activate", begin, end: Number.POSITIVE_INFINITY }]);
+  }
+  return found;
+}
+
+/** The versions of a key went from one state to the next as the states table has it, whatever was done at once. */
+function expectLinear(
+  name: string,
+  versions: readonly VersionInfo[],
+  before: KeyInfo | undefined,
+  steps: (version: number) => Step[],
+): void {
+  for (const { version, state, label, activateAt } of versions) {
+    const born = before?.versions.find((row) => row.version === version)?.state ?? (activateAt === undefined ? "active" : "pre-active");
+    const on = steps(version);
+    expect({ name, label, born, state, linear: isLinear(born, on, state), on }).toMatchObject({ linear: true });
   }
 }
 
 /**
- * Processes do everything to two keys at once: they leave one history, lose no key, and none meets an error that is not his.
- * @returns how many acts there were
+ * Processes do everything to two keys at once while the clock that they share is moved on by days: they leave one history, lose no key,
+ * and none meets an error that is not his.
  */
-export async function expectOneHistory({ store, children, keysteads, acts }: RandomActs): Promise<number> {
-  const options = { store, masterKeys };
-  const clock = new TestClock(Date.now() - 30 * day);
-  const first = await initKeystead({ ...options, clock, settings: { refreshBound: 20 } });
+export async function expectOneHistory({ store, children, keysteads, acts }: RandomActs): Promise<OneHistory> {
+  const clockFile = join(temporaryFolder(), "clock");
+  const clock = new SharedClock(clockFile);
+  const options = { store, masterKeys, clock };
+  const first = await initKeystead({ ...options, settings: { refreshBound: 20, destructionWaitingDays: waiting / day } });
   await prepare(first, clock);
   await first.keks.rotate("local:main", "local:next");
   const sealedBefore = await Promise.all(["a", "b"].map((key) => first.encrypt(key, "before")));
   const before = new Map((await first.keys.list()).map((key) => [key.name, key]));
   await first.close();
+  const [begin, clockBegin] = [Date.now(), clock.now()];
 
   const running = Array.from({ length: children }, (_, index) =>
-    startChild(program, [options.store, `seed ${String(index)}`, String(keysteads), acts]).finish(),
+    startChild(program, [options.store, clockFile, `seed ${String(index)}`, String(keysteads), acts]).finish(),
   );
   const log = (await Promise.all(running)).flat().map((line) => JSON.parse(line) as Act);
   expect(new Set(log.map(({ name }) => name)).size).toBe(children * keysteads);
+  const days = Math.round((clock.now() - clockBegin - (Date.now() - begin)) / day);
 
-  const expected = ["done", "KEY_STATE", "VERSION_IN_USE", "DESTRUCTION_WAITING"];
-  expect(log.filter(({ outcome, act }) => !expected.includes(outcome) && !(act === "destroy" && outcome === "CONFLICT"))).toEqual([]);
-
+  const end = clock.now();
   const after = await openTestKeystead(options);
-  for (const name of ["a", "b"]) {
-    const key = await after.keys.show(name);
-    const published = log.filter(({ act, key, outcome }) => key === name && ["rotate", "later"].includes(act) && outcome === "done");
-    expect(key.versions.length).toBeGreaterThanOrEqual(13 + published.length);
+  const keys = new Map(await Promise.all(["a", "b"].map(async (name) => [name, await after.keys.show(name)] as const)));
+  const dates = destructionDates(log, before);
+  expect(excuses(log, keys, dates)).toEqual([]);
+  const destroyed = expectWaited(log, dates);
+  const activations = await settled(after, log, keys);
+  for (const [name, key] of keys) {
+    const mine = log.filter((act) => act.key === name);
+    const published = mine.filter(({ act, outcome }) => ["rotate", "short", "later"].includes(act) && outcome === "done");
+    expect(key.versions.length).toBeGreaterThanOrEqual((before.get(name)?.versions.length ?? 0) + published.length);
     expect(key.versions.map(({ version }) => version)).toEqual(key.versions.map((_, index) => index + 1));
-    for (const { version, state, label } of key.versions) {
-      const known = before.get(name)?.versions.find((row) => row.version === version);
-      const on = log.filter((act) => act.key === name && act.version === version && act.outcome === "done" && changesState(act));
-      const born: VersionPhase[] = known === undefined ? ["active", "pre-active"] : [known.state];
-      expect({ label, linear: born.some((phase) => isLinear(phase, on, state)), on }).toMatchObject({ linear: true });
-    }
+    expectLinear(name, key.versions, before.get(name), (version) => [
+      ...mine.filter((act) => act.version === version && changesState(act)),
+      ...(activations.get(nameOf({ key: name, version })) ?? []),
+    ]);
+    expect(key.versions.filter(({ state, activateAt }) => state === "pre-active" && Date.parse(activateAt ?? "") <= end)).toEqual([]);
     for (const writer of new Set(log.map((act) => act.name))) {
-      const seen = log.filter((act) => act.name === writer && act.key === name).map(({ currentVersion = 0 }) => currentVersion);
+      const seen = mine.filter((act) => act.name === writer).map(({ currentVersion = 0 }) => currentVersion);
       expect(seen).toEqual(seen.toSorted((a, b) => a - b));
     }
-    const states = new Map(key.versions.map((version) => [version.label, version.state]));
-    const made = log.map((act) => ({ sealed: act.sealed ?? "", plain: `${act.name} ${String(act.count)}` }));
-    const all = [...sealedBefore.map((text) => ({ sealed: text, plain: "before" })), ...made];
-    for (const { sealed: text, plain } of all.filter(({ sealed }) => sealed.startsWith(`ks1:${name}:`))) {
-      const state = states.get(text.split(":")[2] ?? "");
+    const byLabel = new Map(key.versions.map((version) => [version.label, version]));
+    const made = mine.map((act) => ({ sealed: act.sealed ?? "", plain: `${act.name} ${String(act.count)}`, clockBegin: act.clockBegin }));
+    const all = [...sealedBefore.map((sealed) => ({ sealed, plain: "before", clockBegin: 0 })), ...made];
+    for (const { sealed: text, plain, clockBegin: sealedFrom } of all.filter(({ sealed }) => sealed.startsWith(`ks1:${name}:`))) {
+      const { state, expiresAt } = byLabel.get(text.split(":")[2] ?? "") ?? {};
       const opens = state === "active" || state === "deactivated";
       const opened = await after.decryptText(text).catch((error: unknown) => (isKeysteadError(error) ? error.code : String(error)));
       expect([text, state, opened]).toEqual([text, state, opens ? plain : "KEY_STATE"]);
+      if (expiresAt !== undefined) expect(sealedFrom).toBeLessThan(Date.parse(expiresAt));
     }
   }
   const keks = await after.keks.list();
   expect(keks.reduce((sum, { wraps }) => sum + wraps, 0)).toBe(4);
   const findings = await after.doctor.examine();
   expect(findings.filter(({ check, status }) => status === "failed" && check !== "keys")).toEqual([]);
-  expect(log.filter(({ status }) => status === "destroyed").length).toBeGreaterThan(0);
-  return log.length;
-}
-
-function changesState({ act }: Act): boolean {
-  return ["activate", "suspend", "resume", "deactivate", "compromise", "destroy", "cancel"].includes(act);
+  return {
+    acts: log.length,
+    days,
+    destroyed,
+    activated: activations.size,
+    expired: log.filter(({ outcome }) => outcome === "KEY_VERSION_EXPIRED").length,
+  };
 }

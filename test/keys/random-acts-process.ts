@@ -3,14 +3,20 @@ import { isKeysteadError } from "../../src/errors.ts";
 import type { Keystead } from "../../src/keystead.ts";
 import { canaries } from "../setup/canary.ts";
 import { openFromParts } from "../support/parts.ts";
+import { SharedClock } from "../support/shared-clock.ts";
+import { day } from "../support/test-clock.ts";
 
 /**
- * Does random lifecycle acts on shared keys from several Keysteads at once, and prints a line of JSON for each.
- * Arguments: store URL, seed, how many Keysteads, how many acts each (`25`) or for how long (`30s`).
+ * Does random lifecycle acts on shared keys from several Keysteads at once, and prints a line of JSON for each. Moves the clock that all
+ * processes have on while the others are in the middle of something. Arguments: store URL, file of the clock, seed, how many Keysteads,
+ * how many acts each (`25`) or for how long (`30s`).
  */
-const [store = "", seed = "", keysteads = "1", times = "1"] = process.argv.slice(2);
+const [store = "", clockFile = "", seed = "", keysteads = "1", times = "1"] = process.argv.slice(2);
 const masterKeys = { main: { bytes: canaries.masterKey.bytes }, next: { bytes: canaries.importedKey.bytes } };
+const clock = new SharedClock(clockFile);
 const keys = ["a", "b"];
+/** Acts of each Keystead, however long they take. */
+const fewestActs = 10;
 
 /** Numbers that only depend on the seed. */
 function sequence(name: string): (below: number) => number {
@@ -24,6 +30,25 @@ function sequence(name: string): (below: number) => number {
 
 const now = (): number => performance.timeOrigin + performance.now();
 
+/** What an act failed with. A version may have become active before the act that was to make it current failed. */
+function outcomeOf(error: unknown): string {
+  if (!isKeysteadError(error)) return String(error);
+  return error.message.includes("before it was current") ? "STOPPED" : error.code;
+}
+
+/** What the result of an act says: the state of a destruction and its dates, or ciphertext. */
+function describe(result: unknown): Readonly<Record<string, unknown>> {
+  if (typeof result === "string") return { sealed: result };
+  if (typeof result !== "object" || result === null || !("status" in result)) return {};
+  const { status } = result;
+  if ("executeAfter" in result) return { status, executeAfter: Date.parse(String(result.executeAfter)) };
+  const certificate = "certificate" in result ? result.certificate : undefined;
+  if (typeof certificate !== "object" || certificate === null || !("statement" in certificate)) return { status };
+  const statement = JSON.parse(String(certificate.statement)) as { readonly executedAt: string; readonly scheduledAt?: string };
+  const { executedAt, scheduledAt } = statement;
+  return { status, executedAt: Date.parse(executedAt), ...(scheduledAt !== undefined && { scheduledAt: Date.parse(scheduledAt) }) };
+}
+
 async function actRandomly(keystead: Keystead, name: string): Promise<void> {
   const random = sequence(name);
   const pick = <T>(choices: readonly T[]): T => {
@@ -32,14 +57,17 @@ async function actRandomly(keystead: Keystead, name: string): Promise<void> {
     return chosen;
   };
   const until = times.endsWith("s") ? now() + Number(times.slice(0, -1)) * 1000 : undefined;
+  const goesOn = (count: number): boolean => (until === undefined ? count < Number(times) : now() < until || count < fewestActs);
   const made: { readonly plain: string; readonly sealed: string }[] = [];
-  for (let count = 0; until === undefined ? count < Number(times) : now() < until; count += 1) {
+  for (let count = 0; goesOn(count); count += 1) {
     const key = pick(keys);
     const { versions, currentVersion } = await keystead.keys.show(key);
-    const { version } = pick(versions);
+    const pending = versions.filter(({ destroyAt }) => destroyAt !== undefined);
+    const due = pending.filter(({ destroyAt = "" }) => Date.parse(destroyAt) <= clock.now());
     const acts: Record<string, () => Promise<unknown>> = {
       rotate: () => keystead.keys.rotate(key),
-      later: () => keystead.keys.rotate(key, { activateAt: new Date(now() + 86_400_000) }),
+      short: () => keystead.keys.rotate(key, { expiresAt: new Date(clock.now() + 2 * day) }),
+      later: () => keystead.keys.rotate(key, { activateAt: new Date(clock.now() + (1 + random(4)) * day) }),
       activate: () => keystead.keys.activate(key, version),
       suspend: () => keystead.keys.suspend(key, version),
       resume: () => keystead.keys.resume(key, version),
@@ -61,24 +89,31 @@ async function actRandomly(keystead: Keystead, name: string): Promise<void> {
         const { plain, sealed } = pick(made.length === 0 ? [{ plain: "", sealed: "" }] : made);
         if (sealed !== "" && (await keystead.decryptText(sealed)) !== plain) throw new Error("a wrong plaintext");
       },
+      advance: async () => clock.advance(12 + random(60)),
     };
-    const act = pick([...Object.keys(acts), "resume", "destroy", "destroy", "kek", "encrypt", "decrypt", "decrypt"]);
+    const act = pick([...Object.keys(acts), "resume", "destroy", "destroy", "destroy", "kek", "encrypt", "decrypt", "decrypt", "advance"]);
+    // Few versions wait for their end, and waiting is what destruction is about.
+    const wanted = act === "destroy" ? pick([pending, pending, due, due, versions]) : versions;
+    const { version } = pick(wanted.length > 0 ? wanted : versions);
     const begin = now();
+    const clockBegin = clock.now();
     const [outcome, result] = await (acts[act] ?? acts["encrypt"] ?? (() => Promise.resolve()))().then(
       (value) => ["done", value] as const,
-      (error: unknown) => [isKeysteadError(error) ? error.code : String(error), undefined] as const,
+      (error: unknown) => [outcomeOf(error), undefined] as const,
     );
-    const status = typeof result === "object" && result !== null && "status" in result ? result.status : undefined;
-    const sealed = typeof result === "string" ? result : undefined;
-    process.stdout.write(
-      `${JSON.stringify({ act, key, version, outcome, begin, end: now(), currentVersion, status, sealed, name, count })}\n`,
-    );
+    const clockEnd = clock.now();
+    const line = { act, key, version, outcome, begin, end: now(), clockBegin, clockEnd, currentVersion, ...describe(result), name, count };
+    process.stdout.write(`${JSON.stringify(line)}\n`);
   }
 }
 
 const delay = sequence("delay");
 /** As slow as a remote KEK, so that the others change what was read meanwhile. */
 const kekHook = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, delay(20)));
-const opened = await Promise.all(Array.from({ length: Number(keysteads) }, () => openFromParts({ store, masterKeys }, { kekHook })));
+/** On a busy machine it takes its time until so many have had the store to themselves. */
+const busyTimeout = 60_000;
+const opened = await Promise.all(
+  Array.from({ length: Number(keysteads) }, () => openFromParts({ store, masterKeys, clock }, { kekHook, busyTimeout })),
+);
 await Promise.all(opened.map((keystead, index) => actRandomly(keystead, `${seed}/${String(index)}`)));
 for (const keystead of opened) await keystead.close();

@@ -1,39 +1,76 @@
+import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
 import { isKeysteadError, openKeystead } from "../../src/index.ts";
 import { canaries } from "../setup/canary.ts";
 
 /**
- * Seals, rotates and re-encrypts until it gets a line on standard input, whatever becomes of the database meanwhile. Prints each value
- * that it sealed as a line of JSON, and `failed CODE` for what failed. Arguments: URL of the store, of the database, its audit folder.
+ * Seals one value after the other, whatever becomes of the database meanwhile, and rotates or re-encrypts beside that for each line
+ * `rotate` or `reencrypt` on standard input, until it reads `stop`. Prints lines of JSON: each value that it sealed, and each act when it
+ * is under way and when it is over, with how it ended. Arguments: URL of the store, of the database, its audit folder.
  */
 const [store = "", database = "", auditDirectory = ""] = process.argv.slice(2);
-const life = { goesOn: true };
-process.stdin.once("data", () => {
-  life.goesOn = false;
-  process.stdin.destroy();
-});
+/** So slow that a job is seen at work. */
+const rowsPerSecond = 500;
 const keystead = await openKeystead({
   store,
   databases: { crm: database },
   auditDirectory,
   masterKeys: { main: { bytes: canaries.masterKey.bytes } },
 });
+const acts: Readonly<Record<string, (isUnderWay: () => void) => Promise<string>>> = {
+  rotate: async (isUnderWay) => {
+    isUnderWay();
+    await keystead.keys.rotate("pii");
+    return "done";
+  },
+  reencrypt: async (isUnderWay) => {
+    const { state, progress } = await keystead.datasets.reencrypt("crm.person", { rowsPerSecond, onProgress: isUnderWay });
+    return `${state}, ${String(progress.problems)} problems`;
+  },
+};
 
-async function attempt(act: () => Promise<unknown>): Promise<void> {
+function say(line: Readonly<Record<string, unknown>>): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+/** What came of some work, or the code of its error. */
+async function outcomeOf(work: () => Promise<string>): Promise<string> {
   try {
-    await act();
+    return await work();
   } catch (error) {
     if (!isKeysteadError(error)) throw error;
-    process.stdout.write(`failed ${error.code}\n`);
+    return error.code;
   }
 }
 
+async function perform(act: string): Promise<void> {
+  let begin: number | undefined;
+  const outcome = await outcomeOf(
+    () =>
+      acts[act]?.(() => {
+        if (begin === undefined) say({ act, begin: (begin = Date.now()) });
+      }) ?? Promise.resolve("unknown act"),
+  );
+  say({ act, begin, end: Date.now(), outcome });
+}
+
+const life = { goesOn: true };
+const performed: Promise<void>[] = [];
+const input = createInterface({ input: process.stdin }).on("line", (line) => {
+  if (line !== "stop") performed.push(perform(line));
+  else {
+    life.goesOn = false;
+    input.close();
+    process.stdin.destroy();
+  }
+});
 for (let count = 0; life.goesOn; count += 1) {
   const value = `${String(process.pid)} ${String(count)}`;
-  await attempt(async () => {
-    const sealed = await keystead.encrypt("pii", value);
-    process.stdout.write(`${JSON.stringify({ sealed, value })}\n`);
+  await outcomeOf(async () => {
+    say({ sealed: await keystead.encrypt("pii", value), value });
+    return "done";
   });
-  if (count % 5 === 0) await attempt(() => keystead.keys.rotate("pii"));
-  if (count % 5 === 2) await attempt(() => keystead.datasets.reencrypt("crm.person"));
+  await pause(10);
 }
+await Promise.all(performed);
 await keystead.close();

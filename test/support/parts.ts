@@ -20,6 +20,8 @@ export interface TestParts {
   readonly store?: (store: Store) => Store;
   /** URI of the KEK that says that hardware holds it. */
   readonly hardware?: string;
+  /** Milliseconds to wait for other processes' locks on the store; the store's own default when absent. */
+  readonly busyTimeout?: number;
 }
 
 /** Opens a store that exists, with a KEK and a store that a test can slow down or let fail. */
@@ -41,7 +43,8 @@ export async function openParts(options: KeysteadOptions, parts: TestParts = {})
       { clock: systemClock },
     );
   });
-  const opened = await openStore(options.store, { clock: systemClock });
+  const { busyTimeout } = parts;
+  const opened = await openStore(options.store, { clock: systemClock, ...(busyTimeout !== undefined && { busyTimeout }) });
   const store = parts.store?.(opened) ?? opened;
   return { ...outsideData(options), store, keks, clock, random, identity: await unlockStore(store, keks) };
 }

@@ -6,10 +6,10 @@ import { canaries } from "../../setup/canary.ts";
 
 /**
  * An application that writes rows of `person`, and in the same transaction what it wrote into `written`, until it is told to stop by
- * a line on standard input. Its database may go away and come back. Arguments: store URL, URL of the database, rows. Prints `begun`,
- * then how often it wrote.
+ * a line on standard input. Its database may go away and come back. Arguments: store URL, URL of the database, rows, the row that it
+ * leaves alone. Prints `begun`, then how often it wrote.
  */
-const [store = "", crm = "", rows = "1"] = process.argv.slice(2);
+const [store = "", crm = "", rows = "1", spared = ""] = process.argv.slice(2);
 const stop = new AbortController();
 process.stdin.once("data", () => {
   stop.abort();
@@ -25,7 +25,9 @@ let writes = 0;
 for (let turn = 1; !stop.signal.aborted; turn += 1) {
   try {
     opened ??= await open();
-    await write(opened.key, 1 + randomInt(Number(rows)), turn);
+    const id = 1 + randomInt(Number(rows));
+    if (id === Number(spared)) continue;
+    await write(opened.key, id, turn);
     if (writes === 0) process.stdout.write("begun\n");
     writes += 1;
   } catch {
