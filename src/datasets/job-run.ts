@@ -61,6 +61,8 @@ export class JobRun {
   readonly #pacer: Pacer;
   /** Milliseconds to wait before the next page. */
   #delay = 0;
+  /** Rows of the next page at most: not many more than fitted into the last one, because the database looks at all that it is asked for. */
+  #mostRows = pageRows;
 
   constructor(parts: JobParts, options: RunOptions) {
     this.#parts = parts;
@@ -110,7 +112,7 @@ export class JobRun {
       }
       const { pace, workers, progress } = record.view;
       const began = clock.monotonic();
-      const limit = this.#pacer.pageRows(pageRows, pace, workers);
+      const limit = this.#pacer.pageRows(this.#mostRows, pace, workers);
       const page = await this.#orRestart(cursor !== null || range.until !== null, () =>
         this.#parts.source.readPage(cursor ?? undefined, limit, range.until ?? undefined),
       );
@@ -125,6 +127,7 @@ export class JobRun {
         return;
       }
       cursor = page.next;
+      this.#mostRows = Math.min(pageRows, Math.max(1, page.rows.length * 2));
       if (clock.monotonic() - savedAt >= saveMilliseconds) {
         if (!(await record.report(range, pass, counts, cursor))) return;
         counts = noCounts;
