@@ -22,6 +22,8 @@ const saveMilliseconds = 1_000;
 /** How long a worker waits that has nothing to do while others are at work. */
 const pollMilliseconds = 250;
 const mostPasses = 20;
+/** How often this worker begins a pass anew because the table is another one. */
+const mostRestarts = 20;
 
 /** How a job ended. `census` is taken after it, by the worker that ended it; absent for a dry run and a job that was stopped. */
 export interface JobResult {
@@ -63,6 +65,7 @@ export class JobRun {
   #delay = 0;
   /** Rows of the next page at most: not many more than fitted into the last one, because the database looks at all that it is asked for. */
   #mostRows = pageRows;
+  #restarts = 0;
 
   constructor(parts: JobParts, options: RunOptions) {
     this.#parts = parts;
@@ -72,7 +75,7 @@ export class JobRun {
 
   /**
    * Works until the job is at its end or stopped, or this worker's signal comes.
-   * @throws KeysteadError `JOB_INCOMPLETE` when the application keeps undoing it
+   * @throws KeysteadError `JOB_INCOMPLETE` when the application keeps undoing it, or makes the table anew all the time
    */
   async work(): Promise<JobResult> {
     const { record, source, engine } = this.#parts;
@@ -146,9 +149,20 @@ export class JobRun {
       return await read();
     } catch (error) {
       if (!hasPlace || !isKeysteadError(error, "INVALID_ARGUMENT")) throw error;
+      this.#restarts += 1;
+      if (this.#restarts >= mostRestarts) throw this.#tooManyRestarts(error);
       await record.restartPass(pass);
       return undefined;
     }
+  }
+
+  #tooManyRestarts(cause: unknown): KeysteadError {
+    return new KeysteadError(
+      "JOB_INCOMPLETE",
+      `a pass over dataset ${this.#parts.dataset.name} was begun ${String(mostRestarts)} times, because the table was made anew each time: ` +
+        "run the job again when nobody does that any more",
+      { cause },
+    );
   }
 
   async #workOn(rows: readonly SourceRow[]): Promise<{ readonly counts: RowCounts; readonly took: number }> {
