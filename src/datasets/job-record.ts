@@ -172,7 +172,8 @@ export class JobRecord {
 
   /** The pass is made again: the table is not what it was. */
   async restartPass(pass: number): Promise<void> {
-    await this.#change((work) => ({ work: work.progress.pass === pass ? restartPass(work) : work }));
+    const now = this.#engine.clock.now();
+    await this.#change((work) => ({ work: work.progress.pass === pass ? restartPass(work, now) : work }));
   }
 
   /**
@@ -184,7 +185,7 @@ export class JobRecord {
     await this.#change(async (work, tables, isStopped) => {
       if (isStopped || work.ending !== this.#worker.id) return { work };
       await alongside?.(tables);
-      const ended = end === "next" ? nextPass(work) : { ...work, ending: null };
+      const ended = end === "next" ? nextPass(work, this.#engine.clock.now()) : { ...work, ending: null };
       return { work: ended, state: end === "next" ? "running" : end };
     });
   }
@@ -297,7 +298,7 @@ export async function restartUnfinishedJobs(tables: StoreTables, dataset: Datase
   for (const row of await assertIdle(tables, dataset, now)) {
     const work = readWork(row.progress);
     if (work === undefined) continue;
-    const restarted = restartPass(resumeWork(work, work.pace, now));
+    const restarted = restartPass(resumeWork(work, work.pace, now), now);
     await tables.jobs.update({ ...row, ...columnsOf("paused", restarted, now) });
   }
 }
@@ -361,7 +362,7 @@ function joined(found: FoundJob | undefined, { text }: JobTerms, options: JobPac
   if (work === undefined) return beginWork(text, { ...defaultPace, ...pace }, now);
   if (liveWorkers(work, now).length > 0) return { ...work, pace: { ...work.pace, ...pace } };
   const resumed = resumeWork(work, { ...defaultPace, ...pace }, now);
-  return work.terms === text ? resumed : { ...restartPass(resumed), terms: text };
+  return work.terms === text ? resumed : { ...restartPass(resumed, now), terms: text };
 }
 
 /** Work that nobody goes on with. */

@@ -12,8 +12,12 @@ import type { JobKind } from "./row-tasks.ts";
 interface JobRule {
   /** Values that are still to do, as the census counts them; problems of rows included. */
   readonly remaining: (census: Census, options: RunOptions) => number;
-  /** Without a count that tells, only a pass over the whole table that changes nothing shows that the job is done. */
-  readonly endsIdle: boolean;
+  /**
+   * When a pass that was not idle ends the job. `counted`: the census says that nothing is left. `idle`: never, as without a count that
+   * tells only a pass over the whole table that changes nothing shows that it is done. `told`: when what was replaced was told, so that
+   * the caller knows of it.
+   */
+  readonly ends: "counted" | "idle" | "told";
   /** Runs before the first row is read; not for a dry run. */
   readonly begin: (tables: StoreTables, dataset: Dataset) => Promise<void>;
   /** True when what was left alone keeps the job from taking effect. */
@@ -27,7 +31,7 @@ interface JobRule {
 }
 
 const nothing = async (): Promise<void> => Promise.resolve();
-const base: JobRule = { remaining: () => 0, endsIdle: false, begin: nothing, leavesWork: () => false, finish: nothing };
+const base: JobRule = { remaining: () => 0, ends: "counted", begin: nothing, leavesWork: () => false, finish: nothing };
 
 /** Plaintext has no tokens, whichever job left it: a search would miss it. A column that still holds tokens is not dropped. */
 const settleIndexes: JobRule["finish"] = async (tables, { id, definition }, { census }) => {
@@ -58,7 +62,7 @@ export const jobRules: Readonly<Record<JobKind, JobRule>> = {
   recontext: {
     ...base,
     // What the application seals under the old context while the job passes would not open once that is forgotten.
-    endsIdle: true,
+    ends: "idle",
     // What opens under the old context alone would open no more once that is forgotten; what opens under neither loses nothing.
     leavesWork: ({ problems, tokenProblems, unopened }, { leaveUnopened }) =>
       problems - tokenProblems > (leaveUnopened === true ? unopened : 0),
@@ -74,6 +78,6 @@ export const jobRules: Readonly<Record<JobKind, JobRule>> = {
   },
   index: { ...base, finish: settleIndexes },
   verify: base,
-  // Only rows tell whether some application still writes the plaintext.
-  erase: { ...base, endsIdle: true },
+  // Only rows tell whether some application still writes the plaintext: a run that finds nothing. It may go on being written until then.
+  erase: { ...base, ends: "told" },
 };

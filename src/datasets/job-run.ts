@@ -22,6 +22,8 @@ const saveMilliseconds = 1_000;
 /** How long a worker waits that has nothing to do while others are at work. */
 const pollMilliseconds = 250;
 const mostPasses = 20;
+/** How often this worker begins a pass anew because the table is another one. */
+const mostRestarts = 20;
 
 /** How a job ended. `census` is taken after it, by the worker that ended it; absent for a dry run and a job that was stopped. */
 export interface JobResult {
@@ -61,6 +63,9 @@ export class JobRun {
   readonly #pacer: Pacer;
   /** Milliseconds to wait before the next page. */
   #delay = 0;
+  /** Rows of the next page at most: not many more than fitted into the last one, because the database looks at all that it is asked for. */
+  #mostRows = pageRows;
+  #restarts = 0;
 
   constructor(parts: JobParts, options: RunOptions) {
     this.#parts = parts;
@@ -70,7 +75,7 @@ export class JobRun {
 
   /**
    * Works until the job is at its end or stopped, or this worker's signal comes.
-   * @throws KeysteadError `JOB_INCOMPLETE` when the application keeps undoing it
+   * @throws KeysteadError `JOB_INCOMPLETE` when the application keeps undoing it, or makes the table anew all the time
    */
   async work(): Promise<JobResult> {
     const { record, source, engine } = this.#parts;
@@ -110,7 +115,7 @@ export class JobRun {
       }
       const { pace, workers, progress } = record.view;
       const began = clock.monotonic();
-      const limit = this.#pacer.pageRows(pageRows, pace, workers);
+      const limit = this.#pacer.pageRows(this.#mostRows, pace, workers);
       const page = await this.#orRestart(cursor !== null || range.until !== null, () =>
         this.#parts.source.readPage(cursor ?? undefined, limit, range.until ?? undefined),
       );
@@ -125,6 +130,7 @@ export class JobRun {
         return;
       }
       cursor = page.next;
+      this.#mostRows = Math.min(pageRows, Math.max(1, page.rows.length * 2));
       if (clock.monotonic() - savedAt >= saveMilliseconds) {
         if (!(await record.report(range, pass, counts, cursor))) return;
         counts = noCounts;
@@ -143,9 +149,20 @@ export class JobRun {
       return await read();
     } catch (error) {
       if (!hasPlace || !isKeysteadError(error, "INVALID_ARGUMENT")) throw error;
+      this.#restarts += 1;
+      if (this.#restarts >= mostRestarts) throw this.#tooManyRestarts(error);
       await record.restartPass(pass);
       return undefined;
     }
+  }
+
+  #tooManyRestarts(cause: unknown): KeysteadError {
+    return new KeysteadError(
+      "JOB_INCOMPLETE",
+      `a pass over dataset ${this.#parts.dataset.name} was begun ${String(mostRestarts)} times, because the table was made anew each time: ` +
+        "run the job again when nobody does that any more",
+      { cause },
+    );
   }
 
   async #workOn(rows: readonly SourceRow[]): Promise<{ readonly counts: RowCounts; readonly took: number }> {
@@ -223,10 +240,12 @@ export class JobRun {
   }
 
   /** A pass that was a whole one and replaced nothing leaves only rows that can't be worked on. */
-  #isDone(census: Census, { changed, problems }: JobProgress): boolean {
-    const { remaining, endsIdle } = jobRules[this.#parts.kind];
+  #isDone(census: Census, { changed, problems, replaced }: JobProgress): boolean {
+    const { remaining, ends } = jobRules[this.#parts.kind];
     const left = remaining(census, this.#options);
-    return changed === 0 && (this.#parts.record.view.idle ? left <= problems : left === 0 && !endsIdle);
+    if (changed > 0) return false;
+    if (this.#parts.record.view.idle) return left <= problems;
+    return ends === "counted" ? left === 0 : ends === "told" && replaced > 0;
   }
 
   /** Counts the dataset; undefined when that was stopped. */

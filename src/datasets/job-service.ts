@@ -28,7 +28,7 @@ export interface JobInfo {
   readonly state: JobState;
   readonly dryRun: boolean;
   readonly progress: JobProgress;
-  /** Milliseconds that the rest of this pass may take, at the speed of this run. */
+  /** Milliseconds that the rest of this pass may take, at its speed so far; absent while nobody works on it and before it has read rows. */
   readonly restMilliseconds?: number;
   /** Rows a second, all workers together. */
   readonly rowsPerSecond?: number;
@@ -170,8 +170,9 @@ function describeJob(row: StoredRecord<"jobs">, dataset: string, now: number): J
   };
   if (work === undefined) return { ...base, dryRun: false, progress: initialProgress, workers: [] };
   const { progress, run } = work;
+  const live = liveWorkers(work, now);
   const rest =
-    base.state === "running"
+    base.state === "running" && live.length > 0
       ? estimateRest({ scanned: progress.scanned - run.scanned, total: progress.total - run.scanned }, row.updatedAt - run.at)
       : undefined;
   return {
@@ -180,7 +181,7 @@ function describeJob(row: StoredRecord<"jobs">, dataset: string, now: number): J
     progress,
     ...(rest !== undefined && { restMilliseconds: Math.round(rest) }),
     ...paceOptions(work.pace),
-    workers: liveWorkers(work, now).map(({ owner }) => workerInfo(owner)),
+    workers: live.map(({ owner }) => workerInfo(owner)),
   };
 }
 

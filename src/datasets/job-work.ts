@@ -47,7 +47,7 @@ const workSchema = z.object({
   workers: z.array(workerSchema.readonly()).readonly(),
   /** The worker that ends the pass, alone. */
   ending: z.string().nullable(),
-  /** Which run of the job this is, when it began, and from where it went on. */
+  /** Which run of the job this is, when it or its last pass began, and from where it went on. */
   run: z.object({ number: z.int(), at: z.int(), pass: z.int(), scanned: z.int(), problems: z.int() }).readonly(),
 });
 
@@ -106,23 +106,23 @@ export function readWork(json: string): JobWork | undefined {
  */
 export function resumeWork(work: JobWork, pace: JobPace, now: number): JobWork {
   const begun = work.frontier !== null || work.handedOut;
-  const resumed = work.handedOut && work.ranges.length === 0 ? restartPass(work) : { ...work, idle: work.idle && !begun };
+  const resumed = work.handedOut && work.ranges.length === 0 ? restartPass(work, now) : { ...work, idle: work.idle && !begun };
   const { pass, scanned, problems } = resumed.progress;
   return { ...resumed, pace, workers: [], ending: null, run: { number: work.run.number + 1, at: now, pass, scanned, problems } };
 }
 
 /** The pass is made again from the beginning of the table. */
-export function restartPass(work: JobWork): JobWork {
-  return passBegun(work, work.progress.pass);
+export function restartPass(work: JobWork, now: number): JobWork {
+  return passBegun(work, work.progress.pass, now);
 }
 
 /** The next pass. */
-export function nextPass(work: JobWork): JobWork {
-  return passBegun(work, work.progress.pass + 1);
+export function nextPass(work: JobWork, now: number): JobWork {
+  return passBegun(work, work.progress.pass + 1, now);
 }
 
-function passBegun(work: JobWork, pass: number): JobWork {
-  const run = { ...work.run, scanned: 0, problems: 0 };
+function passBegun(work: JobWork, pass: number, now: number): JobWork {
+  const run = { ...work.run, at: now, scanned: 0, problems: 0 };
   return { ...work, progress: beginPass(work.progress, pass), idle: true, frontier: null, handedOut: false, ranges: [], ending: null, run };
 }
 

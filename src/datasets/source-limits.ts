@@ -4,8 +4,11 @@ import type { Cell } from "./source.ts";
 /** Rows that a page may have. */
 const maxPageRows = 100_000;
 
-/** A page ends early when its cells take this many bytes, so that a table of large values fits into memory, too. */
-export const maxPageBytes = 2 ** 25;
+/**
+ * A page ends early when its cells take this many bytes, so that a table of large values fits into memory, too: whoever works on a page
+ * has each of its values in memory several times over.
+ */
+export const maxPageBytes = 2 ** 20;
 
 /** Key versions that a census tells apart, in all columns together. */
 export const maxHeaderGroups = 10_000;

@@ -55,6 +55,27 @@ async function refusal(code: ErrorCode, act: Promise<unknown>): Promise<string> 
 const plaintextLeft = (database: DatabaseSync): number => queryNumber(database, "SELECT count(phone) + count(age) FROM person");
 
 describe("a column with its plaintext beside it", () => {
+  it("is erased although processes that write the plaintext go on, and is gone once a run finds none", async () => {
+    const { keystead, database, table, old } = await createShadowed();
+    const { datasets } = keystead;
+    for (let id = 1; id <= 30; id += 1) await old.write({ id, phone: `+49 ${String(id)}`, age: null });
+    await datasets.protect("crm.person");
+    await datasets.cutOverColumn("crm.person", "phone");
+    const both = await startNewRelease(keystead, table);
+    let writes = 0;
+    const onProgress = (): void => {
+      void both.write({ id: 7, phone: `+1 ${String((writes += 1))}`, age: null });
+    };
+    expect(await datasets.eraseColumn("crm.person", "phone", { onProgress })).toMatchObject({ state: "done", progress: { problems: 0 } });
+    const use = async () => (await datasets.recordDefinition("crm.person")).shadows?.["phone"]?.use;
+    expect([await use(), plaintextLeft(database)]).toEqual(["none", 1]);
+    expect((await datasets.eraseColumn("crm.person", "phone")).progress.replaced).toBe(1);
+    expect(await use()).toBe("none");
+    expect((await datasets.eraseColumn("crm.person", "phone")).progress.replaced).toBe(0);
+    expect([await use(), plaintextLeft(database)]).toEqual(["erased", 0]);
+    expect((await both.read(7)).phone).toBe(`+1 ${String(writes)}`);
+  });
+
   it("is read right at every step, by processes of every release that may run then", async () => {
     const { keystead, database, table, old } = await createShadowed();
     const { datasets } = keystead;

@@ -31,7 +31,10 @@ const states: ReadonlyMap<string, Mapping> = new Map<string, Mapping>([
   ["55P03", [failed, "another session kept the table locked for longer than lock_timeout: end its transaction, then run again"]],
   [
     "57014",
-    [failed, "a statement took longer than statement_timeout: run again when the database has less to do, or give the URL a larger one"],
+    [
+      failed,
+      "a statement took longer than statement_timeout: run again when the database has less to do, or with so low a rate that pages are smaller, or give the URL a larger one",
+    ],
   ],
   ["58", [failed, "reading or writing its files failed: check its disk"]],
   ["XX001", [failed, "it is damaged: restore it from a backup"]],

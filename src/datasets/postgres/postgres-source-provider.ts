@@ -23,7 +23,7 @@ const numbers = { pool: [4, 2, 100], lock_timeout: [5_000, 1, 3_600_000], statem
  * created or altered.
  *
  * Parameters behind the question mark: `pool` (connections, 2 to 100, default 4), `lock_timeout` (how long a write waits for rows that
- * are locked, milliseconds, default 5,000), `statement_timeout` (default 60,000), and those of {@link parsePostgresUrl}.
+ * are locked, milliseconds, default 5,000, at most half of what follows), `statement_timeout` (default 60,000), and those of {@link parsePostgresUrl}.
  *
  * @example
  * const source = await new PostgresSourceProvider("postgresql").open("postgresql://keystead@db.internal/crm?passfile=/etc/keystead/pgpass", {
@@ -47,7 +47,9 @@ export class PostgresSourceProvider implements DatasetSourceProvider {
     const name = parseTableName(layout.table);
     const place = parsePostgresUrl(url, Object.keys(numbers));
     const numberIn = (name: keyof typeof numbers): number => numberOf(name, place.parameters[name]);
-    const timeouts = { lock: numberIn("lock_timeout"), statement: numberIn("statement_timeout") };
+    const statement = numberIn("statement_timeout");
+    // A row that stays locked is to be left out before the whole statement is given up.
+    const timeouts = { lock: Math.min(numberIn("lock_timeout"), Math.ceil(statement / 2)), statement };
     const pool = await openPool(place, "keystead dataset", numberIn("pool"));
     const connection = new PostgresConnection(pool, name, {
       clock: this.#clock,

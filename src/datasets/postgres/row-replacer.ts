@@ -19,7 +19,7 @@ interface Numbered {
 }
 
 /** Cells of one statement, in bytes. A larger row goes alone. */
-const maxStatementBytes = 2 ** 24;
+const maxStatementBytes = 2 ** 20;
 
 /** Replaces cells of rows that still hold what is expected. */
 export class RowReplacer {
@@ -41,8 +41,9 @@ export class RowReplacer {
    * @throws the error of `pg` when the failure is not one of a single row
    */
   async replace(session: Session, rows: readonly RowReplacement[]): Promise<ReplaceOutcome[]> {
-    const outcomes: ReplaceOutcome[] = rows.map((row) => this.#unfit(row) ?? "changed");
-    const open = rows.flatMap((row, place) => (this.#unfit(row) === undefined ? { place, row } : []));
+    const unfit = rows.map((row) => this.#unfit(row));
+    const outcomes = unfit.map((outcome): ReplaceOutcome => outcome ?? "changed");
+    const open = rows.flatMap((row, place) => (unfit[place] === undefined ? { place, row } : []));
     for (const batch of batches(open)) await this.#apply(session, batch, outcomes);
     return outcomes;
   }
