@@ -16,7 +16,7 @@ const masterKeys = { main: { bytes: canaries.masterKey.bytes }, next: { bytes: c
 const clock = new SharedClock(clockFile);
 const keys = ["a", "b"];
 /** Acts of each Keystead, however long they take. */
-const fewestActs = 10;
+const fewestActs = 16;
 
 /** Numbers that only depend on the seed. */
 function sequence(name: string): (below: number) => number {
@@ -91,9 +91,22 @@ async function actRandomly(keystead: Keystead, name: string): Promise<void> {
       },
       advance: async () => clock.advance(12 + random(60)),
     };
-    const act = pick([...Object.keys(acts), "resume", "destroy", "destroy", "destroy", "kek", "encrypt", "decrypt", "decrypt", "advance"]);
+    const act = pick([
+      ...Object.keys(acts),
+      "resume",
+      "destroy",
+      "destroy",
+      "destroy",
+      "destroy",
+      "destroy",
+      "kek",
+      "encrypt",
+      "decrypt",
+      "decrypt",
+      "advance",
+    ]);
     // Few versions wait for their end, and waiting is what destruction is about.
-    const wanted = act === "destroy" ? pick([pending, pending, due, due, versions]) : versions;
+    const wanted = act === "destroy" ? pick([pending, due, due, versions, versions]) : versions;
     const { version } = pick(wanted.length > 0 ? wanted : versions);
     const begin = now();
     const clockBegin = clock.now();
