@@ -18,6 +18,7 @@ import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import pg from "pg";
 import { postgresHomeVariable } from "./system-postgres.ts";
@@ -126,6 +127,11 @@ export class PostgresServer {
 
   /** Starts the server, or again after {@link kill}. Resolves when it answers. */
   async restart(): Promise<void> {
+    while (!(await this.#start())) await pause(50);
+  }
+
+  /** False while children of the server before, which was killed, are not gone yet. */
+  async #start(): Promise<boolean> {
     const settings = {
       listen_addresses: "127.0.0.1",
       unix_socket_directories: "",
@@ -140,18 +146,21 @@ export class PostgresServer {
       ...this.#identity,
     });
     this.#process = child;
-    await new Promise<void>((resolve, reject) => {
+    const isReady = await new Promise<boolean>((resolve, reject) => {
       let said = "";
       child.stderr.setEncoding("utf8").on("data", (text: string) => {
         said += text;
         // What a standby says is "ready to accept read-only connections".
-        if (/ready to accept (?:read-only )?connections/.test(said)) resolve();
+        if (/ready to accept (?:read-only )?connections/.test(said)) resolve(true);
       });
-      child.once("exit", () => {
+      // All that it says is here by then.
+      child.once("close", () => {
+        if (said.includes("pre-existing shared memory block")) resolve(false);
         reject(new Error(`PostgreSQL did not start: ${said}`));
       });
     });
     child.stderr.resume();
+    return isReady;
   }
 
   /** Ends the server's parent process at once; its children follow as soon as they notice. Resolves when it is gone. */
