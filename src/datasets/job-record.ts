@@ -76,6 +76,8 @@ export class JobRecord {
   /** As it is when this worker joins. From then on another template may be announced, but nothing moves before this job ends. */
   readonly dataset: Dataset;
   #view: JobView;
+  /** True in the store, as far as this worker knows. */
+  #isNamed = true;
   #hasLeft = false;
   readonly #stopped = new AbortController();
 
@@ -164,10 +166,18 @@ export class JobRecord {
     await this.#report(range, pass, counts, null);
   }
 
-  /** Says that this worker is still there; nothing once it has left. */
-  async renew(): Promise<void> {
+  /**
+   * Says that this worker is still there, when that is due, and hears whether the job still runs; nothing once it has left. One that is
+   * in the middle of something stays named, so that nobody begins another job beside it.
+   */
+  async attend(): Promise<void> {
     if (this.#hasLeft) return;
-    await this.#change((work) => ({ work }));
+    const { clock, store } = this.#engine;
+    const row = await store.read((tables) => tables.jobs.get({ id: this.id }));
+    if (row !== undefined && jobState(row) !== "running") this.#stopped.abort();
+    const work = row && readWork(row.progress);
+    if (this.#hasLeft || (work !== undefined && this.#isRenewed(work, clock.now()))) return;
+    await this.#change((found) => ({ work: found, ends: this.#hasLeft ? "leaves" : "stays" }));
   }
 
   /** The pass is made again: the table is not what it was. */
@@ -193,11 +203,11 @@ export class JobRecord {
   /** This worker goes. The last one leaves the job paused. */
   async leave(): Promise<void> {
     this.#hasLeft = true;
-    if (this.#view.state !== "running") return;
+    if (!this.#isNamed) return;
     const { clock } = this.#engine;
     await this.#change((work) => {
       const alone = liveWorkers(work, clock.now()).every(({ id }) => id === this.#worker.id);
-      return { work, state: alone ? (this.#terms.dryRun ? "cancelled" : "paused") : "running", leaves: true };
+      return { work, state: alone ? (this.#terms.dryRun ? "cancelled" : "paused") : "running", ends: "leaves" };
     });
   }
 
@@ -220,10 +230,14 @@ export class JobRecord {
       const row = await tables.jobs.get({ id: this.id });
       const work = runningWork(row);
       if (work === undefined) return undefined;
-      const own = work.workers.find(({ id }) => id === this.#worker.id);
-      const isRenewed = (own?.leaseUntil ?? 0) - now > leaseMilliseconds / 2;
-      return { task: taskOf(withWorker(work, this.#worker, now), this.#worker.id), isRenewed };
+      return { task: taskOf(withWorker(work, this.#worker, now), this.#worker.id), isRenewed: this.#isRenewed(work, now) };
     });
+  }
+
+  /** True while most of this worker's lease is left. */
+  #isRenewed({ workers }: JobWork, now: number): boolean {
+    const own = workers.find(({ id }) => id === this.#worker.id);
+    return (own?.leaseUntil ?? 0) - now > leaseMilliseconds / 2;
   }
 
   /** Takes what there is to do. A range is handed out as long as its boundary is that of the work as it is now. */
@@ -242,7 +256,11 @@ export class JobRecord {
     change: (work: JobWork, tables: StoreTables, isStopped: boolean) => JobChange<T> | Promise<JobChange<T>>,
   ): Promise<T | undefined> {
     const { clock, store } = this.#engine;
-    const { view, answer: given } = await store.transaction(async (tables) => {
+    const {
+      view,
+      isNamed,
+      answer: given,
+    } = await store.transaction(async (tables) => {
       const now = clock.now();
       const row = await tables.jobs.get({ id: this.id });
       const before = row === undefined ? undefined : readWork(row.progress);
@@ -255,13 +273,15 @@ export class JobRecord {
         );
       const found = jobState(row);
       const isStopped = found !== "running";
-      const { work, state = "running", leaves = false, answer } = await change(withWorker(before, this.#worker, now), tables, isStopped);
+      const { work, state = "running", ends, answer } = await change(withWorker(before, this.#worker, now), tables, isStopped);
       const next = isStopped ? found : state;
-      const left = next !== "running" || leaves ? withoutWorker(work, this.#worker.id, now) : work;
+      const stays = ends === "stays" || (next === "running" && ends !== "leaves");
+      const left = stays ? work : withoutWorker(work, this.#worker.id, now);
       await tables.jobs.update({ ...row, ...columnsOf(next, finishedStates.has(next) && !isStopped ? withoutRanges(left) : left, now) });
-      return { view: viewOf(next, work), answer };
+      return { view: viewOf(next, work), isNamed: stays, answer };
     });
     this.#view = view;
+    this.#isNamed = isNamed;
     if (view.state !== "running") this.#stopped.abort();
     return given;
   }
@@ -270,8 +290,8 @@ export class JobRecord {
 interface JobChange<T> {
   readonly work: JobWork;
   readonly state?: JobState;
-  /** This worker goes although the job runs on. */
-  readonly leaves?: boolean;
+  /** This worker goes although the job runs on, or stays although it does not. */
+  readonly ends?: "leaves" | "stays";
   readonly answer?: T;
 }
 

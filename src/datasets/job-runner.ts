@@ -8,11 +8,13 @@ import { ForeignValues, withRowColumns } from "./foreign-values.ts";
 import { openIndexes } from "./index-generations.ts";
 import { DatasetKeys } from "./job-keys.ts";
 import { checkPace, type RunOptions } from "./job-options.ts";
-import { leaseMilliseconds } from "./job-lease.ts";
 import { JobRecord, type JoinRule } from "./job-record.ts";
 import { type JobResult, JobRun } from "./job-run.ts";
 import { termsOf } from "./job-terms.ts";
 import type { JobKind } from "./row-tasks.ts";
+
+/** Between two looks at the job, whatever the worker does at the moment. */
+const attendMilliseconds = 1_000;
 
 /** Runs jobs. On a dataset there is one at a time, with as many workers as there are processes that run it. */
 export class JobRunner {
@@ -45,12 +47,12 @@ export class JobRunner {
     const codec = options.from === undefined ? undefined : await this.#codecs.open(options.from);
     try {
       const record = await JobRecord.join(this.#engine, name, termsOf(kind, options), options, rule);
-      // What the database takes long for must not cost the lease.
-      const beating = setInterval(() => void record.renew().catch(() => undefined), leaseMilliseconds / 3);
+      // What the database takes long for must not cost the lease, nor keep this worker from hearing that it is to stop.
+      const attending = setInterval(() => void record.attend().catch(() => undefined), attendMilliseconds);
       try {
         return await this.#work(record, kind, options, (await adapt?.(record.dataset)) ?? record.dataset, codec);
       } finally {
-        clearInterval(beating);
+        clearInterval(attending);
         // What the failure was may keep this from succeeding, too; then the lease runs out.
         await record.leave().catch(() => undefined);
       }
