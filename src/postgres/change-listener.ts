@@ -7,6 +7,8 @@ const shortestPause = 250;
 const longestPause = 30_000;
 /** A notification on a sound connection takes milliseconds; behind some poolers it never comes. */
 const probeTimeout = 5_000;
+/** How long a server may take to answer the goodbye. One that is cut off never does. */
+const farewell = 1_000;
 /** Payload by which a listener finds out whether it hears; others' probes mean nothing. */
 const probe = "probe";
 
@@ -58,9 +60,10 @@ export class ChangeListener {
   async #connect(): Promise<void> {
     const { hosts, channel, onChange } = this.#options;
     const { current } = hosts;
-    const ear = new Ear(current, channel, onChange);
-    this.#ear = ear;
+    let ear: Ear;
     try {
+      ear = new Ear(current, channel, onChange);
+      this.#ear = ear;
       await ear.open();
     } catch (error) {
       hosts.pass(current);
@@ -71,6 +74,8 @@ export class ChangeListener {
     this.#pause = shortestPause;
     void ear.lost.then((error) => {
       this.#retry(error);
+      // The server may have said that it ends the connection, and not ended it.
+      void ear.close();
     });
     onChange();
   }
@@ -128,8 +133,15 @@ class Ear {
   }
 
   async close(): Promise<void> {
-    if (this.#isOpen) await this.#client.end().catch(() => undefined);
-    for (const socket of this.#sockets) socket.destroy();
+    const cut = (): void => {
+      for (const socket of this.#sockets) socket.destroy();
+    };
+    if (this.#isOpen) {
+      const timer = setTimeout(cut, farewell);
+      await this.#client.end().catch(() => undefined);
+      clearTimeout(timer);
+    }
+    cut();
   }
 
   async #listen(): Promise<void> {

@@ -40,6 +40,8 @@ async function clientConfig(
     // A function, because `pg` would look for an absent password in the environment.
     password: () => password ?? "",
     ssl,
+    // Said, because `pg` would take it from the environment.
+    sslnegotiation: "postgres",
     application_name: applicationName,
     connectionTimeoutMillis: connectionTimeout,
     keepAlive: true,

@@ -26,8 +26,17 @@ const tlsCodes: ReadonlyMap<string, string> = new Map([
   ].map((code) => [code, unknownAuthority] as const),
 ]);
 
-/** What `pg` says without a code. */
-const withoutTls = "The server does not support SSL connections";
+/** By what `pg` says without a code. */
+const tlsMessages: ReadonlyMap<string, string> = new Map([
+  [
+    "The server does not support SSL connections",
+    "it takes no TLS connections: set ssl = on there, or say sslmode=disable where nobody can listen",
+  ],
+  [
+    "There was an error establishing an SSL connection",
+    "it answered neither yes nor no when it was asked for TLS: check host and port, and the log of the server",
+  ],
+]);
 
 /**
  * Why a connection was refused that reached the server: its TLS, or the way in which the client came. A clause about the database with
@@ -37,8 +46,8 @@ export function connectionProblem(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   if (sqlState(error) === "28000")
     return "it lets nobody in like this: check the user, and what its pg_hba.conf asks for (sslmode, or a certificate by sslcert and sslkey)";
-  if (error.message === withoutTls)
-    return "it takes no TLS connections: set ssl = on there, or say sslmode=disable where nobody can listen";
+  const refused = tlsMessages.get(error.message);
+  if (refused !== undefined) return refused;
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
   // Up to TLS 1.2 the handshake fails while it is written, with 1.3 afterwards.
   if (code !== "EPROTO" && !code.startsWith("ERR_SSL_")) return tlsCodes.get(code);

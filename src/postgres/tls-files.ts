@@ -46,10 +46,12 @@ async function readKey(path: string, certificate: X509Certificate | undefined): 
   try {
     fits = certificate?.checkPrivateKey(createPrivateKey(bytes)) ?? true;
   } catch (cause) {
+    bytes.fill(0);
     throw invalid("sslkey", path, "holds no private key that can be read: write it in PEM form, without a passphrase", cause);
   }
-  if (!fits) throw invalid("sslkey", path, "is not the key of sslcert: name those that belong together");
-  return bytes;
+  if (fits) return bytes;
+  bytes.fill(0);
+  throw invalid("sslkey", path, "is not the key of sslcert: name those that belong together");
 }
 
 function invalid(name: string, path: string, problem: string, cause?: unknown): KeysteadError {

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { createServer, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import pg from "pg";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
@@ -94,7 +94,83 @@ describe("a listener for changes", () => {
     await until(() => sockets.length > 0);
     expect(await timeOf(() => listener.close())).toBeLessThan(2_000);
   });
+
+  it("is closed soon though the server fell silent", async () => {
+    const relay = await Relay.start();
+    const { listener } = listen(relay.url);
+    expect(await listener.problem()).toBeUndefined();
+    relay.silence();
+    expect(await timeOf(() => listener.close())).toBeLessThan(3_000);
+  });
+
+  it("leaves a connection that the server gave up and did not end", async () => {
+    const relay = await Relay.start();
+    const { listener, heard, channel, pool } = listen(relay.url);
+    expect(await listener.problem()).toBeUndefined();
+    const [first] = relay.clients;
+    if (first === undefined) throw new Error("nobody came");
+    const farewell = Buffer.from("E\0\0\0\0SFATAL\0C57P01\0Mterminating connection\0\0");
+    farewell.writeInt32BE(farewell.length - 1, 1);
+    first.write(farewell);
+    await until(() => first.closed);
+    await until(async () => (await listener.problem()) === undefined);
+    expect(heard.times).toBe(2);
+    await pool.query("select pg_notify($1, '')", [channel]);
+    await until(() => heard.times >= 3);
+    expect(heard.times).toBe(3);
+  });
+
+  it("says what is wrong with how it is to connect", async () => {
+    const listener = new ChangeListener({
+      hosts: new HostRing([{ host: "127.0.0.1", ssl: false, sslnegotiation: "direct" }]),
+      channel: "test",
+      onChange: () => undefined,
+    });
+    expect(String(await listener.problem())).toContain("sslnegotiation");
+    await listener.close();
+  });
 });
+
+/** Stands between a client and the server. */
+class Relay {
+  readonly url: string;
+  readonly clients: Socket[];
+  readonly #servers: Socket[];
+
+  private constructor(url: string, clients: Socket[], servers: Socket[]) {
+    this.url = url;
+    this.clients = clients;
+    this.#servers = servers;
+  }
+
+  static async start(): Promise<Relay> {
+    const clients: Socket[] = [];
+    const servers: Socket[] = [];
+    const relay = createServer((client) => {
+      const server = connect(Number(new URL(inject("postgres")).port), "127.0.0.1");
+      for (const socket of [client, server]) socket.on("error", () => undefined);
+      client.pipe(server).pipe(client);
+      clients.push(client);
+      servers.push(server);
+    }).listen(0, "127.0.0.1");
+    await once(relay, "listening");
+    onTestFinished(() => {
+      relay.close();
+      for (const socket of [...clients, ...servers]) socket.destroy();
+    });
+    const address = relay.address();
+    return new Relay(
+      `postgresql://postgres@127.0.0.1:${String(typeof address === "object" ? address?.port : 0)}/postgres`,
+      clients,
+      servers,
+    );
+  }
+
+  /** From now on nothing is passed on or answered, as where the network is cut. */
+  silence(): void {
+    for (const socket of [...this.clients, ...this.#servers]) socket.unpipe().pause();
+  }
+}
 
 async function timeOf(work: () => Promise<unknown>): Promise<number> {
   const began = systemClock.monotonic();
