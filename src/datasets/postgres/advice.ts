@@ -2,7 +2,8 @@ import { quoteIdentifier } from "../../postgres/identifier.ts";
 import { listNames } from "../name-list.ts";
 import type { SourceLayout } from "../source.ts";
 import type { IndexTerm, TableFacts } from "./table-facts.ts";
-import { quoteTable, type TableName } from "./table-name.ts";
+import { createIndex } from "./create-index.ts";
+import type { TableName } from "./table-name.ts";
 
 /** What a person should know before work on the table begins, and statements that would make it faster. */
 export function adviseOn(layout: SourceLayout, name: TableName, table: TableFacts): string[] {
@@ -17,12 +18,11 @@ export function tokenTerm(table: TableFacts, column: string): IndexTerm | undefi
     .find((term) => term?.name === column && term.operators !== null);
 }
 
-/** Finding rows by token reads the whole table unless the column is indexed. A partitioned table can't have that done concurrently. */
+/** Finding rows by token reads the whole table unless the column is indexed. */
 function missingIndexes(layout: SourceLayout, name: TableName, table: TableFacts): string[] {
-  const create = table.kind === "p" ? "CREATE INDEX" : "CREATE INDEX CONCURRENTLY";
   return layout.indexColumns
     .filter((column) => tokenTerm(table, column) === undefined)
-    .map((column) => `${create} ${quoteIdentifier(`${name.table}_${column}`)} ON ${quoteTable(name)} (${quoteIdentifier(column)})`);
+    .map((column) => createIndex(name, table, column, quoteIdentifier(column)));
 }
 
 function uselessIndexes(layout: SourceLayout, table: TableFacts): string[] {

@@ -4,14 +4,12 @@ import { headerCounts, mostCountRows } from "./counts.ts";
 import { columnsWithHeaderIndex, countByIndex } from "./header-index.ts";
 import { countedHeader, countQuery, headerPattern } from "./header-query.ts";
 import type { ResultRow, Session } from "./postgres-connection.ts";
-import { refuseRewritten } from "./rewritten-table.ts";
 import type { TableFacts } from "./table-facts.ts";
 import { quoteTable, type TableName } from "./table-name.ts";
 
 /**
  * The census of columns: in an index of their headers where there is one, the others in one pass over the table.
- * @throws KeysteadError `DATABASE_FAILED` when there are more headers than anybody has keys. An error after
- * which the transaction is done again when the table was written anew since it began.
+ * @throws KeysteadError `DATABASE_FAILED` when there are more headers than anybody has keys.
  */
 export async function countHeaders(
   session: Session,
@@ -33,6 +31,5 @@ export async function countHeaders(
     const found = await session.rows(countQuery(quoteTable(name), counted, headerPattern, limit));
     rows.push(...found.map(([place, ...rest]) => [String(columns.indexOf(left[Number(place)] ?? "")), ...rest]));
   }
-  await refuseRewritten(session, name);
   return headerCounts(columns, rows);
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { quoteIdentifier } from "../../postgres/identifier.ts";
 import { columnNamed } from "./check-layout.ts";
+import { createIndex } from "./create-index.ts";
 import { countedHeader, groupExpression, headerPattern } from "./header-query.ts";
 import type { ResultRow, Session } from "./postgres-connection.ts";
 import type { ColumnFacts, TableFacts } from "./table-facts.ts";
@@ -71,13 +71,11 @@ export async function proposeHeaderIndexes(
 ): Promise<string[]> {
   if (rows < manyRows) return [];
   const indexed = await columnsWithHeaderIndex(session, name, facts, columns);
-  const create = facts.kind === "p" ? "CREATE INDEX" : "CREATE INDEX CONCURRENTLY";
   return columns
     .filter((column) => !indexed.has(column) && isIndexable(columnNamed(facts, column)))
     .map(
       (column) =>
-        `${create} ${quoteIdentifier(`${name.table}_${column}_census`)} ON ${quoteTable(name)} (${headerOf(facts, column)}) ` +
-        "-- optional: a census then counts in the index, several times as fast",
+        `${createIndex(name, facts, `${column}_census`, headerOf(facts, column))} -- optional: a census then counts in the index, several times as fast`,
     );
 }
 

@@ -31,6 +31,7 @@ import type { PostgresConnection, Session } from "./postgres-connection.ts";
 import { isMalformedValue } from "./postgres-failure.ts";
 import { countRows } from "./row-count.ts";
 import { adviseOnRemains, remainFacts } from "./remains.ts";
+import { refuseRewritten } from "./rewritten-table.ts";
 import { foreignCursor, operatorSql } from "./row-locator.ts";
 import type { RowFilter } from "./row-reader.ts";
 import type { TableFacts } from "./table-facts.ts";
@@ -184,14 +185,17 @@ export class PostgresSource implements DatasetSource {
     });
   }
 
-  /** Works on the table as it is now: it is looked at again when it was changed. */
+  /** Works on the table as it is now: it is looked at again when it was changed, and what was read of it while it was written anew. */
   async #withTable<T>(mode: TransactionMode, work: (session: Session, table: OpenTable) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return await this.#connection.transaction(
       mode,
       async (session) => {
         if (this.#table === undefined || this.#table.version !== session.tableVersion)
           this.#table = await openTable(session, this.#layout, this.#name);
-        return await work(session, this.#table);
+        const result = await work(session, this.#table);
+        // Writing reads each row by a snapshot of the moment.
+        if (mode !== "write") await refuseRewritten(session, this.#name);
+        return result;
       },
       signal,
     );

@@ -40,6 +40,7 @@ export function beginTransaction(mode: TransactionMode, name: TableName, { lock,
     TimeZone: "UTC",
     extra_float_digits: "1",
     lc_monetary: "C",
+    standard_conforming_strings: "on",
   };
   const calls = Object.entries(settings).map(([setting, value]) => `set_config('${setting}', ${quoteLiteral(value)}, true)`);
   // Stronger, if the database's owner chose so.
