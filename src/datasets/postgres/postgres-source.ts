@@ -22,6 +22,7 @@ import { adviseOn, tokenTerm } from "./advice.ts";
 import { columnNamed } from "./check-layout.ts";
 import { canonicalTypeOf, castTo, kindOf } from "./column-kind.ts";
 import { generationCounts, headerCounts, mostCountRows } from "./counts.ts";
+import { columnSql, textSql } from "./document-path.ts";
 import { countedGeneration, generationPattern } from "./generation-query.ts";
 import { type CountedColumn, countedHeader, countQuery, headerPattern } from "./header-query.ts";
 import { openTable, type OpenTable } from "./open-table.ts";
@@ -31,7 +32,7 @@ import { countRows } from "./row-count.ts";
 import { adviseOnRemains, remainFacts } from "./remains.ts";
 import { foreignCursor, operatorSql } from "./row-locator.ts";
 import type { RowFilter } from "./row-reader.ts";
-import type { TableFacts } from "./table-facts.ts";
+import type { ColumnFacts, TableFacts } from "./table-facts.ts";
 import { quoteTable, type TableName } from "./table-name.ts";
 import type { TransactionMode } from "./transaction-settings.ts";
 import { checkValueLengths } from "./value-lengths.ts";
@@ -131,13 +132,14 @@ export class PostgresSource implements DatasetSource {
   }
 
   async countUncovered(columns: readonly ShadowedColumn[], signal?: AbortSignal): Promise<readonly number[]> {
-    const counts = columns.map(
-      ({ plaintext, column }) => `count(*) filter (where ${quoteIdentifier(plaintext)} is not null and ${quoteIdentifier(column)} is null)`,
-    );
-    if (counts.length === 0) return [];
+    if (columns.length === 0) return [];
     return await this.#withTable(
       "count",
-      async (session) => {
+      async (session, { facts }) => {
+        const sealed = (name: string): string => valueSql(columnNamed(facts, name));
+        const counts = columns.map(
+          ({ plaintext, column }) => `count(*) filter (where ${quoteIdentifier(plaintext)} is not null and ${sealed(column)} is null)`,
+        );
         const [row] = await session.rows(`select ${counts.join(", ")} from ${quoteTable(this.#name)}`);
         return counts.map((_, place) => Number(row?.[place] ?? 0));
       },
@@ -232,6 +234,11 @@ function columnFilter(facts: TableFacts, name: string, tokens: string): Pick<Row
   if (operators === undefined) return { where: exact, isSelective: false };
   const list = castTo(column, tokens);
   return { where: `${quoteIdentifier(name)} ${operatorSql(operators.equal)} any(${list}[]) and ${exact}`, isSelective: true };
+}
+
+/** SQL that is NULL where a value is; JSON's null is one, too. */
+function valueSql(column: ColumnFacts): string {
+  return column.document === undefined ? columnSql(column) : textSql(column);
 }
 
 function formOf(facts: TableFacts, name: string): "text" | "binary" {
