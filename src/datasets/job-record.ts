@@ -176,7 +176,7 @@ export class JobRecord {
     const row = await store.read((tables) => tables.jobs.get({ id: this.id }));
     if (row !== undefined && jobState(row) !== "running") this.#stopped.abort();
     const work = row && readWork(row.progress);
-    if (this.#hasLeft || (work !== undefined && this.#isRenewed(work, clock.now()))) return;
+    if (work !== undefined && this.#isRenewed(work, clock.now())) return;
     await this.#change((found) => ({ work: found, ends: this.#hasLeft ? "leaves" : "stays" }));
   }
 

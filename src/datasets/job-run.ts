@@ -6,7 +6,7 @@ import type { Databases } from "./databases.ts";
 import type { Dataset } from "./dataset-records.ts";
 import type { DatasetWorker } from "./dataset-worker.ts";
 import type { RunOptions } from "./job-options.ts";
-import { Pacer } from "./job-pace.ts";
+import { type PageWork, Pacer } from "./job-pace.ts";
 import { addCounts, isUnopened, type JobProgress, noCounts, type RowCounts, type RowProblem } from "./job-progress.ts";
 import type { JobRecord } from "./job-record.ts";
 import { jobRules } from "./job-rules.ts";
@@ -120,10 +120,10 @@ export class JobRun {
         this.#parts.source.readPage(cursor ?? undefined, limit, range.until ?? undefined),
       );
       if (page === undefined) return;
-      const read = clock.monotonic() - began;
-      const { counts: further, took } = await this.#workOn(page.rows);
+      const read: PageWork = { kind: "read", rows: page.rows.length, took: clock.monotonic() - began };
+      const { counts: further, written } = await this.#workOn(page.rows);
       counts = addCounts(counts, further);
-      this.#delay = this.#pacer.delayAfter(page.rows.length, read + took, pace, workers);
+      this.#delay = this.#pacer.delayAfter(page.rows.length, [read, written], pace, workers);
       this.#options.onProgress?.(addCounts(progress, counts));
       if (page.next === undefined) {
         await record.finish(range, pass, counts);
@@ -165,7 +165,7 @@ export class JobRun {
     );
   }
 
-  async #workOn(rows: readonly SourceRow[]): Promise<{ readonly counts: RowCounts; readonly took: number }> {
+  async #workOn(rows: readonly SourceRow[]): Promise<{ readonly counts: RowCounts; readonly written: PageWork }> {
     const { engine, source, worker } = this.#parts;
     await worker.prepare();
     const changes: { readonly row: SourceRow; readonly replacement: RowReplacement; readonly values: number }[] = [];
@@ -180,7 +180,7 @@ export class JobRun {
     const replacements = changes.map(({ replacement }) => replacement);
     const began = engine.clock.monotonic();
     const outcomes = this.#options.dryRun === true ? replacements.map(() => "replaced" as const) : await source.replace(replacements);
-    const took = engine.clock.monotonic() - began;
+    const written: PageWork = { kind: "write", rows: replacements.length, took: engine.clock.monotonic() - began };
     const done = { replaced: 0, changed: 0 };
     let values = 0;
     for (const [position, { row, replacement, values: replaced }] of changes.entries()) {
@@ -206,7 +206,7 @@ export class JobRun {
       unopened: problems.filter(isUnopened).length,
       firstProblems: all,
     };
-    return { counts, took };
+    return { counts, written };
   }
 
   /** Counts, and decides whether there is another pass; undefined when there is, or when somebody else is to end this one. */

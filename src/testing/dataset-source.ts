@@ -1,6 +1,7 @@
 import { testCounting } from "./dataset-source/counting.ts";
 import { testDescribing } from "./dataset-source/describing.ts";
 import { testPaging } from "./dataset-source/paging.ts";
+import { testPlaintext } from "./dataset-source/plaintext.ts";
 import { testReplacing } from "./dataset-source/replacing.ts";
 import type { DatasetSourceSuite } from "./dataset-source/suite.ts";
 
@@ -31,6 +32,10 @@ export function testDatasetSource(suite: DatasetSourceSuite): void {
     });
     suite.describe("counting", () => {
       testCounting(suite);
+    });
+    if (suite.hasPlaintext === false) return;
+    suite.describe("plaintext beside ciphertext", () => {
+      testPlaintext(suite);
     });
   });
 }

@@ -23,6 +23,7 @@ import { columnNamed } from "./check-layout.ts";
 import { canonicalTypeOf, castTo, kindOf } from "./column-kind.ts";
 import { countHeaders } from "./count-headers.ts";
 import { generationCounts, mostCountRows } from "./counts.ts";
+import { columnSql, textSql } from "./document-path.ts";
 import { countedGeneration, generationPattern } from "./generation-query.ts";
 import { proposeHeaderIndexes } from "./header-index.ts";
 import { countQuery } from "./header-query.ts";
@@ -34,7 +35,7 @@ import { adviseOnRemains, remainFacts } from "./remains.ts";
 import { refuseRewritten } from "./rewritten-table.ts";
 import { foreignCursor, operatorSql } from "./row-locator.ts";
 import type { RowFilter } from "./row-reader.ts";
-import type { TableFacts } from "./table-facts.ts";
+import type { ColumnFacts, TableFacts } from "./table-facts.ts";
 import { quoteTable, type TableName } from "./table-name.ts";
 import type { TransactionMode } from "./transaction-settings.ts";
 import { checkValueLengths } from "./value-lengths.ts";
@@ -140,13 +141,14 @@ export class PostgresSource implements DatasetSource {
   }
 
   async countUncovered(columns: readonly ShadowedColumn[], signal?: AbortSignal): Promise<readonly number[]> {
-    const counts = columns.map(
-      ({ plaintext, column }) => `count(*) filter (where ${quoteIdentifier(plaintext)} is not null and ${quoteIdentifier(column)} is null)`,
-    );
-    if (counts.length === 0) return [];
+    if (columns.length === 0) return [];
     return await this.#withTable(
       "count",
-      async (session) => {
+      async (session, { facts }) => {
+        const sealed = (name: string): string => valueSql(columnNamed(facts, name));
+        const counts = columns.map(
+          ({ plaintext, column }) => `count(*) filter (where ${quoteIdentifier(plaintext)} is not null and ${sealed(column)} is null)`,
+        );
         const [row] = await session.rows(`select ${counts.join(", ")} from ${quoteTable(this.#name)}`);
         return counts.map((_, place) => Number(row?.[place] ?? 0));
       },
@@ -227,6 +229,11 @@ function columnFilter(facts: TableFacts, name: string, tokens: string): Pick<Row
   if (operators === undefined) return { where: exact, isSelective: false };
   const list = castTo(column, tokens);
   return { where: `${quoteIdentifier(name)} ${operatorSql(operators.equal)} any(${list}[]) and ${exact}`, isSelective: true };
+}
+
+/** SQL that is NULL where a value is; JSON's null is one, too. */
+function valueSql(column: ColumnFacts): string {
+  return column.document === undefined ? columnSql(column) : textSql(column);
 }
 
 function formOf(facts: TableFacts, name: string): "text" | "binary" {

@@ -32,6 +32,7 @@ import { RowReplacer } from "./row-replacer.ts";
 import type { SqliteConnection } from "./sqlite-connection.ts";
 import { readSchema, schemaVersion, type TableFacts } from "./table-facts.ts";
 import { TableScan, type ValueCounter } from "./table-scan.ts";
+import { UncoveredCounter } from "./uncovered-counter.ts";
 
 const valuePageRows = 1_000;
 /** How often counting begins when the schema keeps changing. */
@@ -136,12 +137,10 @@ export class SqliteSource implements DatasetSource {
     }
   }
 
-  async countUncovered(columns: readonly ShadowedColumn[]): Promise<readonly number[]> {
-    const counts = columns.map(
-      ({ plaintext, column }) =>
-        `SELECT count(*) FROM ${quoteTable(this.#layout.table)} WHERE ${quoteIdentifier(plaintext)} IS NOT NULL AND ${quoteIdentifier(column)} IS NULL`,
-    );
-    return this.#withTable((connection) => counts.map((sql) => Number(connection.first(sql)?.[0] ?? 0)));
+  async countUncovered(columns: readonly ShadowedColumn[], signal?: AbortSignal): Promise<readonly number[]> {
+    const names = columns.map(({ column }) => column);
+    const counters = await this.#scan(names, () => columns.map((column) => new UncoveredCounter(column)), signal);
+    return counters.map(({ rows }) => rows);
   }
 
   async describeRemains(columns: readonly string[]): Promise<readonly string[]> {

@@ -42,7 +42,9 @@ export interface DatasetSourceSuite extends TestFunctions {
   readonly values: readonly Cell[];
   /** False where the database refuses U+0000 in text; true when left out. Said in the names of the tests that leave such texts out. */
   readonly textHoldsNul?: boolean;
-  /** At least two cells that the context columns can hold, likewise. */
+  /** False for a source without `countUncovered`, whose datasets can't have plaintext columns; true when left out. */
+  readonly hasPlaintext?: boolean;
+  /** At least two cells that the context columns can hold, likewise; NULL and others among them. */
   readonly contexts: readonly Cell[];
 }
 
