@@ -37,6 +37,8 @@ export interface OneHistory {
   readonly activated: number;
   /** Acts that met a version which had expired meanwhile. */
   readonly expired: number;
+  /** Opened texts that another process had sealed. */
+  readonly foreign: number;
 }
 
 /** Two keys with versions that are current, old, waiting for their end since long, and to be active in some days. */
@@ -78,6 +80,11 @@ function excuses(log: readonly Act[], keys: ReadonlyMap<string, KeyInfo>, dates:
 
 function nameOf({ key, version }: Pick<Act, "key" | "version">): string {
   return `${key}/${String(version)}`;
+}
+
+/** The process of a Keystead. */
+function processOf(name: string): string {
+  return name.slice(0, name.indexOf("/"));
 }
 
 /** When each version's destruction may have been due: every date that an act or the beginning gave it. */
@@ -212,5 +219,6 @@ export async function expectOneHistory({ store, children, keysteads, acts }: Ran
     destroyed,
     activated: activations.size,
     expired: log.filter(({ outcome }) => outcome === "KEY_VERSION_EXPIRED").length,
+    foreign: log.filter(({ sealer, name }) => sealer !== undefined && processOf(sealer) !== processOf(name)).length,
   };
 }

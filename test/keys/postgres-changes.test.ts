@@ -4,6 +4,7 @@ import pg from "pg";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { initKeystead, type Keystead } from "../../src/keystead.ts";
+import { startProxy } from "../support/postgres-proxy.ts";
 import { codeOf, openTestKeystead, testMasterKeys } from "../support/test-keystead.ts";
 
 /** A store in PostgreSQL, opened twice as two processes would. */
@@ -53,5 +54,23 @@ describe("a store in PostgreSQL", () => {
       return (await storeFindings(other)).includes("looks for them itself");
     });
     await until(async () => (await storeFindings(other)) === "nothing to report");
+  });
+
+  it("is looked at again and again by a process that can never be told of changes", async () => {
+    const store = `${inject("postgres")}postgres?schema=test_${randomUUID().replaceAll("-", "")}`;
+    const one = await initKeystead({ store, masterKeys: testMasterKeys, settings: { refreshBound: 20 } });
+    onTestFinished(() => one.close());
+    await one.keys.create({ name: "k", purpose: "pii" });
+    const proxy = await startProxy(store);
+    proxy.judge = (sent) => (sent.includes("keystead listener") ? "cut before" : "pass");
+    const deaf = await openTestKeystead({ store: proxy.url, masterKeys: testMasterKeys });
+    const handle = await deaf.open("k");
+    expect(handle.encrypt("x")).toMatch(/^ks1:k:1-/);
+    for (const version of [2, 3]) {
+      expect(await storeFindings(deaf)).toContain("looks for them itself");
+      await one.keys.rotate("k");
+      await until(() => handle.encrypt("x").startsWith(`ks1:k:${String(version)}-`));
+    }
+    expect(await storeFindings(deaf)).toContain("looks for them itself");
   });
 });

@@ -1,19 +1,25 @@
 import { createHash } from "node:crypto";
+import { z } from "zod";
 import { isKeysteadError } from "../../src/errors.ts";
 import type { Keystead } from "../../src/keystead.ts";
 import { canaries } from "../setup/canary.ts";
 import { openFromParts } from "../support/parts.ts";
 import { SharedClock } from "../support/shared-clock.ts";
+import { SharedLines } from "../support/shared-lines.ts";
 import { day } from "../support/test-clock.ts";
 
 /**
  * Does random lifecycle acts on shared keys from several Keysteads at once, and prints a line of JSON for each. Moves the clock that all
- * processes have on while the others are in the middle of something. Arguments: store URL, file of the clock, seed, how many Keysteads,
- * how many acts each (`25`) or for how long (`30s`).
+ * processes have on while the others are in the middle of something, and opens what any of them sealed. Arguments: store URL, file of the
+ * clock, seed, how many Keysteads, how many acts each (`25`) or for how long (`30s`).
  */
 const [store = "", clockFile = "", seed = "", keysteads = "1", times = "1"] = process.argv.slice(2);
 const masterKeys = { main: { bytes: canaries.masterKey.bytes }, next: { bytes: canaries.importedKey.bytes } };
 const clock = new SharedClock(clockFile);
+/** What all processes sealed, whoever opens it. */
+const sealedTexts = new SharedLines(`${clockFile}.sealed`, (line) =>
+  z.object({ name: z.string(), plain: z.string(), sealed: z.string() }).parse(line),
+);
 const keys = ["a", "b"];
 /** Acts of each Keystead, however long they take. */
 const fewestActs = 16;
@@ -36,10 +42,12 @@ function outcomeOf(error: unknown): string {
   return error.message.includes("before it was current") ? "STOPPED" : error.code;
 }
 
-/** What the result of an act says: the state of a destruction and its dates, or ciphertext. */
+/** What the result of an act says: the state of a destruction and its dates, ciphertext, or who sealed what was opened. */
 function describe(result: unknown): Readonly<Record<string, unknown>> {
   if (typeof result === "string") return { sealed: result };
-  if (typeof result !== "object" || result === null || !("status" in result)) return {};
+  if (typeof result !== "object" || result === null) return {};
+  if ("sealer" in result) return { sealer: result.sealer };
+  if (!("status" in result)) return {};
   const { status } = result;
   if ("executeAfter" in result) return { status, executeAfter: Date.parse(String(result.executeAfter)) };
   const certificate = "certificate" in result ? result.certificate : undefined;
@@ -58,7 +66,6 @@ async function actRandomly(keystead: Keystead, name: string): Promise<void> {
   };
   const until = times.endsWith("s") ? now() + Number(times.slice(0, -1)) * 1000 : undefined;
   const goesOn = (count: number): boolean => (until === undefined ? count < Number(times) : now() < until || count < fewestActs);
-  const made: { readonly plain: string; readonly sealed: string }[] = [];
   for (let count = 0; goesOn(count); count += 1) {
     const key = pick(keys);
     const { versions, currentVersion } = await keystead.keys.show(key);
@@ -82,12 +89,15 @@ async function actRandomly(keystead: Keystead, name: string): Promise<void> {
       encrypt: async () => {
         const plain = `${name} ${String(count)}`;
         const sealed = await keystead.encrypt(key, plain);
-        made.push({ plain, sealed });
+        sealedTexts.append({ name, plain, sealed });
         return sealed;
       },
       decrypt: async () => {
-        const { plain, sealed } = pick(made.length === 0 ? [{ plain: "", sealed: "" }] : made);
-        if (sealed !== "" && (await keystead.decryptText(sealed)) !== plain) throw new Error("a wrong plaintext");
+        const texts = sealedTexts.values();
+        if (texts.length === 0) return {};
+        const { name: sealer, plain, sealed } = pick(texts);
+        if ((await keystead.decryptText(sealed)) !== plain) throw new Error("a wrong plaintext");
+        return { sealer };
       },
       advance: async () => clock.advance(12 + random(60)),
     };

@@ -1,9 +1,13 @@
-import { copyFileSync } from "node:fs";
+import { copyFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { z } from "zod";
 import { initKeystead, type KeysteadOptions } from "../../src/keystead.ts";
+import { openParts } from "../support/parts.ts";
 import { day, TestClock } from "../support/test-clock.ts";
 import { codeOf, fileStore, openTestKeystead, temporaryFolder } from "../support/test-keystead.ts";
+
+const checkpointSchema = z.object({ generation: z.int() });
 
 /** A store with key `g` of counted nonces and key `x`, closed, with means to keep and to put back copies. */
 async function storeWithCopies(clock?: TestClock) {
@@ -18,7 +22,18 @@ async function storeWithCopies(clock?: TestClock) {
     options,
     keep: (name: string) => copyFileSync(file, join(folder, name)),
     putBack: (name: string) => copyFileSync(join(folder, name), file),
+    /** What the newest checkpoint says that this host keeps beside the store. */
+    seenGeneration: () => checkpointSchema.parse(JSON.parse(readFileSync(join(folder, "audit", "checkpoint.json"), "utf8"))).generation,
   };
+}
+
+/** The generation of a store that nobody has open. */
+async function generationOf(options: KeysteadOptions): Promise<number> {
+  const { store, keks } = await openParts(options);
+  const generation = await store.generation();
+  await keks.close();
+  await store.close();
+  return generation;
 }
 
 describe("a store that was put back from a copy", () => {
@@ -47,6 +62,21 @@ describe("a store that was put back from a copy", () => {
     await again.audit.acceptRestoredStore();
     const accepted = (await again.doctor.examine()).filter((finding) => finding.check === "store history");
     expect(accepted.map((finding) => finding.status)).toEqual(["good"]);
+  });
+
+  it("goes on above the newest generation that this host saw, so that nobody takes old rows for newer ones", async () => {
+    const { options, keep, putBack, seenGeneration } = await storeWithCopies();
+    const yesterday = await generationOf(options);
+    keep("yesterday.db");
+    const second = await openTestKeystead(options);
+    for (let round = 0; round < 20; round += 1) await second.keys.setAlias(`alias-${String(round)}`, "x");
+    await second.close();
+    const seen = seenGeneration();
+    expect(seen).toBeGreaterThanOrEqual(yesterday + 20);
+    putBack("yesterday.db");
+    expect(await generationOf(options)).toBe(yesterday);
+    await (await openTestKeystead(options)).close();
+    expect(await generationOf(options)).toBeGreaterThan(seen);
   });
 
   it("is noticed when only seals were made since, which change no metadata", async () => {

@@ -18,6 +18,8 @@ export interface Act {
   readonly scheduledAt?: number;
   readonly executedAt?: number;
   readonly sealed?: string;
+  /** Who sealed what this act opened. */
+  readonly sealer?: string;
   readonly name: string;
   /** Which act of its Keystead this is. */
   readonly count: number;
