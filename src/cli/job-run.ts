@@ -1,8 +1,9 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { errorCodes, KeysteadError } from "../errors.ts";
-import type { JobInfo, JobOptions, JobProgress, JobResult, Keystead, PlaintextJobResult, RowProblem } from "../index.ts";
+import type { JobOptions, JobProgress, JobResult, Keystead, PlaintextJobResult, RowProblem } from "../index.ts";
 import { formatCensuses } from "./census-text.ts";
 import { nextSteps } from "./generation-text.ts";
+import { commandOf } from "./job-hints.ts";
 import { JobWorkers } from "./job-workers.ts";
 import { type GlobalOptions, globalOptions, wholeNumber } from "./options.ts";
 import { formatProblems } from "./problem-table.ts";
@@ -139,11 +140,6 @@ async function report(result: PlaintextJobResult, output: Session["output"]): Pr
   if (remains.length > 0) output.note(`the database still has plaintext elsewhere:\n${remains.map((text) => `- ${text}`).join("\n")}`);
   const stopped = stops[state]?.(result);
   if (stopped !== undefined) throw stopped;
-}
-
-/** The command that runs jobs of a kind. */
-function commandOf(kind: JobInfo["kind"]): string {
-  return kind === "import" ? "reencrypt" : kind;
 }
 
 /** What is said of a job that did not come to its end. */

@@ -6,6 +6,7 @@ import { nearestName } from "../nearest-name.ts";
 import type { MasterKeyOrigin } from "./configuration.ts";
 import type { DataFolder } from "./data-folder.ts";
 import { HintedError } from "./failure.ts";
+import { jobHint } from "./job-hints.ts";
 import { type Output, outputOf } from "./output.ts";
 import { readPassphrase } from "./prompts.ts";
 
@@ -125,9 +126,13 @@ async function masterKey(folder: string, name: string, origin: MasterKeyOrigin, 
   return { passphrase: await readPassphrase({ name, file, variables, isNew: name === passphrases.typedTwice }) };
 }
 
-/** Adds "did you mean", or the remedy, to an error about a name that nobody knows. */
+/** Adds "did you mean", or the remedy, to an error about a name that nobody knows, and what to do about a job in the way. */
 async function withHint(error: unknown, session: Pick<Session, "keystead" | "folder">, command: Command): Promise<unknown> {
   if (!(error instanceof KeysteadError)) return error;
+  if (error.code === "CONFLICT") {
+    const hint = await jobHint(session.keystead, wordsOf(command), command.parent?.name() === "jobs").catch(() => undefined);
+    return hint === undefined ? error : new HintedError(error, hint);
+  }
   const known = await knownNames[error.code]?.(session).catch(() => []);
   const name = known === undefined ? undefined : nearestName(wordsOf(command), known);
   const hint = name === undefined ? remedies[error.code] : `did you mean ${name}?`;

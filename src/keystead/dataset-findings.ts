@@ -48,7 +48,12 @@ function examineCensus({ name }: DatasetInfo, { columns }: Census): Diagnosis[] 
     );
   }
   if (plaintext > 0) {
-    findings.push(warning(check, `${name} holds ${String(plaintext)} plaintext values; run \`keystead datasets protect ${name}\``));
+    findings.push(
+      warning(
+        check,
+        `${name} holds ${String(plaintext)} plaintext values; run \`keystead datasets protect ${name}\`; what another system encrypted is taken in by \`keystead datasets reencrypt ${name} --from CODEC\` instead`,
+      ),
+    );
   }
   if (old > 0)
     findings.push(warning(check, `${name} holds ${String(old)} values of old versions; run \`keystead datasets reencrypt ${name}\``));

@@ -252,7 +252,9 @@ describe("a dataset on a standby that was promoted without the newest transactio
     expect(await keystead.jobs.show("crm.person")).toMatchObject({ kind: "reencrypt", state: "done" });
     expect(await standings(keystead)).toEqual({ plaintext: 5, old: 10 });
     const findings = (await datasetFindings(keystead)).join("\n");
-    expect(findings).toContain("warning: crm.person holds 5 plaintext values; run `keystead datasets protect crm.person`");
+    expect(findings).toContain(
+      "warning: crm.person holds 5 plaintext values; run `keystead datasets protect crm.person`; what another system encrypted is taken in by `keystead datasets reencrypt crm.person --from CODEC` instead",
+    );
     expect(findings).toContain("warning: crm.person holds 10 values of old versions; run `keystead datasets reencrypt crm.person`");
     // The waiting time is over, and yet.
     await expect(keystead.keys.destroy("pii", 1)).rejects.toMatchObject({

@@ -121,7 +121,9 @@ async function addDataset(name: string, flags: AddFlags, command: Command): Prom
       const added = await keystead.datasets.add(name, input);
       await output.result(added, () => formatDataset(added));
       for (const advice of added.advice) output.note(`advice: ${advice}`);
-      output.note(`protect what is in it with \`keystead datasets protect ${name}\``);
+      output.note(
+        `protect what is in it with \`keystead datasets protect ${name}\`; what another system encrypted is taken in by \`keystead datasets reencrypt ${name} --from CODEC\` instead`,
+      );
     });
   } catch (error) {
     if (recorded) await forgetDatabase(folder, input.database);
