@@ -58,6 +58,7 @@ export function layoutOf(definition: DatasetDefinition): SourceLayout {
     table,
     keyColumns,
     valueColumns: columns.map((column) => column.column),
+    keyNameLengths: Object.fromEntries(columns.map(({ column, key }) => [column, key.length])),
     contextColumns,
     indexColumns: indexes.flatMap(indexColumns),
     plaintextColumns: columns.filter(isShadow).map(({ plaintext }) => plaintext.column),

@@ -22,6 +22,8 @@ export interface SourceLayout {
   readonly keyColumns: readonly string[];
   /** Hold ciphertext. */
   readonly valueColumns: readonly string[];
+  /** Characters of the name of the key of each value column; any length when absent. */
+  readonly keyNameLengths?: Readonly<Record<string, number>>;
   /** Bound into contexts beside the key columns. */
   readonly contextColumns: readonly string[];
   /** Hold blind-index tokens. */

@@ -59,7 +59,7 @@ export class PostgresSource implements DatasetSource {
     this.#table = undefined;
     const layout = this.#layout;
     return await this.#withTable("count", async (session, { facts }) => {
-      const lengths = await checkValueLengths(session, layout, this.#name, facts);
+      await checkValueLengths(session, layout, this.#name, facts);
       const forms = layout.valueColumns.map((name) => [name, formOf(facts, name)] as const);
       const types = typedColumns(layout).map((name) => {
         const column = columnNamed(facts, name);
@@ -72,7 +72,6 @@ export class PostgresSource implements DatasetSource {
         required: facts.columns.filter(({ name, notNull }) => notNull && plaintextColumns(layout).includes(name)).map(({ name }) => name),
         rows,
         advice: [
-          ...lengths,
           ...adviseOn(layout, this.#name, facts),
           ...(await proposeHeaderIndexes(session, this.#name, facts, layout.valueColumns, rows)),
         ],

@@ -173,18 +173,35 @@ describe("looking at PostgreSQL tables", () => {
 
   it("proposes what is missing, and says what to know", async () => {
     const { advice } = await look(
-      `create unlogged table person(id int primary key, email varchar(300), tenant text, token text); create index by_email on person(email);
+      `create unlogged table person(id int primary key, email varchar(500), tenant text, token text); create index by_email on person(email);
        create function f() returns trigger language plpgsql as $$ begin return new; end $$;
        create trigger t before update on person for each row execute function f()`,
     );
     expect(advice).toEqual([
-      expect.stringMatching(/character varying\(300\).*0 bytes.*TYPE text/),
       'CREATE INDEX CONCURRENTLY "person_token" ON "public"."person" ("token")',
       expect.stringContaining('index "by_email" finds nothing in ciphertext'),
       expect.stringContaining('"t"'),
       expect.stringContaining("UNLOGGED"),
     ]);
     expect((await look(`${plain}; create index on person(token)`)).advice).toEqual([]);
+  });
+
+  it("refuses a column that is too short for the ciphertext of its longest value, and says what length fits", async () => {
+    const named = { ...person, keyNameLengths: { email: "pii".length } };
+    const table = (type: string, values: string): string =>
+      `create table person(id int primary key, email ${type}, tenant text, token text); insert into person(id, email) values ${values}`;
+    for (const [type, refused] of [
+      ["varchar(70)", true],
+      ["varchar(129)", true],
+      ["varchar(130)", false],
+    ] as const) {
+      const failure = await failureOf(look(table(type, "(1, 'hello'), (2, 'you'), (3, 'ks1:' || repeat('x', 60))"), named));
+      if (!refused) expect(failure).toBe("no error");
+      else expect(failure).toMatch(/^DATASET_UNSUITABLE: .*longest value \(5 bytes\) has up to 130 characters: ALTER TABLE .* TYPE text$/);
+    }
+    expect(await failureOf(look(table("varchar(381)", "(1, 'hello')")))).toContain("up to 382 characters");
+    expect(await failureOf(look(table("varchar(70)", "(1, 'ks1:' || repeat('x', 60)), (2, null)"), named))).toBe("no error");
+    expect(await failureOf(look(table("varchar(70)", "(1, null)"), named))).toContain("(0 bytes) has up to 124 characters");
   });
 
   it("estimates the rows of a large table, and counts those of a smaller one", async () => {
