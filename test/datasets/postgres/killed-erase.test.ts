@@ -77,9 +77,12 @@ it("an erase of plaintext that is killed again and again loses nothing, and eras
     if (Number(id) % 9 === 0) expect(value).toBeNull();
     else expect(await keystead.decryptValue(String(value), { context })).toBe(`+49 ${String(id)}`);
   }
-  const { state, progress } = await keystead.datasets.eraseColumn("crm.person", "phone");
-  expect({ state, replaced: progress.replaced }).toEqual({ state: "done", replaced: 0 });
-  const { columns: after } = await keystead.datasets.show("crm.person");
-  expect(after).toMatchObject([{ name: "phone", plaintext: { use: "erased" } }]);
+  const use = async () => (await keystead.datasets.show("crm.person")).columns[0]?.plaintext?.use;
+  // The last process that was killed may have left nothing to the next, which then found nothing.
+  if ((await use()) === "none") {
+    const { state, progress } = await keystead.datasets.eraseColumn("crm.person", "phone");
+    expect({ state, replaced: progress.replaced }).toEqual({ state: "done", replaced: 0 });
+  }
+  expect(await use()).toBe("erased");
   expect((await keystead.audit.verify()).findings).toEqual([]);
 });
