@@ -1,22 +1,13 @@
-import { z } from "zod";
 import { columnNamed } from "./check-layout.ts";
 import { createIndex } from "./create-index.ts";
 import { countedHeader, groupExpression, headerPattern } from "./header-query.ts";
 import type { ResultRow, Session } from "./postgres-connection.ts";
+import { explain, type QueryPlan } from "./query-plan.ts";
 import type { ColumnFacts, TableFacts } from "./table-facts.ts";
 import { quoteTable, type TableName } from "./table-name.ts";
 
 /** Rows from which on an index for the census is proposed: counting fewer takes a fraction of a second. */
 const manyRows = 100_000;
-
-/** Members of a plan that matter, at every depth. */
-interface Plan {
-  readonly "Node Type": string;
-  readonly Plans?: readonly Plan[] | undefined;
-}
-
-const planSchema: z.ZodType<Plan> = z.lazy(() => z.object({ "Node Type": z.string(), Plans: z.array(planSchema).optional() }));
-const explanationSchema = z.tuple([z.object({ Plan: planSchema })]);
 
 /** Steps of a plan that finds the first header in an index, or in one of each partition, without looking at every row. */
 const indexSteps: ReadonlySet<string> = new Set(["Limit", "Index Scan", "Merge Append", "Append", "Result"]);
@@ -33,9 +24,7 @@ export async function columnsWithHeaderIndex(
   for (const column of columns) {
     // PostgreSQL alone knows which expressions are the same to it.
     const header = headerOf(facts, column);
-    const [row] = await session.rows(`explain (format json) select from ${quoteTable(name)} order by ${header} limit 1`);
-    const [{ Plan: plan }] = explanationSchema.parse(JSON.parse(row?.[0] ?? ""));
-    if (isFromIndex(plan)) found.add(column);
+    if (isFromIndex(await explain(session, `select from ${quoteTable(name)} order by ${header} limit 1`))) found.add(column);
   }
   return found;
 }
@@ -61,7 +50,7 @@ export async function countByIndex(
   return counted === total ? rows.filter(([, found]) => found !== "0") : undefined;
 }
 
-/** The statements that make indexes for the census of a large table. A partitioned one can't have that done concurrently. */
+/** The statements that make indexes for the census of a large table. */
 export async function proposeHeaderIndexes(
   session: Session,
   name: TableName,
@@ -105,6 +94,6 @@ function isIndexable({ document }: ColumnFacts): boolean {
   return document?.type !== "json";
 }
 
-function isFromIndex({ "Node Type": step, Plans: plans = [] }: Plan): boolean {
+function isFromIndex({ "Node Type": step, Plans: plans = [] }: QueryPlan): boolean {
   return indexSteps.has(step) && plans.every(isFromIndex);
 }
