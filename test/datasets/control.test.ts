@@ -8,6 +8,18 @@ import { codeOf, fileStore, openTestKeystead } from "../support/test-keystead.ts
 import { createCrm, dataVersion, logUpdates, openDatabase, personDataset, queryNumber, readColumn, takeUpdates } from "./support/crm.ts";
 import { createPersons, pauseAt } from "./support/persons.ts";
 
+/** A dataset that two Keysteads work on, whose clock stands still when it is told to. */
+async function openTwice(rows: number) {
+  const clock = new SleepyClock();
+  const { keystead, folder, path, database } = await createPersons(rows, { clock });
+  await keystead.close();
+  const options = { ...fileStore(folder), databases: { crm: `sqlite:${path}` }, clock };
+  const first = await initKeystead(options);
+  await first.keys.create({ name: "pii", purpose: "pii" });
+  await first.datasets.add("crm.person", personDataset({ name: "pii" }));
+  return { first, second: await openTestKeystead(options), clock, database };
+}
+
 describe("pausing", () => {
   it("ends after the page at hand; the next run goes on from there", async () => {
     const { keystead, database } = await createPersons(1300);
@@ -244,15 +256,8 @@ describe("a job that fails", () => {
   });
 
   it("because it stood still while another process took it over does nothing twice", async () => {
-    const clock = new SleepyClock();
-    const { keystead, folder, path, database } = await createPersons(600, { clock });
-    await keystead.close();
+    const { first, second, clock, database } = await openTwice(600);
     logUpdates(database);
-    const options = { ...fileStore(folder), databases: { crm: `sqlite:${path}` }, clock };
-    const first = await initKeystead(options);
-    await first.keys.create({ name: "pii", purpose: "pii" });
-    await first.datasets.add("crm.person", personDataset({ name: "pii" }));
-    const second = await openTestKeystead(options);
     clock.onWait = async () => {
       clock.advance(31_000);
       expect(await second.datasets.protect("crm.person")).toMatchObject({ state: "done" });
@@ -265,14 +270,7 @@ describe("a job that fails", () => {
   });
 
   it("because it stood still while another process ran a job of another kind undoes nothing of that", async () => {
-    const clock = new SleepyClock();
-    const { keystead, folder, path, database } = await createPersons(2_000, { clock });
-    await keystead.close();
-    const options = { ...fileStore(folder), databases: { crm: `sqlite:${path}` }, clock };
-    const first = await initKeystead(options);
-    await first.keys.create({ name: "pii", purpose: "pii" });
-    await first.datasets.add("crm.person", personDataset({ name: "pii" }));
-    const second = await openTestKeystead(options);
+    const { first, second, clock, database } = await openTwice(2_000);
     clock.onWait = async () => {
       clock.advance(31_000);
       expect(await second.datasets.unprotect("crm.person")).toMatchObject({ state: "done" });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { initKeystead, type KeysteadOptions } from "../../src/keystead.ts";
-import { openParts } from "../support/parts.ts";
+import { generationOf } from "../support/parts.ts";
 import { day, TestClock } from "../support/test-clock.ts";
 import { codeOf, fileStore, openTestKeystead, temporaryFolder } from "../support/test-keystead.ts";
 
@@ -25,15 +25,6 @@ async function storeWithCopies(clock?: TestClock) {
     /** What the newest checkpoint says that this host keeps beside the store. */
     seenGeneration: () => checkpointSchema.parse(JSON.parse(readFileSync(join(folder, "audit", "checkpoint.json"), "utf8"))).generation,
   };
-}
-
-/** The generation of a store that nobody has open. */
-async function generationOf(options: KeysteadOptions): Promise<number> {
-  const { store, keks } = await openParts(options);
-  const generation = await store.generation();
-  await keks.close();
-  await store.close();
-  return generation;
 }
 
 describe("a store that was put back from a copy", () => {

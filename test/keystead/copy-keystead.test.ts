@@ -4,7 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { describe, expect, inject, it } from "vitest";
 import { copyKeystead, initKeystead, type Keystead, type KeysteadOptions, openKeystead, type VersionInfo } from "../../src/index.ts";
 import { startChild } from "../support/child.ts";
-import { openParts } from "../support/parts.ts";
+import { generationOf } from "../support/parts.ts";
 import { codeOf, fileStore, openTestKeystead, temporaryFolder, testMasterKeys } from "../support/test-keystead.ts";
 import { day, TestClock } from "../support/test-clock.ts";
 
@@ -54,14 +54,6 @@ async function newOriginal(clock?: TestClock): Promise<Original> {
   await keystead.datasets.census("k");
   await keystead.close();
   return { folder, options, sealed };
-}
-
-async function generationOf(options: KeysteadOptions): Promise<number> {
-  const { store, keks } = await openParts(options);
-  const generation = await store.generation();
-  await keks.close();
-  await store.close();
-  return generation;
 }
 
 async function assertSame(keystead: Keystead, { sealed }: Original): Promise<void> {

@@ -66,3 +66,12 @@ function hooked(kek: Kek, hook: KekHook = () => Promise.resolve(), hardwareBacke
     close: () => kek.close(),
   };
 }
+
+/** The generation of a store that nobody has open. */
+export async function generationOf(options: KeysteadOptions): Promise<number> {
+  const { store, keks } = await openParts(options);
+  const generation = await store.generation();
+  await keks.close();
+  await store.close();
+  return generation;
+}
