@@ -1,5 +1,5 @@
 import { dirname, join } from "node:path";
-import { allowAll, type AccessControl, isPrincipal } from "./access/access-control.ts";
+import { allowAll, type AccessControl, isPrincipal, malformedPrincipal } from "./access/access-control.ts";
 import { anything, assertArguments, flag, having, number, object, optional, recordOf, type Shape, text } from "./arguments.ts";
 import { embeddedPrincipal, type Principal } from "./access/principal.ts";
 import { type Clock, systemClock } from "./clock.ts";
@@ -203,7 +203,7 @@ export class Keystead {
     const audit = await AuditService.open({ store, registry, identity, clock, random, ...(directory !== undefined && { directory }) });
     const { principal = embeddedPrincipal, access = allowAll } = options;
     const acts = new RunningActs();
-    const engine: Engine = { store, identity, keks, registry, audit: audit.trail, access, acts, clock, random, principal };
+    const engine: Engine = { store, identity, keks, registry, audit: audit.trail, access, acts, clock, random, caller: { principal } };
     const purposes = new PurposeService(engine);
     const ciphers = new CipherService(engine, purposes);
     const background = new Background(engine, () => ciphers.closeIdle());
@@ -371,10 +371,7 @@ export class Keystead {
 export async function openParts(options: KeysteadOptions, create: boolean): Promise<KeysteadParts> {
   const { clock = systemClock, random = systemRandom, principal = embeddedPrincipal } = options;
   if (!isPrincipal(principal)) {
-    throw new KeysteadError(
-      "INVALID_ARGUMENT",
-      "the principal is malformed; give it a known source and an id of 1 to 255 characters without control characters",
-    );
+    throw malformedPrincipal("INVALID_ARGUMENT");
   }
   const masterKeys = masterKeysOf(options);
   const outside = outsideData(options);

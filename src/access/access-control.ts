@@ -1,5 +1,6 @@
 import { KeysteadError } from "../errors.ts";
-import type { Principal } from "./principal.ts";
+import type { Caller } from "./caller.ts";
+import { type Principal, type PrincipalSource, principalSources } from "./principal.ts";
 
 /** What an action touches. Names and labels only; visible to policy and audit. */
 export interface Resource {
@@ -14,13 +15,13 @@ export interface Resource {
 /** Decides who may do what. Services ask it before they act, so library, server and command line can't differ. */
 export interface AccessControl {
   /**
-   * Resolves when the principal may do `action` (`<noun>.<verb>`, as in the audit) to `resource`.
+   * Returns, or resolves, when the caller may do `action` (`<noun>.<verb>`, as in the audit) to `resource`.
    * @throws KeysteadError `ACCESS_DENIED`, also for a malformed principal
    */
-  authorize(principal: Principal, action: string, resource: Resource): Promise<void>;
+  authorize(caller: Caller, action: string, resource: Resource): Promise<void> | void;
 }
 
-const sources: ReadonlySet<unknown> = new Set<Principal["source"]>(["embedded", "os-user", "engine"]);
+const sources: ReadonlySet<unknown> = new Set<PrincipalSource>(principalSources);
 // Unpaired surrogates count as control characters here: they have no UTF-8 and would forge a name in a log.
 const nameCharacters = /^[^\p{Cc}\p{Cs}\u2028\u2029]+$/u;
 
@@ -33,6 +34,7 @@ function isName(value: unknown): boolean {
 export function isPrincipal(value: unknown): value is Principal {
   if (typeof value !== "object" || value === null || !("source" in value) || !("id" in value)) return false;
   if (!sources.has(value.source) || !isName(value.id)) return false;
+  if ("name" in value && value.name !== undefined && !isName(value.name)) return false;
   const actingFor = "actingFor" in value ? value.actingFor : undefined;
   return actingFor === undefined || (value.source === "engine" && isName(actingFor));
 }
@@ -43,13 +45,15 @@ export function isPrincipal(value: unknown): value is Principal {
  * Still throws `ACCESS_DENIED` for a malformed principal, so that the audit never names somebody who can't be.
  */
 export const allowAll: AccessControl = {
-  authorize: (principal) =>
-    isPrincipal(principal)
-      ? Promise.resolve()
-      : Promise.reject(
-          new KeysteadError(
-            "ACCESS_DENIED",
-            "the principal is malformed; give it a known source and an id of 1 to 255 characters without control characters",
-          ),
-        ),
+  authorize: ({ principal }) => {
+    if (!isPrincipal(principal)) throw malformedPrincipal("ACCESS_DENIED");
+  },
 };
+
+/** The error for a principal that nobody can be. */
+export function malformedPrincipal(code: "ACCESS_DENIED" | "INVALID_ARGUMENT"): KeysteadError {
+  return new KeysteadError(
+    code,
+    "the principal is malformed; give it a known source and an id of 1 to 255 characters without control characters",
+  );
+}

@@ -1,3 +1,4 @@
+import type { RequestOrigin } from "../access/caller.ts";
 import type { Principal } from "../access/principal.ts";
 
 /** What happened to a request. */
@@ -14,6 +15,16 @@ export interface AuditEvent {
   /** Version label, `3-k7f2qd`. */
   readonly version?: string;
   readonly dataset?: string;
+  readonly purpose?: string;
+  /** The context of an operation on data: at most 64 pairs. */
+  readonly context?: Readonly<Record<string, string>>;
+  /**
+   * Of a batch, one entry per item: SHA-256 of the item's ciphertext in base64url, followed by `!CODE` for an item that failed (`!CODE`
+   * alone where there is no ciphertext). At most 1,000.
+   */
+  readonly items?: readonly string[];
+  /** The request by which a served call came. */
+  readonly request?: RequestOrigin;
   /** Why, in the caller's words. */
   readonly reason?: string;
   /** The error code of a failure. */

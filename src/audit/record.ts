@@ -1,10 +1,14 @@
 import { z } from "zod";
+import { maxContextPairs } from "../crypto/limits.ts";
 import { decodeUtf8 } from "../crypto/text.ts";
 import { KeysteadError } from "../errors.ts";
 import type { AuditEvent } from "./event.ts";
 
 /** The longest audit line, in bytes, without its newline. */
 export const maxLineLength = 65_536;
+
+/** Items that the record of a batch names at most. */
+export const maxItems = 1_000;
 
 /** Text of `min` to `max` UTF-16 units without lone surrogates, which have no UTF-8. */
 function text(max: number, min = 1): z.ZodType<string> {
@@ -33,10 +37,23 @@ const recordSchema = z.strictObject({
     .regex(/^[a-z][A-Za-z0-9-]*(?:\.[a-z][A-Za-z0-9-]*)+$/)
     .max(64),
   outcome: z.enum(["allowed", "denied", "failed"]),
-  principal: z.strictObject({ source: text(32), id: text(255), actingFor: z.exactOptional(text(255)) }),
+  principal: z.strictObject({
+    source: text(32),
+    id: text(255),
+    name: z.exactOptional(text(255)),
+    actingFor: z.exactOptional(text(511)),
+  }),
+  request: z.exactOptional(z.strictObject({ id: text(128), address: z.exactOptional(text(64)) })),
   key: z.exactOptional(text(255)),
   version: z.exactOptional(text(32)),
   dataset: z.exactOptional(text(255)),
+  purpose: z.exactOptional(text(64)),
+  context: z.exactOptional(
+    z
+      .record(text(255), text(4096, 0))
+      .refine((context) => Object.keys(context).length <= maxContextPairs, `must have at most ${String(maxContextPairs)} pairs`),
+  ),
+  items: z.exactOptional(z.array(z.string().regex(/^[A-Za-z0-9_-]{0,43}(?:![A-Z0-9_]{1,64})?$/)).max(maxItems)),
   reason: z.exactOptional(text(1024)),
   code: z.exactOptional(text(64)),
   detail: z.exactOptional(
@@ -82,7 +99,7 @@ function formatTime(milliseconds: number): string {
  * @throws KeysteadError `INVALID_ARGUMENT` naming the field
  */
 export function encodeRecord(origin: RecordOrigin, place: RecordPlace, event: AuditEvent): Buffer {
-  const { source, id, actingFor } = event.principal;
+  const { source, id } = event.principal;
   const fields = {
     sequence: place.sequence,
     previous: Buffer.from(place.previous).toString("hex"),
@@ -94,8 +111,8 @@ export function encodeRecord(origin: RecordOrigin, place: RecordPlace, event: Au
     host: origin.host,
     action: event.action,
     outcome: event.outcome,
-    principal: { source, id, ...(actingFor === undefined ? {} : { actingFor }) },
-    ...optional(event, ["key", "version", "dataset", "reason", "code", "detail"]),
+    principal: { source, id, ...optional(event.principal, ["name", "actingFor"]) },
+    ...optional(event, ["request", "key", "version", "dataset", "purpose", "context", "items", "reason", "code", "detail"]),
   };
   const checked = recordSchema.safeParse(fields);
   if (!checked.success) {

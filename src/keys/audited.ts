@@ -1,3 +1,4 @@
+import type { Caller } from "../access/caller.ts";
 import type { AuditEvent } from "../audit/event.ts";
 import { isKeyName } from "../crypto/ciphertext.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
@@ -55,12 +56,12 @@ export function auditedOnKey<T>(
 }
 
 async function perform<T>(engine: Engine, act: Act, work: () => Promise<T>, describe?: (result: T) => Partial<Act>): Promise<T> {
-  const { principal } = engine;
+  const { caller } = engine;
   const { recordable, problem } = checkAct(act);
   let result: T;
   try {
     if (problem !== undefined) throw new KeysteadError("INVALID_ARGUMENT", problem);
-    await engine.access.authorize(principal, act.action, {
+    await engine.access.authorize(caller, act.action, {
       ...(act.key !== undefined && { key: act.key }),
       ...(act.dataset !== undefined && { dataset: act.dataset }),
     });
@@ -70,11 +71,16 @@ async function perform<T>(engine: Engine, act: Act, work: () => Promise<T>, desc
   } catch (error) {
     const outcome = isKeysteadError(error, "ACCESS_DENIED") ? "denied" : "failed";
     const code = error instanceof KeysteadError ? error.code : "INTERNAL";
-    await record(engine, { ...recordable, principal, outcome, code }, "failed", error);
+    await record(engine, { ...recordable, ...by(caller), outcome, code }, "failed", error);
     throw error;
   }
-  await record(engine, { ...recordable, ...describe?.(result), principal, outcome: "allowed" }, "was done");
+  await record(engine, { ...recordable, ...describe?.(result), ...by(caller), outcome: "allowed" }, "was done");
   return result;
+}
+
+/** Who acts, as a record says it. */
+function by({ principal, request }: Caller): Pick<AuditEvent, "principal" | "request"> {
+  return { principal, ...(request !== undefined && { request }) };
 }
 
 /** What of an act a record can hold, and what is wrong with the rest. */

@@ -233,7 +233,7 @@ async function certify(
       ...(row.destroyAt !== null && { scheduledAt: instant(row.stateAt) }),
       executedAt: instant(engine.clock.now()),
       reason,
-      principal: engine.principal,
+      principal: engine.caller.principal,
       evidence,
     });
   } finally {

@@ -1,5 +1,5 @@
 import type { AccessControl } from "../access/access-control.ts";
-import type { Principal } from "../access/principal.ts";
+import type { Caller } from "../access/caller.ts";
 import type { AuditTrail } from "../audit/event.ts";
 import type { Clock } from "../clock.ts";
 import type { RandomSource } from "../crypto/random.ts";
@@ -19,5 +19,5 @@ export interface Engine {
   readonly acts: RunningActs;
   readonly clock: Clock;
   readonly random: RandomSource;
-  readonly principal: Principal;
+  readonly caller: Caller;
 }
