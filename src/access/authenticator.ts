@@ -1,0 +1,11 @@
+import type { Caller } from "./caller.ts";
+
+/** Tells who a bearer token belongs to: one implementation for each kind of token. */
+export interface Authenticator {
+  /**
+   * The caller that a token speaks for; undefined when it is no token of this kind, so that another may be asked.
+   * @throws KeysteadError `UNAUTHENTICATED` for a token of this kind that is not good (any more), without saying why in detail;
+   *   `OVERLOADED` when that can't be found out at the moment
+   */
+  authenticate(token: string): Promise<Caller | undefined> | Caller | undefined;
+}
