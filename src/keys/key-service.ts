@@ -1,5 +1,6 @@
 import { assertArguments, nullable, number, object, optional, recordOf, text } from "../arguments.ts";
 import { KeysteadError } from "../errors.ts";
+import type { StoreTables } from "../store/store.ts";
 import { audited, auditedOnKey } from "./audited.ts";
 import type { DestructionCertificate } from "./certificate.ts";
 import { changeState, stateChangeArguments, type StateChangeOptions } from "./change-state.ts";
@@ -171,7 +172,7 @@ export class KeyService {
     const act = { action: "keys.set-alias", ...(isAlias(alias) && { detail: { alias } }) };
     return auditedOnKey(this.#engine, nameOrAlias, act, (keyId) => {
       if (!isAlias(alias)) throw new KeysteadError("INVALID_ARGUMENT", "an alias has 1 to 255 characters and no control characters");
-      return this.#engine.store.transaction(async (tables) => {
+      return this.#changingNames(async (tables) => {
         const [named] = await tables.keys.list({ name: alias });
         if (named !== undefined) throw new KeysteadError("NAME_TAKEN", "a key has this name; an alias needs another");
         const existing = await tables.aliases.get({ alias });
@@ -187,7 +188,7 @@ export class KeyService {
     assertArguments({ alias }, { alias: text });
     const act = { action: "keys.remove-alias", ...(isAlias(alias) && { detail: { alias } }) };
     return audited(this.#engine, act, () =>
-      this.#engine.store.transaction(async (tables) => {
+      this.#changingNames(async (tables) => {
         const existing = isAlias(alias) ? await tables.aliases.get({ alias }) : undefined;
         if (existing === undefined) throw new KeysteadError("UNKNOWN_KEY", "no alias has this name; `keystead keys list` shows them");
         await tables.aliases.remove(existing);
@@ -214,5 +215,12 @@ export class KeyService {
         return describeKey(tables, key);
       });
     });
+  }
+
+  /** What follows in this process finds what the change says. */
+  async #changingNames<T>(change: (tables: StoreTables) => Promise<T>): Promise<T> {
+    const result = await this.#engine.store.transaction(change);
+    this.#engine.names.forget();
+    return result;
   }
 }

@@ -90,25 +90,17 @@ export class PurposeService {
    */
   async set(name: string, settings: PurposeSettings): Promise<PurposeInfo> {
     assertArguments({ name, settings }, purposeArguments);
-    return audited(this.#engine, { action: "purposes.set", detail: recordable(name, settings) }, () =>
-      this.#engine.store.transaction(async (tables) => {
+    return audited(this.#engine, { action: "purposes.set", detail: recordable(name, settings) }, async () => {
+      const changed = await this.#engine.store.transaction(async (tables) => {
         const row = await findPurpose(tables, name);
         if (name === systemPurpose) throw new KeysteadError("INVALID_ARGUMENT", "the purpose system is Keystead's own");
         const next = await withSettings(tables, row, settings);
         return describe(tables, await tables.purposes.update({ ...next, rowVersion: row.rowVersion }));
-      }),
-    );
-  }
-
-  /** Name of the key that a purpose means. @throws KeysteadError `UNKNOWN_PURPOSE`, `UNKNOWN_KEY` when none is set */
-  async defaultKey(name: string): Promise<string> {
-    assertArguments({ name }, { name: text });
-    const purpose = await this.#engine.store.read(async (tables) => describe(tables, await findPurpose(tables, name)));
-    if (purpose.defaultKey !== undefined) return purpose.defaultKey;
-    throw new KeysteadError(
-      "UNKNOWN_KEY",
-      `purpose ${name} has no default key; run \`keystead purposes set ${name} --default-key KEY\` or name a key`,
-    );
+      });
+      // What follows in this process finds what the change says.
+      this.#engine.names.forget();
+      return changed;
+    });
   }
 }
 
