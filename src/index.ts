@@ -50,7 +50,7 @@ export {
 export type { CipherOptions, DecryptItem, EncryptItem, OpenedItem, RewrapItem, RewrapOptions, SealOptions } from "./keys/cipher-service.ts";
 export { isProblem, type ItemProblem } from "./keys/data-acts.ts";
 export type { DataKey, DataKeyItem, DataKeyOptions, DataKeyService, SealedDataKeyItem } from "./keys/data-key-service.ts";
-export { type HashName, hashNames } from "./keys/keyless-service.ts";
+export { type HashItem, type HashName, hashNames, type RandomItem } from "./keys/keyless-service.ts";
 export type { KeyTarget } from "./keys/key-target.ts";
 export type { MacItem, VerifyMacItem } from "./keys/mac-service.ts";
 export type { AccessScope, Caller, RequestOrigin } from "./access/caller.ts";

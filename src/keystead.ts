@@ -5,6 +5,7 @@ import { embeddedPrincipal, type Principal } from "./access/principal.ts";
 import { anything, assertArguments, flag, having, listOf, number, object, optional, recordOf, type Shape, text } from "./arguments.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type RandomSource, systemRandom } from "./crypto/random.ts";
+import { JobResults } from "./datasets/background-jobs.ts";
 import type { CodecConfig } from "./datasets/codecs/codec-types.ts";
 import { KeysteadError } from "./errors.ts";
 import { KekProviders } from "./kek/kek-providers.ts";
@@ -202,7 +203,7 @@ export class Keystead extends KeysteadView {
       await audit.close();
       throw error;
     }
-    return new Keystead({ engine, pool, databases, codecs, audit }, background);
+    return new Keystead({ engine, pool, databases, codecs, audit, jobResults: new JobResults() }, background);
   }
 
   /** Facts about the opened store. */

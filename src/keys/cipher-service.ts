@@ -1,4 +1,4 @@
-import { anything, assertArguments, having, listOf, object, optional, recordOf, text, textOrBytes } from "../arguments.ts";
+import { anything, assertArguments, flag, having, listOf, object, optional, recordOf, text, textOrBytes } from "../arguments.ts";
 import type { CiphertextHeader, ParsedCiphertext } from "../crypto/ciphertext.ts";
 import type { Context } from "../crypto/context.ts";
 import { formatStreamHeader, readStreamHeader } from "../crypto/stream-header.ts";
@@ -44,6 +44,8 @@ export interface EncryptItem extends SealOptions {
 /** What {@link CipherService.decryptMany} opens. */
 export interface DecryptItem extends CipherOptions {
   readonly ciphertext: string | Uint8Array;
+  /** True for ciphertext of `encryptValue()`. */
+  readonly typed?: boolean;
 }
 
 /** What {@link CipherService.rewrapMany} moves. */
@@ -51,16 +53,15 @@ export interface RewrapItem extends RewrapOptions {
   readonly ciphertext: string;
 }
 
-/** A value with its type. */
-export interface OpenedItem {
-  readonly value: FieldValue;
-}
+/** What an item of {@link CipherService.decryptMany} opened to. */
+export type OpenedItem =
+  { readonly plaintext: Buffer; readonly value?: undefined } | { readonly value: FieldValue; readonly plaintext?: undefined };
 
 const target = keyTarget;
 const context = optional(recordOf(text));
 const dataset = optional(text);
 const sealItem = object<EncryptItem>({ target, plaintext: optional(textOrBytes), value: anything, context, dataset });
-const openItem = object<DecryptItem>({ ciphertext: textOrBytes, context });
+const openItem = object<DecryptItem>({ ciphertext: textOrBytes, context, typed: optional(flag) });
 const rewrapItem = object<RewrapItem>({ ciphertext: text, context, dataset, key: optional(target) });
 const source = having("an async iterable of bytes (a Uint8Array each)", Symbol.asyncIterator);
 const rules = {
@@ -166,19 +167,20 @@ export class CipherService {
   }
 
   /**
-   * Opens many ciphertexts of {@link encrypt}, as {@link encryptMany} seals.
-   * @returns for each item in order its plaintext, or the problem with it
+   * Opens many ciphertexts, as {@link encryptMany} seals: those of {@link encrypt}, and with `typed` those of {@link encryptValue}.
+   * @returns for each item in order its plaintext or value, or the problem with it
    * @throws KeysteadError as {@link encryptMany}
    */
-  async decryptMany(items: readonly DecryptItem[]): Promise<(Buffer | ItemProblem)[]> {
+  async decryptMany(items: readonly DecryptItem[]): Promise<(OpenedItem | ItemProblem)[]> {
     assertArguments({ items }, rules.openMany);
-    return this.#openMany(items, (key, { ciphertext, context }) => key.decrypt(ciphertext, context));
-  }
-
-  /** As {@link decryptMany}, for what {@link encryptValue} sealed. @throws KeysteadError as {@link encryptMany} */
-  async decryptValues(items: readonly DecryptItem[]): Promise<(OpenedItem | ItemProblem)[]> {
-    assertArguments({ items }, rules.openMany);
-    return this.#openMany(items, (key, { ciphertext, context }) => ({ value: key.decryptValue(ciphertext, context) }));
+    const batch = items.map(({ ciphertext, context, typed = false }): BatchItem<OpenedItem> => {
+      const parsed = tryParseSealed(ciphertext);
+      if (parsed instanceof KeysteadError) return { ciphertext, problem: parsed };
+      const open = (key: KeyHandle): OpenedItem =>
+        typed ? { value: key.decryptValue(ciphertext, context) } : { plaintext: key.openBytes("value", parsed, context) };
+      return { target: parsed.key, context, ciphertext, work: (key) => this.#pool.now({ key }, open) };
+    });
+    return this.#acts.performEach("data.decrypt", batch, () => undefined);
   }
 
   /**
@@ -284,16 +286,6 @@ export class CipherService {
     return this.#acts.perform({ action: "data.decrypt", target, context }, (key) =>
       this.#pool.now({ key }, (handle) => ({ result: open(handle), label })),
     );
-  }
-
-  #openMany<T>(items: readonly DecryptItem[], open: (key: KeyHandle, item: DecryptItem) => T): Promise<(T | ItemProblem)[]> {
-    const batch = items.map((item): BatchItem<T> => {
-      const { ciphertext, context } = item;
-      const parsed = tryParseSealed(ciphertext);
-      if (parsed instanceof KeysteadError) return { ciphertext, problem: parsed };
-      return { target: parsed.key, context, ciphertext, work: (key) => this.#pool.now({ key }, (handle) => open(handle, item)) };
-    });
-    return this.#acts.performEach("data.decrypt", batch, () => undefined);
   }
 
   async #rewrap(key: NamedKey, parsed: ParsedCiphertext, form: "text" | "binary", options: RewrapOptions): Promise<string | Buffer> {

@@ -38,7 +38,8 @@ export type BatchItem<T> = (
   | {
       /** What is asked for; that of the batch when absent. */
       readonly action?: string;
-      readonly target: KeyTarget;
+      /** Absent for what needs no key. */
+      readonly target?: KeyTarget;
       readonly context?: Context | undefined;
       readonly dataset?: string | undefined;
       readonly work: (key: NamedKey) => T | Promise<T>;
@@ -88,16 +89,11 @@ export class DataActs {
     let done: DataDone<T>;
     try {
       const { target } = act;
-      if (target === undefined) {
-        await access.authorize(caller, act.action, resourceOf(act, undefined));
-        done = await work(noKey);
-      } else {
-        key = names.recall(target) ?? (await this.#find(act, target));
-        const asked = access.authorize(caller, act.action, resourceOf(act, key));
-        if (asked !== undefined) await asked;
-        const doing = work(key);
-        done = doing instanceof Promise ? await doing : doing;
-      }
+      key = target === undefined ? noKey : (names.recall(target) ?? (await this.#find(act, target)));
+      const asked = access.authorize(caller, act.action, resourceOf(act, key));
+      if (asked !== undefined) await asked;
+      const doing = work(key);
+      done = doing instanceof Promise ? await doing : doing;
     } catch (error) {
       const denied = isKeysteadError(error, "ACCESS_DENIED") || isKeysteadError(error, "APPROVAL_REQUIRED");
       if (denied || caller.request !== undefined) {
@@ -126,9 +122,10 @@ export class DataActs {
     for (const item of items) {
       try {
         if ("problem" in item) throw item.problem;
-        const act = { action: item.action ?? action, target: item.target, context: item.context, dataset: item.dataset };
-        const key = names.recall(item.target) ?? (await this.#find(act, item.target));
-        used.add(key.name);
+        const { target, context, dataset } = item;
+        const act = { action: item.action ?? action, context, dataset, ...(target !== undefined && { target }) };
+        const key = target === undefined ? noKey : (names.recall(target) ?? (await this.#find(act, target)));
+        if (key !== noKey) used.add(key.name);
         const asked = access.authorize(caller, act.action, resourceOf(act, key));
         if (asked !== undefined) await asked;
         const doing = item.work(key);
@@ -182,7 +179,7 @@ const noKey: NamedKey = { id: "", name: "", purpose: "" };
 
 function resourceOf({ target, context, dataset }: DataAct, key: NamedKey | undefined): Parameters<Engine["access"]["authorize"]>[2] {
   return {
-    ...(key !== undefined ? { key: key.name, purpose: key.purpose } : namedBy(target)),
+    ...(key !== undefined && key !== noKey ? { key: key.name, purpose: key.purpose } : namedBy(target)),
     ...(dataset !== undefined && { dataset }),
     ...(context !== undefined && { context }),
   };

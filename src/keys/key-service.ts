@@ -9,6 +9,7 @@ import type { DestroyGate } from "./destroy-gate.ts";
 import { cancelDestruction, type DestroyOptions, type DestructionStatus, destroyVersion, readCertificate } from "./destroy-version.ts";
 import type { Engine } from "./engine.ts";
 import { assertKeySettings } from "./key-checks.ts";
+import { assertUnchanged, type ChangeOptions, changeOptions } from "./entity-tag.ts";
 import { describeKey, findKey, findKeyById, findVersion, isAlias, type KeyInfo } from "./key-records.ts";
 import { readUsage, type VersionUsage } from "./ledger.ts";
 import { rotateKey, type RotateKeyOptions } from "./rotate-key.ts";
@@ -196,9 +197,12 @@ export class KeyService {
     );
   }
 
-  /** Replaces a key's tags and rotation policy; what is absent stays. @throws KeysteadError `UNKNOWN_KEY`, `INVALID_ARGUMENT` */
-  async set(nameOrAlias: string, settings: KeySettings): Promise<KeyInfo> {
-    assertArguments({ nameOrAlias, settings }, { nameOrAlias: text, settings: keySettings });
+  /**
+   * Replaces a key's tags and rotation policy; what is absent stays.
+   * @throws KeysteadError `UNKNOWN_KEY`, `INVALID_ARGUMENT`, `PRECONDITION_FAILED`
+   */
+  async set(nameOrAlias: string, settings: KeySettings, options: ChangeOptions = {}): Promise<KeyInfo> {
+    assertArguments({ nameOrAlias, settings, options }, { nameOrAlias: text, settings: keySettings, options: changeOptions });
     const { tags, rotationDays } = settings;
     const detail = {
       ...(tags !== undefined && { tags: Object.keys(tags).length }),
@@ -207,8 +211,10 @@ export class KeyService {
     return auditedOnKey(this.#engine, nameOrAlias, { action: "keys.set", detail }, (keyId) => {
       assertKeySettings({ tags: tags ?? {}, rotationDays: rotationDays ?? null });
       return this.#engine.store.transaction(async (tables) => {
+        const before = await findKeyById(tables, keyId);
+        assertUnchanged(await describeKey(tables, before), options);
         const key = await tables.keys.update({
-          ...(await findKeyById(tables, keyId)),
+          ...before,
           ...(tags !== undefined && { tags: JSON.stringify(tags) }),
           ...(rotationDays !== undefined && { rotationDays }),
         });

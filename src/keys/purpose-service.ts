@@ -5,6 +5,7 @@ import type { NewRecord, StoredRecord } from "../store/tables.ts";
 import type { StoreTables } from "../store/store.ts";
 import { type Act, audited } from "./audited.ts";
 import type { Engine } from "./engine.ts";
+import { assertUnchanged, type ChangeOptions, changeOptions } from "./entity-tag.ts";
 import { assertRotationDays } from "./key-checks.ts";
 import { findKey, isAlias } from "./key-records.ts";
 import { findPurpose, isPurposeName, systemPurpose } from "./purpose-records.ts";
@@ -84,16 +85,17 @@ export class PurposeService {
 
   /**
    * Changes a purpose; what is absent stays, `null` removes. Keys that exist stay as they are.
-   * @throws KeysteadError `UNKNOWN_PURPOSE`, `UNKNOWN_KEY`, `UNKNOWN_ALGORITHM`, `INVALID_ARGUMENT`
+   * @throws KeysteadError `UNKNOWN_PURPOSE`, `UNKNOWN_KEY`, `UNKNOWN_ALGORITHM`, `INVALID_ARGUMENT`, `PRECONDITION_FAILED`
    * @example
    * await keystead.purposes.set("pii", { defaultKey: "pii-email" });
    */
-  async set(name: string, settings: PurposeSettings): Promise<PurposeInfo> {
-    assertArguments({ name, settings }, purposeArguments);
+  async set(name: string, settings: PurposeSettings, options: ChangeOptions = {}): Promise<PurposeInfo> {
+    assertArguments({ name, settings, options }, { ...purposeArguments, options: changeOptions });
     return audited(this.#engine, { action: "purposes.set", detail: recordable(name, settings) }, async () => {
       const changed = await this.#engine.store.transaction(async (tables) => {
         const row = await findPurpose(tables, name);
         if (name === systemPurpose) throw new KeysteadError("INVALID_ARGUMENT", "the purpose system is Keystead's own");
+        assertUnchanged(await describe(tables, row), options);
         const next = await withSettings(tables, row, settings);
         return describe(tables, await tables.purposes.update({ ...next, rowVersion: row.rowVersion }));
       });

@@ -1,6 +1,7 @@
 import type { Caller } from "../access/caller.ts";
 import type { AuditEvent, AuditTrail } from "../audit/event.ts";
 import type { FieldValue } from "../crypto/typed-value.ts";
+import { BackgroundJobs, type JobResults } from "../datasets/background-jobs.ts";
 import type { Codecs } from "../datasets/codecs.ts";
 import type { Databases } from "../datasets/databases.ts";
 import { DatasetGate } from "../datasets/dataset-gate.ts";
@@ -21,7 +22,7 @@ import type { ItemProblem } from "../keys/data-acts.ts";
 import { DataKeyService } from "../keys/data-key-service.ts";
 import type { Engine } from "../keys/engine.ts";
 import type { HandlePool } from "../keys/handle-pool.ts";
-import { type HashName, KeylessService } from "../keys/keyless-service.ts";
+import { type HashItem, type HashName, KeylessService, type RandomItem } from "../keys/keyless-service.ts";
 import type { KeyHandle } from "../keys/key-handle.ts";
 import { KeyService } from "../keys/key-service.ts";
 import type { KeyTarget } from "../keys/key-target.ts";
@@ -38,6 +39,7 @@ export interface ViewParts {
   readonly databases: Databases;
   readonly codecs: Codecs;
   readonly audit: AuditService;
+  readonly jobResults: JobResults;
 }
 
 /** The engine as one caller may use it: every service asks access control for that caller, and records in its name. */
@@ -49,13 +51,14 @@ export class KeysteadView {
   readonly settings: SettingsService;
   readonly datasets: DatasetService;
   readonly jobs: JobService;
+  readonly backgroundJobs: BackgroundJobs;
   readonly dataKeys: DataKeyService;
   readonly audit: AuditService;
   readonly #ciphers: CipherService;
   readonly #macs: MacService;
   readonly #keyless: KeylessService;
 
-  constructor({ engine, pool, databases, codecs, audit }: ViewParts) {
+  constructor({ engine, pool, databases, codecs, audit, jobResults }: ViewParts) {
     this.audit = audit;
     this.keys = new KeyService(engine, new DatasetGate(engine, databases));
     this.purposes = new PurposeService(engine);
@@ -64,6 +67,7 @@ export class KeysteadView {
     this.settings = new SettingsService(engine);
     this.datasets = new DatasetService(engine, databases, codecs);
     this.jobs = new JobService(engine, databases, codecs);
+    this.backgroundJobs = new BackgroundJobs(engine, databases, codecs, jobResults);
     this.dataKeys = new DataKeyService(engine, pool);
     this.#ciphers = new CipherService(engine, pool);
     this.#macs = new MacService(engine, pool);
@@ -181,14 +185,12 @@ export class KeysteadView {
     return this.#ciphers.encryptMany(items);
   }
 
-  /** Opens up to 1,000 ciphertexts of {@link encrypt}, as {@link encryptMany} seals. @throws KeysteadError as {@link encryptMany} */
-  decryptMany(items: readonly DecryptItem[]): Promise<(Buffer | ItemProblem)[]> {
+  /**
+   * Opens up to 1,000 ciphertexts, as {@link encryptMany} seals: those of {@link encrypt}, and with `typed` those of {@link encryptValue}.
+   * @throws KeysteadError as {@link encryptMany}
+   */
+  decryptMany(items: readonly DecryptItem[]): Promise<(OpenedItem | ItemProblem)[]> {
     return this.#ciphers.decryptMany(items);
-  }
-
-  /** Opens up to 1,000 ciphertexts of {@link encryptValue}. @throws KeysteadError as {@link encryptMany} */
-  decryptValues(items: readonly DecryptItem[]): Promise<(OpenedItem | ItemProblem)[]> {
-    return this.#ciphers.decryptValues(items);
   }
 
   /** Moves up to 1,000 ciphertexts, as {@link rewrap} does. @throws KeysteadError as {@link encryptMany} */
@@ -226,9 +228,19 @@ export class KeysteadView {
     return this.#keyless.hash(data, algorithm);
   }
 
+  /** Up to 1,000 hashes, as {@link hash} makes them. @throws KeysteadError as {@link encryptMany} */
+  hashMany(items: readonly HashItem[]): Promise<(Buffer | ItemProblem)[]> {
+    return this.#keyless.hashMany(items);
+  }
+
   /** Random bytes of the host that keeps the keys, 1 to 1,048,576. @throws KeysteadError `INVALID_ARGUMENT` */
   randomBytes(bytes: number): Promise<Buffer> {
     return this.#keyless.randomBytes(bytes);
+  }
+
+  /** Up to 1,000 pieces of random bytes, 1,048,576 in all. @throws KeysteadError as {@link encryptMany} */
+  randomBytesMany(items: readonly RandomItem[]): Promise<(Buffer | ItemProblem)[]> {
+    return this.#keyless.randomBytesMany(items);
   }
 }
 

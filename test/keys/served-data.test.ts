@@ -120,12 +120,12 @@ describe("a batch", () => {
     const typed = await keystead.encryptValue("k", new Date(0), { context });
     const batch = [{ ciphertext: sealed, context }, { ciphertext: sealed }, { ciphertext: "x" }];
     const opened = await keystead.as(anna).decryptMany(batch);
-    expect(opened.map((item) => (isProblem(item) ? item.problem.code : item.toString()))).toEqual([
+    expect(opened.map((item) => (isProblem(item) ? item.problem.code : item.plaintext?.toString()))).toEqual([
       "a",
       "DECRYPTION_FAILED",
       "MALFORMED_CIPHERTEXT",
     ]);
-    expect(await keystead.decryptValues([{ ciphertext: typed, context }])).toEqual([{ value: new Date(0) }]);
+    expect(await keystead.decryptMany([{ ciphertext: typed, context, typed: true }])).toEqual([{ value: new Date(0) }]);
     const moved = await keystead.as(anna).rewrapMany(batch);
     expect(moved.map((item) => (isProblem(item) ? item.problem.code : "moved"))).toEqual([
       "moved",
