@@ -36,7 +36,7 @@ export function valuesAt(payload: unknown, path: ClaimPath): readonly string[] {
   if (found === undefined || found === null) return [];
   const whole: readonly unknown[] = Array.isArray(found) ? found : [found];
   const list = typeof found === "string" && spaced.has(path.join(".")) ? found.split(" ") : whole;
-  return list.filter((value) => value !== "").map(textOf(path));
+  return Object.freeze(list.filter((value) => value !== "").map(textOf(path)));
 }
 
 function memberOf(value: unknown, name: string): unknown {
