@@ -1,19 +1,7 @@
 import { z } from "zod";
 
 /** Signature algorithms that a token may use. Those with a shared secret, and `none`, can't be had. */
-export const tokenAlgorithms = [
-  "RS256",
-  "RS384",
-  "RS512",
-  "PS256",
-  "PS384",
-  "PS512",
-  "ES256",
-  "ES384",
-  "ES512",
-  "EdDSA",
-  "Ed25519",
-] as const;
+const tokenAlgorithms = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"] as const;
 
 const loopback: ReadonlySet<string> = new Set(["127.0.0.1", "[::1]", "localhost"]);
 
@@ -107,6 +95,3 @@ export type OidcIssuers = z.output<typeof oidcIssuersSchema>;
 
 /** Checked settings of one issuer. */
 export type OidcIssuerSettings = OidcIssuers[string];
-
-/** Where and how it is asked whether a token still counts. */
-export type IntrospectionSettings = NonNullable<OidcIssuerSettings["introspection"]>;
