@@ -149,8 +149,9 @@ function makeServer({ settings, tls, random }: ServerParts, handler: RequestList
       new KeysteadError("INVALID_ARGUMENT", "the server can't do what Expect says; leave it out"),
       makeRequestId(random),
     );
-    const head = { ...securityHeaders(settings), "content-type": problemType, "x-request-id": problem.requestId, connection: "close" };
-    response.writeHead(problem.status, head).end(JSON.stringify(problem));
+    const body = Buffer.from(JSON.stringify(problem));
+    const head = { "content-type": `${problemType}; charset=utf-8`, "content-length": body.length, "x-request-id": problem.requestId };
+    response.writeHead(problem.status, { ...securityHeaders(settings), ...head, connection: "close" }).end(body);
   });
   return server;
 }

@@ -28,6 +28,11 @@ export function answerClientError(error: Error & { readonly code?: string }, soc
   }
   const underWay: unknown = Reflect.get(socket, "_httpMessage");
   if (underWay instanceof ServerResponse && !underWay.writableFinished) {
+    // Its own body is what is malformed: it will never be whole.
+    if (!underWay.req.complete) {
+      underWay.req.destroy(error);
+      return;
+    }
     underWay.once("close", () => {
       // The next of several takes its place now.
       setImmediate(answerClientError, error, socket, requestId);
@@ -38,7 +43,7 @@ export function answerClientError(error: Error & { readonly code?: string }, soc
   const body = JSON.stringify(problem);
   const head = [
     `HTTP/1.1 ${problem.status} ${problem.title}`,
-    `Content-Type: ${problemType}`,
+    `Content-Type: ${problemType}; charset=utf-8`,
     `Content-Length: ${Buffer.byteLength(body)}`,
     `X-Request-Id: ${requestId}`,
     "Cache-Control: no-store",

@@ -39,11 +39,19 @@ export function readBody(request: IncomingMessage, { bodyBytes, bodyMilliseconds
       const [first] = chunks;
       end(() => resolve(chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, length)));
     };
-    const vanish = (): void => end(() => reject(new KeysteadError("CANCELLED", "the client went away before its request was whole")));
+    const vanish = (cause?: unknown): void => end(() => reject(brokenBody(cause)));
     const timer = setTimeout(() => {
       request.pause();
       end(() => reject(new KeysteadError("REQUEST_TIMEOUT", "the body did not arrive in time; send it at once")));
     }, bodyMilliseconds);
     request.on("data", take).on("end", finish).on("error", vanish).on("close", vanish);
   });
+}
+
+/** Why a body will never be whole: the HTTP parser refused the rest, or nobody sends it. */
+export function brokenBody(cause: unknown): KeysteadError {
+  const code: unknown = cause instanceof Error ? Reflect.get(cause, "code") : undefined;
+  return typeof code === "string" && code.startsWith("HPE_") && code !== "HPE_INVALID_EOF_STATE"
+    ? new KeysteadError("INVALID_ARGUMENT", "the body is not well-formed HTTP/1.1; correct its chunks", { cause })
+    : new KeysteadError("CANCELLED", "the client went away before its request was whole", { cause });
 }

@@ -6,6 +6,7 @@ import { KeysteadError } from "../errors.ts";
 import { checkFields } from "../field-problem.ts";
 import { parseJson } from "./json-body.ts";
 import { assertContentType, mediaTypes } from "./media-types.ts";
+import { brokenBody } from "./read-body.ts";
 import type { ServerLimits } from "./settings.ts";
 
 const lineEnd = 0x0a;
@@ -88,7 +89,7 @@ function nextWithin(chunks: AsyncIterator<Buffer>, milliseconds: number): Promis
       },
       (cause: unknown) => {
         clearTimeout(timer);
-        reject(new KeysteadError("CANCELLED", "the client went away before its request was whole", { cause }));
+        reject(brokenBody(cause));
       },
     );
   });

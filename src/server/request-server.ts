@@ -42,6 +42,7 @@ export class RequestServer {
   readonly #calls: RateWindow | undefined;
   /** Events that are being sent: they end when the server does. */
   readonly #events = new Set<Exchange>();
+  #isEnding = false;
 
   constructor(parts: ServerParts) {
     const { settings, clock } = parts;
@@ -93,12 +94,14 @@ export class RequestServer {
     if (failure instanceof RateLimited) reply.header("retry-after", failure.take.retryAfter);
     else if (isPassing(problem)) reply.header("retry-after", retrySeconds);
     // What was not read must not be taken for the next request, nor be waited for.
-    if (!request.raw.complete && (hasBody(request.raw) || problem.code === "REQUEST_TIMEOUT")) reply.header("connection", "close");
+    if (this.#isEnding || (!request.raw.complete && (hasBody(request.raw) || problem.code === "REQUEST_TIMEOUT")))
+      reply.header("connection", "close");
     return reply.send(JSON.stringify(problem));
   }
 
-  /** Ends what would never end by itself. */
+  /** Ends what would never end by itself; connections are closed by their next answer. */
   end(): void {
+    this.#isEnding = true;
     for (const exchange of this.#events) exchange.abort();
   }
 
@@ -116,7 +119,7 @@ export class RequestServer {
     const { raw } = exchange.request;
     const problem = targetProblem(raw.url ?? "", settings.limits.urlBytes);
     if (problem !== undefined) throw problem;
-    assertHost(raw);
+    assertClear(raw);
     const answerType = route.stream === undefined ? (route.mediaType?.split(";")[0] ?? mediaTypes.json) : mediaTypes[route.stream];
     assertAcceptable(raw.headers.accept, answerType);
     const caller = await this.#authenticate(route, exchange);
@@ -136,6 +139,7 @@ export class RequestServer {
     exchange.isHandedOver = true;
     const answer = await route.handle(api, { ...address, body }, call);
     if (this.#parts.checkAnswers === true) assertAnswer(route, answer);
+    if (this.#isEnding) exchange.reply.header("connection", "close");
     return sendAnswer(exchange, route, answer);
   }
 
@@ -216,8 +220,19 @@ function challengeFor({ headers }: FastifyRequest): string {
   return headers.authorization === undefined ? "" : ', error="invalid_token"';
 }
 
-/** @throws KeysteadError `INVALID_ARGUMENT`, as HTTP/1.1 demands it of servers (RFC 9112, 3.2) */
-function assertHost({ httpVersion, headers, rawHeaders }: FastifyRequest["raw"]): void {
+/**
+ * Refuses what Node's parser lets pass, and proxies read in several ways: HTTP/0.9, a transfer encoding other than chunks (RFC 9112, 6.1),
+ * another number of Host headers than one (RFC 9112, 3.2).
+ * @throws KeysteadError `INVALID_ARGUMENT`
+ */
+function assertClear({ httpVersion, headers, rawHeaders }: FastifyRequest["raw"]): void {
+  if (httpVersion === "0.9") throw new KeysteadError("INVALID_ARGUMENT", "the request is HTTP/0.9; speak HTTP/1.1");
+  const encoding = headers["transfer-encoding"];
+  if (encoding !== undefined && encoding.toLowerCase() !== "chunked")
+    throw new KeysteadError(
+      "INVALID_ARGUMENT",
+      "the request has another Transfer-Encoding than chunked; send it so, or with a Content-Length",
+    );
   let count = 0;
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = rawHeaders[at] ?? "";

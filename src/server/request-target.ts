@@ -4,7 +4,7 @@ import { KeysteadError } from "../errors.ts";
 const normalSegment = /^(?:[A-Za-z0-9\-._~!$&'()*+,=:@]|%[0-9A-Fa-f]{2})*$/;
 // And control characters, which no name has.
 const wronglyEncoded = /%(?:[01][0-9a-fA-F]|7[fF]|2[dDeE]|3[0-9]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aAeE])/;
-const plainTarget = /^(?:\/(?=[A-Za-z0-9])[A-Za-z0-9\-._~]+)+$/;
+const plainTarget = /^(?:\/|(?:\/(?=[A-Za-z0-9])[A-Za-z0-9\-._~]+)+)$/;
 
 /** What is wrong with the target of a request, as its first line has it; undefined when it can mean one address only. */
 export function targetProblem(target: string, longest: number): KeysteadError | undefined {

@@ -48,7 +48,7 @@ export async function serveStream(route: LineRoute | EventRoute, exchange: Excha
   const answers = (await begin(route, exchange, stream))[Symbol.asyncIterator]();
   // Looked at now, so that it is there to be aborted.
   const { signal } = exchange;
-  const writer = new StreamWriter(exchange, { status: route.status, type: mediaTypes[route.stream] });
+  const writer = new StreamWriter(exchange, { status: route.status, type: mediaTypes[route.stream], isLast: route.stream === "events" });
   const timer = heartbeat === undefined ? undefined : setInterval(() => writer.heartbeat(heartbeat), heartbeatMilliseconds);
   try {
     for (let next = await answers.next(); next.done !== true && !signal.aborted; next = await answers.next()) {

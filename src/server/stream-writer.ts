@@ -3,15 +3,23 @@ import type { Exchange } from "./exchange.ts";
 
 const chunkLength = 16_384;
 
+/** How the answer of a stream begins. */
+export interface StreamHead {
+  readonly status: number;
+  readonly type: string;
+  /** Nothing else is to be answered on its connection. */
+  readonly isLast: boolean;
+}
+
 /** Writes an answer piece by piece, no faster than the client reads. Small pieces that come together go out together. */
 export class StreamWriter {
   readonly #exchange: Exchange;
-  readonly #head: { readonly status: number; readonly type: string };
+  readonly #head: StreamHead;
   #text = "";
   #flush: NodeJS.Immediate | undefined;
   #hasBegun = false;
 
-  constructor(exchange: Exchange, head: { readonly status: number; readonly type: string }) {
+  constructor(exchange: Exchange, head: StreamHead) {
     this.#exchange = exchange;
     this.#head = head;
   }
@@ -51,9 +59,11 @@ export class StreamWriter {
   #begin(): void {
     if (this.#hasBegun) return;
     this.#hasBegun = true;
-    const { reply } = this.#exchange;
+    const { reply, request } = this.#exchange;
     reply.hijack();
-    reply.raw.writeHead(this.#head.status, { ...headersOf(reply), "content-type": this.#head.type });
+    // The client may still be sending when all is answered.
+    const connection = request.raw.complete && !this.#head.isLast ? {} : { connection: "close" };
+    reply.raw.writeHead(this.#head.status, { ...headersOf(reply), "content-type": this.#head.type, ...connection });
   }
 
   /** @returns false when the client is behind */
