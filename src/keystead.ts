@@ -1,6 +1,6 @@
 import { dirname, join } from "node:path";
 import { allowAll, type AccessControl, isPrincipal, malformedPrincipal } from "./access/access-control.ts";
-import { anything, assertArguments, flag, having, number, object, optional, recordOf, type Shape, text } from "./arguments.ts";
+import { anything, assertArguments, flag, having, number, object, optional, recordOf, type Shape, text, wordOr } from "./arguments.ts";
 import { embeddedPrincipal, type Principal } from "./access/principal.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type RandomSource, systemRandom } from "./crypto/random.ts";
@@ -15,6 +15,8 @@ import { type MasterKeyConfig, masterKeyConfig } from "./kek/local/master-key-so
 import { AuditService } from "./keys/audit-service.ts";
 import { Background, reportUse } from "./keys/background.ts";
 import { CipherService, type CipherOptions, type KeyTarget, type RewrapOptions, type SealOptions } from "./keys/cipher-service.ts";
+import { PolicyAccess } from "./keys/access/policy-access.ts";
+import { TokenService } from "./keys/access/token-service.ts";
 import { createStore, unlockStore } from "./keys/create-store.ts";
 import type { Engine } from "./keys/engine.ts";
 import { handOver } from "./keys/hand-over.ts";
@@ -49,7 +51,8 @@ export interface KeysteadOptions {
   readonly auditDirectory?: string;
   /** Who asks, for access control and audit. */
   readonly principal?: Principal;
-  readonly access?: AccessControl;
+  /** Who may do what; the word `policies`: what the store's policies say, and nothing else. Everything is allowed when absent. */
+  readonly access?: AccessControl | "policies";
   /** For demo stores and for tests: waiting times, expiry and leases pass by this clock. */
   readonly clock?: Clock;
   readonly random?: RandomSource;
@@ -73,7 +76,7 @@ export const optionRules: Shape<KeysteadOptions> = {
   codecs: optional(recordOf(recordOf(anything))),
   auditDirectory: optional(text),
   principal: anything,
-  access: optional(having("access control with authorize()", "authorize")),
+  access: optional(wordOr("policies", having("the word policies, or access control with authorize()", "authorize"))),
   clock: optional(having("a clock with now(), monotonic() and wait()", "now", "monotonic", "wait")),
   random: optional(having("a source of randomness with bytes()", "bytes")),
   migrate: optional(flag),
@@ -173,6 +176,7 @@ export class Keystead {
   readonly datasets: DatasetService;
   readonly jobs: JobService;
   readonly audit: AuditService;
+  readonly tokens: TokenService;
   readonly doctor: Doctor;
   readonly #engine: Engine;
   readonly #ciphers: CipherService;
@@ -190,6 +194,7 @@ export class Keystead {
     this.routes = new RouteService(engine);
     this.keks = new KekService(engine);
     this.settings = new SettingsService(engine);
+    this.tokens = new TokenService(engine);
     this.datasets = new DatasetService(engine, databases, codecs);
     this.jobs = new JobService(engine, databases, codecs);
     this.doctor = new Doctor({ engine, audit, keks: this.keks, datasets: this.datasets, background });
@@ -201,9 +206,12 @@ export class Keystead {
     const registry = new KeysetRegistry({ store, keks, clock, random });
     const directory = options.auditDirectory ?? auditDirectoryOf(options.store);
     const audit = await AuditService.open({ store, registry, identity, clock, random, ...(directory !== undefined && { directory }) });
-    const { principal = embeddedPrincipal, access = allowAll } = options;
+    const { principal = embeddedPrincipal } = options;
     const acts = new RunningActs();
-    const engine: Engine = { store, identity, keks, registry, audit: audit.trail, access, acts, clock, random, caller: { principal } };
+    const policies = new PolicyAccess({ store, clock });
+    const access = options.access === "policies" ? policies : (options.access ?? allowAll);
+    const parties = { access, policies, caller: { principal } };
+    const engine: Engine = { store, identity, keks, registry, audit: audit.trail, acts, clock, random, ...parties };
     const purposes = new PurposeService(engine);
     const ciphers = new CipherService(engine, purposes);
     const background = new Background(engine, () => ciphers.closeIdle());
