@@ -197,7 +197,7 @@ export class Keystead {
     this.tokens = new TokenService(engine);
     this.datasets = new DatasetService(engine, databases, codecs);
     this.jobs = new JobService(engine, databases, codecs);
-    this.doctor = new Doctor({ engine, audit, keks: this.keks, datasets: this.datasets, background });
+    this.doctor = new Doctor({ engine, audit, databases, codecs, background });
   }
 
   /** Wires the parts of an unlocked store; {@link initKeystead} and {@link openKeystead} call it. */
@@ -213,7 +213,7 @@ export class Keystead {
     const parties = { access, policies, caller: { principal } };
     const engine: Engine = { store, identity, keks, registry, audit: audit.trail, acts, clock, random, ...parties };
     const purposes = new PurposeService(engine);
-    const ciphers = new CipherService(engine, purposes);
+    const ciphers = new CipherService(engine);
     const background = new Background(engine, () => ciphers.closeIdle());
     try {
       await background.start();
@@ -221,7 +221,7 @@ export class Keystead {
       await audit.close();
       throw error;
     }
-    return new Keystead(engine, { audit, background, ciphers, databases, codecs, purposes });
+    return new Keystead(engine, { audit: AuditService.boundTo(engine, audit), background, ciphers, databases, codecs, purposes });
   }
 
   /** Facts about the opened store. */

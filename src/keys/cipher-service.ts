@@ -11,7 +11,7 @@ import type { Engine } from "./engine.ts";
 import { KeyHandle, type KeyHandleOptions } from "./key-handle.ts";
 import { findKey, isAlias } from "./key-records.ts";
 import { parseSealed } from "./parse-sealed.ts";
-import type { PurposeService } from "./purpose-service.ts";
+import { readDefaultKey } from "./purpose-service.ts";
 
 /** A key by name or alias, or the default key of a purpose. */
 export type KeyTarget = string | { readonly purpose: string };
@@ -87,7 +87,6 @@ interface OpenHandle {
  */
 export class CipherService {
   readonly #engine: Engine;
-  readonly #purposes: PurposeService;
   /** By place, the one that was used last at the end. */
   readonly #handles = new Map<string, OpenHandle>();
   readonly #opening = new Map<string, Promise<void>>();
@@ -95,9 +94,8 @@ export class CipherService {
   readonly #keyIds = new Map<string, string>();
   readonly #datasetIds = new Map<string, string>();
 
-  constructor(engine: Engine, purposes: PurposeService) {
+  constructor(engine: Engine) {
     this.#engine = engine;
-    this.#purposes = purposes;
   }
 
   /**
@@ -316,7 +314,7 @@ export class CipherService {
   }
 
   async #keyName(target: KeyTarget): Promise<string> {
-    return typeof target === "string" ? target : this.#purposes.defaultKey(target.purpose);
+    return typeof target === "string" ? target : readDefaultKey(this.#engine, target.purpose);
   }
 
   async #locate(nameOrAlias: string): Promise<{ readonly keyId: string; readonly keyName: string }> {

@@ -3,7 +3,7 @@ import { findAlgorithm, isAlgorithmName } from "../crypto/algorithms.ts";
 import { KeysteadError } from "../errors.ts";
 import type { NewRecord, StoredRecord } from "../store/tables.ts";
 import type { StoreTables } from "../store/store.ts";
-import { type Act, audited } from "./audited.ts";
+import { type Act, asked, audited } from "./audited.ts";
 import type { Engine } from "./engine.ts";
 import { assertRotationDays } from "./key-checks.ts";
 import { findKey, isAlias } from "./key-records.ts";
@@ -53,10 +53,12 @@ export class PurposeService {
 
   /** Every purpose, by name. */
   async list(): Promise<PurposeInfo[]> {
-    return this.#engine.store.read(async (tables) => {
-      const rows = (await tables.purposes.list()).filter((row) => row.name !== systemPurpose);
-      return Promise.all(rows.map((row) => describe(tables, row)));
-    });
+    return asked(this.#engine, { action: "purposes.list" }, () =>
+      this.#engine.store.read(async (tables) => {
+        const rows = (await tables.purposes.list()).filter((row) => row.name !== systemPurpose);
+        return Promise.all(rows.map((row) => describe(tables, row)));
+      }),
+    );
   }
 
   /**
@@ -68,7 +70,7 @@ export class PurposeService {
    */
   async create(name: string, settings: PurposeSettings = {}): Promise<PurposeInfo> {
     assertArguments({ name, settings }, purposeArguments);
-    return audited(this.#engine, { action: "purposes.create", detail: recordable(name, settings) }, async () => {
+    return audited(this.#engine, { action: "purposes.create", purpose: name, detail: recordable(name, settings) }, async () => {
       if (!isPurposeName(name)) {
         throw new KeysteadError("INVALID_ARGUMENT", "a purpose is 1 to 64 lower-case letters, digits or '-', beginning with a letter");
       }
@@ -90,7 +92,7 @@ export class PurposeService {
    */
   async set(name: string, settings: PurposeSettings): Promise<PurposeInfo> {
     assertArguments({ name, settings }, purposeArguments);
-    return audited(this.#engine, { action: "purposes.set", detail: recordable(name, settings) }, () =>
+    return audited(this.#engine, { action: "purposes.set", purpose: name, detail: recordable(name, settings) }, () =>
       this.#engine.store.transaction(async (tables) => {
         const row = await findPurpose(tables, name);
         if (name === systemPurpose) throw new KeysteadError("INVALID_ARGUMENT", "the purpose system is Keystead's own");
@@ -103,13 +105,18 @@ export class PurposeService {
   /** Name of the key that a purpose means. @throws KeysteadError `UNKNOWN_PURPOSE`, `UNKNOWN_KEY` when none is set */
   async defaultKey(name: string): Promise<string> {
     assertArguments({ name }, { name: text });
-    const purpose = await this.#engine.store.read(async (tables) => describe(tables, await findPurpose(tables, name)));
-    if (purpose.defaultKey !== undefined) return purpose.defaultKey;
-    throw new KeysteadError(
-      "UNKNOWN_KEY",
-      `purpose ${name} has no default key; run \`keystead purposes set ${name} --default-key KEY\` or name a key`,
-    );
+    return asked(this.#engine, { action: "purposes.show", purpose: name }, () => readDefaultKey(this.#engine, name));
   }
+}
+
+/** Name of the key that a purpose means, for whoever asks. @throws KeysteadError `UNKNOWN_PURPOSE`, `UNKNOWN_KEY` when none is set */
+export async function readDefaultKey({ store }: Pick<Engine, "store">, name: string): Promise<string> {
+  const purpose = await store.read(async (tables) => describe(tables, await findPurpose(tables, name)));
+  if (purpose.defaultKey !== undefined) return purpose.defaultKey;
+  throw new KeysteadError(
+    "UNKNOWN_KEY",
+    `purpose ${name} has no default key; run \`keystead purposes set ${name} --default-key KEY\` or name a key`,
+  );
 }
 
 /** What of a change goes into the audit. */

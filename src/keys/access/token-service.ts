@@ -11,6 +11,7 @@ import type { Engine } from "../engine.ts";
 import { day, instant } from "../key-records.ts";
 import { readToken, type TokenRecord } from "./access-rows.ts";
 import { AccessSnapshot } from "./access-snapshot.ts";
+import { isShortId } from "./short-id.ts";
 import { TokenAuthenticator } from "./token-authenticator.ts";
 import { hashToken, newToken } from "./token-text.ts";
 
@@ -134,7 +135,7 @@ export class TokenService {
   async revoke(id: string): Promise<TokenInfo> {
     assertArguments({ id }, rules.revoke);
     const { clock, store, policies, caller } = this.#engine;
-    const known = /^[a-z2-7]{16}$/.test(id);
+    const known = isShortId(id);
     const revoked = await audited(this.#engine, { action: "tokens.revoke", ...(known && { detail: { token: id } }) }, async () => {
       const row = await store.transaction(async (tables) => {
         const row = known ? await tables.tokens.get({ id }) : undefined;

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
-import { encodeBase32 } from "../../crypto/base32.ts";
 import { encodeBase64url } from "../../crypto/base64url.ts";
 import type { RandomSource } from "../../crypto/random.ts";
+import { newShortId } from "./short-id.ts";
 
 /** What every token of Keystead begins with: secret scanners find it by that. */
 const prefix = "kst_";
@@ -15,7 +15,7 @@ interface NewToken {
 
 /** A new token: 80 bits of id, 256 bits of secret. */
 export function newToken(random: RandomSource): NewToken {
-  const id = encodeBase32(random.bytes(10), 80);
+  const id = newShortId(random);
   const secret = random.bytes(32);
   const token = `${prefix}${id}_${encodeBase64url(secret)}`;
   secret.fill(0);

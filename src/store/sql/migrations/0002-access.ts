@@ -53,7 +53,6 @@ const accessTables: readonly WrittenTable[] = [
       revoked_by: "text?",
     },
     key: ["id"],
-    checks: { hash: "length(hash) = 32" },
   },
   {
     name: "approvals",
