@@ -54,7 +54,6 @@ export class VerifiedToken {
 
   async #ask(token: string): Promise<void> {
     const age = new ClockAge(this.#clock);
-    this.#confirmed = undefined;
     await this.#issuer.confirm(token, this.#bearer.subject);
     this.#confirmed = age;
   }
