@@ -3,10 +3,11 @@ import { routesOf } from "./route-row.ts";
 import { dataRoutes } from "./routes/data.ts";
 import { datasetRoutes } from "./routes/datasets.ts";
 import { keyRoutes } from "./routes/keys.ts";
+import { metricsRoutes } from "./routes/metrics.ts";
 import { registryRoutes } from "./routes/registry.ts";
 
 /** Every row, by method and path. */
-export const routeRows = { ...dataRoutes, ...keyRoutes, ...registryRoutes, ...datasetRoutes } as const;
+export const routeRows = { ...dataRoutes, ...keyRoutes, ...registryRoutes, ...datasetRoutes, ...metricsRoutes } as const;
 
 /** The rows by method and path: the client takes its types from it. */
 export type RouteRows = typeof routeRows;

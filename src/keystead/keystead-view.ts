@@ -31,8 +31,10 @@ import type { KeyTarget } from "../keys/key-target.ts";
 import { KekService } from "../keys/kek-service.ts";
 import { type MacItem, MacService, type VerifyMacItem } from "../keys/mac-service.ts";
 import { PurposeService } from "../keys/purpose-service.ts";
+import type { MetricsCollector } from "../observer.ts";
 import { RouteService } from "../keys/route-service.ts";
 import { SettingsService } from "../keys/settings-service.ts";
+import { MetricsService } from "./metrics-service.ts";
 
 /** What the services of every caller share. */
 export interface ViewParts {
@@ -42,6 +44,8 @@ export interface ViewParts {
   readonly codecs: Codecs;
   readonly audit: AuditService;
   readonly jobResults: JobResults;
+  /** Absent: nothing is counted here. */
+  readonly metrics?: MetricsCollector;
 }
 
 /** The engine as one caller may use it: every service asks access control for that caller, and records in its name. */
@@ -57,13 +61,15 @@ export class KeysteadView {
   readonly dataKeys: DataKeyService;
   readonly audit: AuditService;
   readonly tokens: TokenService;
+  readonly metrics: MetricsService;
   readonly #ciphers: CipherService;
   readonly #macs: MacService;
   readonly #keyless: KeylessService;
 
-  constructor({ engine, pool, databases, codecs, audit, jobResults }: ViewParts) {
+  constructor({ engine, pool, databases, codecs, audit, jobResults, metrics }: ViewParts) {
     this.audit = AuditService.boundTo(engine, audit);
     this.tokens = new TokenService(engine);
+    this.metrics = new MetricsService(engine, metrics);
     this.keys = new KeyService(engine, new DatasetGate(engine, databases));
     this.purposes = new PurposeService(engine);
     this.routes = new RouteService(engine);

@@ -16,6 +16,7 @@ import { hasBody } from "./read-body.ts";
 import { readAddress, readInput } from "./request-input.ts";
 import { targetProblem } from "./request-target.ts";
 import { securityHeaders } from "./security-headers.ts";
+import { observed } from "./observed.ts";
 import type { ServerParts } from "./server-parts.ts";
 import { serveStream } from "./serve-stream.ts";
 import { callerOf } from "./who-calls.ts";
@@ -55,7 +56,16 @@ export class RequestServer {
   }
 
   /** Serves one request of a route. */
-  async serve(route: AnyRoute, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  serve(route: AnyRoute, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    return observed(this.#parts, request, reply, route, () => this.#serve(route, request, reply));
+  }
+
+  /** Answers a request that no route serves, or that failed before one could. */
+  reject(request: FastifyRequest, reply: FastifyReply, error: unknown, route?: AnyRoute): Promise<FastifyReply> {
+    return observed(this.#parts, request, reply, route, () => this.#reject(request, reply, error, route));
+  }
+
+  async #serve(route: AnyRoute, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const exchange = this.#begin(request, reply, route);
     let isIn = false;
     try {
@@ -73,8 +83,7 @@ export class RequestServer {
     }
   }
 
-  /** Answers a request that no route serves, or that failed before one could. */
-  async reject(request: FastifyRequest, reply: FastifyReply, error: unknown, route?: AnyRoute): Promise<FastifyReply> {
+  async #reject(request: FastifyRequest, reply: FastifyReply, error: unknown, route: AnyRoute | undefined): Promise<FastifyReply> {
     const exchange = this.#begin(request, reply, route);
     const sent = await this.refuse(exchange, error);
     this.#log(exchange);
