@@ -15,6 +15,8 @@ export interface Chain {
   readonly storeId: string;
   /** What good checkpoints say, by number of records. */
   readonly attested: ReadonlyMap<number, Attestation>;
+  /** Where the records go on from; absent: from the first one. */
+  readonly start?: ChainPosition;
 }
 
 interface ChainLine {
@@ -46,7 +48,7 @@ export class ChainCheck {
 
   constructor(chain: Chain) {
     this.#chain = chain;
-    this.#position = startChain(chain.writer);
+    this.#position = chain.start ?? startChain(chain.writer);
   }
 
   /** Takes the next line. */

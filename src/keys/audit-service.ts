@@ -1,9 +1,13 @@
-import { assertArguments, bytes, listOf, object, optional } from "../arguments.ts";
+import { assertArguments, bytes, callback, date, listOf, object, optional, type Shape } from "../arguments.ts";
 import type { AuditTrail } from "../audit/event.ts";
+import { type ExportParts, type ExportSummary, type WriteChunk, writeExport } from "../audit/export/write-export.ts";
 import { FileTrail } from "../audit/file-trail.ts";
+import { KeysteadError } from "../errors.ts";
 import { enginePrincipal } from "../audit/journal.ts";
 import { MemoryTrail } from "../audit/memory-trail.ts";
 import { type AuditRecordView, newestRecords } from "../audit/newest-records.ts";
+import { type AuditCounts, AuditTally } from "../audit/report.ts";
+import type { ReportRange } from "../audit/report-files.ts";
 import type { Signer } from "../audit/signature.ts";
 import { type AuditReport, verifyAudit } from "../audit/verify.ts";
 import { type Clock, systemClock } from "../clock.ts";
@@ -25,6 +29,21 @@ export interface AuditServiceOptions {
   readonly random: RandomSource;
   /** Folder of the journal; absent: the records go straight to the store. */
   readonly directory?: string;
+}
+
+/** Which records are exported: of each process those between its first ones of these instants. Absent: all. */
+export interface AuditExportOptions {
+  readonly since?: Date;
+  readonly until?: Date;
+}
+
+const exportShape: Shape<AuditExportOptions> = { since: optional(date), until: optional(date) };
+
+/** @throws KeysteadError `INVALID_ARGUMENT` */
+function instantOf(instant: Date): number {
+  const time = instant.getTime();
+  if (Number.isNaN(time)) throw new KeysteadError("INVALID_ARGUMENT", "the dates of an audit export or report are valid");
+  return time;
 }
 
 /** What a verification of a store's audit found, certificates included. */
@@ -117,6 +136,22 @@ export class AuditService {
     return { ...report, findings: [...report.findings, ...findings], certificates };
   }
 
+  /**
+   * Writes the audit as JSON lines that can be verified without this store (`verifyAuditExport`): every record that a checkpoint
+   * covers, as it was written, the checkpoints and the public keys. What this process recorded is among them.
+   * @param write takes the bytes chunk by chunk; what it returns is waited for
+   * @throws KeysteadError `INVALID_ARGUMENT` for a date that is none, `AUDIT_UNAVAILABLE` while the audit key can't sign
+   * @example
+   * const out = createWriteStream("audit.jsonl", { mode: 0o600 });
+   * const { closing } = await keystead.audit.export({ since: new Date("2027-01-01") }, (chunk) => void out.write(chunk));
+   */
+  async export(options: AuditExportOptions, write: WriteChunk): Promise<ExportSummary> {
+    assertArguments({ options, write }, { options: object(exportShape), write: callback });
+    const { since, until } = options;
+    const range = { ...(since !== undefined && { since: instantOf(since) }), ...(until !== undefined && { until: instantOf(until) }) };
+    return await writeExport({ ...(await this.#exportParts()), ...range }, write);
+  }
+
   /** The public keys that have signed checkpoints and certificates: keep them elsewhere than the store, and again after a rotation. */
   signers(): Promise<AuditSignerInfo[]> {
     return this.#options.store.read(listSigners);
@@ -140,6 +175,39 @@ export class AuditService {
       if (found.length === limit) break;
     }
     return found.reverse();
+  }
+
+  async #exportParts(): Promise<ExportParts> {
+    const { store, identity, clock } = this.#options;
+    await this.#trail.flush();
+    const signer = signerNow(this.#key);
+    if (signer === undefined) {
+      throw new KeysteadError("AUDIT_UNAVAILABLE", "the audit key can't sign now, and an export is signed; see `keystead doctor`");
+    }
+    const { checkpoint: closing } = await this.#trail.newestPoint();
+    return { store, storeId: identity.id, signer, signers: await this.signers(), takenAt: clock.now(), closing };
+  }
+
+  /**
+   * Counts the records of some time by action, key, principal and outcome, and everybody who acted. Reads from the newest on; keeps
+   * names and numbers only.
+   * @throws KeysteadError `INVALID_ARGUMENT` for a date that is none
+   * @example
+   * const { byKey, principals } = await keystead.audit.report({ from: new Date("2027-01-01"), to: new Date("2027-02-01") });
+   */
+  async report(range: ReportRange = {}): Promise<AuditCounts> {
+    assertArguments({ range }, { range: object<ReportRange>({ from: optional(date), to: optional(date) }) });
+    const since = range.from === undefined ? Number.NEGATIVE_INFINITY : instantOf(range.from);
+    const until = range.to === undefined ? Number.POSITIVE_INFINITY : instantOf(range.to);
+    await this.#trail.flush();
+    const tally = new AuditTally();
+    for await (const { time, record } of newestRecords(this.#options.store, await this.#trail.newestPoint())) {
+      if (time < since) break;
+      if (time >= until) continue;
+      if (record["action"] === undefined) tally.addBadLine();
+      else tally.add(record);
+    }
+    return tally.counts();
   }
 
   /** Ends the trail. Checkpoints are signed no more. */
