@@ -42,9 +42,14 @@ export function linesFrom(store: AuditStore, writer: string, sequence: number): 
   return pageThrough(lineKey, (page) => store.read((tables) => tables.auditLines.list({ writer }, page)), 100, { writer, sequence });
 }
 
-/** The lines of one writer from the last to the first. */
-export function linesBackwards(store: AuditStore, writer: string): AsyncGenerator<AuditLineRow> {
-  return pageThrough(lineKey, (page) => store.read((tables) => tables.auditLines.list({ writer }, { ...page, descending: true })), 100);
+/** The lines of one writer from the last to the first, or from one of them on. */
+export function linesBackwards(store: AuditStore, writer: string, last?: number): AsyncGenerator<AuditLineRow> {
+  return pageThrough(
+    lineKey,
+    (page) => store.read((tables) => tables.auditLines.list({ writer }, { ...page, descending: true })),
+    100,
+    last === undefined ? undefined : { writer, sequence: last + 1 },
+  );
 }
 
 /** The writers that have lines in a store, without reading all of those. */

@@ -1,11 +1,11 @@
-import { assertArguments, bytes, callback, date, listOf, object, optional, type Shape } from "../arguments.ts";
+import { assertArguments, bytes, callback, date, listOf, object, optional, type Shape, text } from "../arguments.ts";
 import type { AuditTrail } from "../audit/event.ts";
 import { type ExportParts, type ExportSummary, type WriteChunk, writeExport } from "../audit/export/write-export.ts";
 import { FileTrail } from "../audit/file-trail.ts";
 import { KeysteadError } from "../errors.ts";
 import { enginePrincipal } from "../audit/journal.ts";
 import { MemoryTrail } from "../audit/memory-trail.ts";
-import { type AuditRecordView, newestRecords } from "../audit/newest-records.ts";
+import { type AuditRecordView, NewestRecords, newestRecords } from "../audit/newest-records.ts";
 import { type AuditCounts, AuditTally } from "../audit/report.ts";
 import type { ReportRange } from "../audit/report-files.ts";
 import type { Signer } from "../audit/signature.ts";
@@ -14,6 +14,7 @@ import { type Clock, systemClock } from "../clock.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import type { Store, StoreIdentity } from "../store/store.ts";
 import { type AuditFilter, auditFilterShape, checkFilter, isWanted } from "./audit-filter.ts";
+import { type AuditPageFilter, type AuditRecordPage, formatCursor, largestPage, longestLook, parseCursor } from "./audit-page.ts";
 import { type AuditSignerInfo, currentSigner, findSignerKey, listSigners, openAuditKey } from "./audit-signer.ts";
 import type { KeyHandle } from "./key-handle.ts";
 import type { KeysetRegistry } from "./keyset-registry.ts";
@@ -208,6 +209,34 @@ export class AuditService {
       else tally.add(record);
     }
     return tally.counts();
+  }
+
+  /**
+   * The newest records that fit, newest first, page by page: at most 1,000 (default 100), of at most 20,000 that are looked at.
+   * @throws KeysteadError `INVALID_ARGUMENT` for a limit, a date or a cursor that is none
+   * @example
+   * const { records, next } = await keystead.audit.page({ principal: "os-user:anna", outcome: "denied" });
+   * const older = next && (await keystead.audit.page({ principal: "os-user:anna", outcome: "denied", after: next }));
+   */
+  async page(filter: AuditPageFilter = {}): Promise<AuditRecordPage> {
+    assertArguments({ filter }, { filter: object<AuditPageFilter>({ ...auditFilterShape, after: optional(text) }) });
+    const { after, ...wanted } = filter;
+    const { limit, since, until } = checkFilter(wanted);
+    if (limit > largestPage)
+      throw new KeysteadError("INVALID_ARGUMENT", `a page has at most ${String(largestPage)} records; ask for several`);
+    const { store } = this.#options;
+    if (after === undefined) await this.#trail.flush();
+    const reading =
+      after === undefined
+        ? await NewestRecords.from(store, await this.#trail.newestPoint())
+        : await NewestRecords.behind(store, parseCursor(after));
+    const records: AuditRecordView[] = [];
+    for (let looked = 0; looked < longestLook && records.length < limit; looked++) {
+      const next = await reading.next();
+      if (next === undefined || next.time < since) return { records, next: undefined };
+      if (next.time < until && isWanted(next.record, wanted)) records.push(next.record);
+    }
+    return { records, next: formatCursor(reading.cursor) };
   }
 
   /** Ends the trail. Checkpoints are signed no more. */
