@@ -1,6 +1,6 @@
 import { dirname, join } from "node:path";
 import { allowAll, type AccessControl, isPrincipal, malformedPrincipal } from "./access/access-control.ts";
-import { anything, assertArguments, flag, having, number, object, optional, recordOf, type Shape, text } from "./arguments.ts";
+import { anything, assertArguments, flag, having, listOf, number, object, optional, recordOf, type Shape, text } from "./arguments.ts";
 import { embeddedPrincipal, type Principal } from "./access/principal.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type RandomSource, systemRandom } from "./crypto/random.ts";
@@ -12,6 +12,8 @@ import { Doctor } from "./keystead/doctor.ts";
 import { type OutsideData, outsideData } from "./keystead/outside-data.ts";
 import { KekProviders } from "./kek/kek-providers.ts";
 import { type MasterKeyConfig, masterKeyConfig } from "./kek/local/master-key-source.ts";
+import { auditSinkRule } from "./audit/sinks/sink-rule.ts";
+import type { AuditSinkConfig } from "./audit/sinks/audit-sink.ts";
 import { AuditService } from "./keys/audit-service.ts";
 import { Background, reportUse } from "./keys/background.ts";
 import { CipherService, type CipherOptions, type KeyTarget, type RewrapOptions, type SealOptions } from "./keys/cipher-service.ts";
@@ -47,6 +49,8 @@ export interface KeysteadOptions {
   readonly codecs?: Readonly<Record<string, CodecConfig>>;
   /** Folder of the audit journal; `audit` beside the store's file when absent. */
   readonly auditDirectory?: string;
+  /** Where audit records go beside the store. */
+  readonly audit?: { readonly sinks?: readonly AuditSinkConfig[] };
   /** Who asks, for access control and audit. */
   readonly principal?: Principal;
   readonly access?: AccessControl;
@@ -72,6 +76,7 @@ export const optionRules: Shape<KeysteadOptions> = {
   databases: optional(recordOf(text)),
   codecs: optional(recordOf(recordOf(anything))),
   auditDirectory: optional(text),
+  audit: optional(object<NonNullable<KeysteadOptions["audit"]>>({ sinks: optional(listOf(auditSinkRule)) })),
   principal: anything,
   access: optional(having("access control with authorize()", "authorize")),
   clock: optional(having("a clock with now(), monotonic() and wait()", "now", "monotonic", "wait")),
@@ -200,7 +205,16 @@ export class Keystead {
     const { store, keks, databases, codecs, clock, random } = parts;
     const registry = new KeysetRegistry({ store, keks, clock, random });
     const directory = options.auditDirectory ?? auditDirectoryOf(options.store);
-    const audit = await AuditService.open({ store, registry, identity, clock, random, ...(directory !== undefined && { directory }) });
+    const sinks = options.audit?.sinks ?? [];
+    const audit = await AuditService.open({
+      store,
+      registry,
+      identity,
+      clock,
+      random,
+      sinks,
+      ...(directory !== undefined && { directory }),
+    });
     const { principal = embeddedPrincipal, access = allowAll } = options;
     const acts = new RunningActs();
     const engine: Engine = { store, identity, keks, registry, audit: audit.trail, access, acts, clock, random, caller: { principal } };

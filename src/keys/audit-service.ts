@@ -4,10 +4,13 @@ import { type ExportParts, type ExportSummary, type WriteChunk, writeExport } fr
 import { FileTrail } from "../audit/file-trail.ts";
 import { KeysteadError } from "../errors.ts";
 import { enginePrincipal } from "../audit/journal.ts";
-import { MemoryTrail } from "../audit/memory-trail.ts";
+import { MemoryTrail, type MemoryTrailOptions } from "../audit/memory-trail.ts";
 import { type AuditRecordView, NewestRecords, newestRecords } from "../audit/newest-records.ts";
 import { type AuditCounts, AuditTally } from "../audit/report.ts";
 import type { ReportRange } from "../audit/report-files.ts";
+import type { AuditSinkConfig } from "../audit/sinks/audit-sink.ts";
+import { type AuditProblem, AuditSinks } from "../audit/sinks/audit-sinks.ts";
+import { createSinks } from "../audit/sinks/create-sinks.ts";
 import type { Signer } from "../audit/signature.ts";
 import { type AuditReport, verifyAudit } from "../audit/verify.ts";
 import { type Clock, systemClock } from "../clock.ts";
@@ -30,6 +33,8 @@ export interface AuditServiceOptions {
   readonly random: RandomSource;
   /** Folder of the journal; absent: the records go straight to the store. */
   readonly directory?: string;
+  /** Where records go beside the store. */
+  readonly sinks?: readonly AuditSinkConfig[];
 }
 
 /** Which records are exported: of each process those between its first ones of these instants. Absent: all. */
@@ -78,9 +83,10 @@ export class AuditService {
     const key = await openAuditKey(options);
     // The journal's pauses are real: an injected clock dates the records, but does not make a second pass at once.
     const pacing: Clock = { now: () => clock.now(), monotonic: () => clock.monotonic(), wait: (...pause) => systemClock.wait(...pause) };
-    const parts = { store, storeId: identity.id, clock: pacing, random, signer: () => signerNow(key) };
-    if (directory === undefined) return new AuditService(options, await MemoryTrail.open(parts), key);
-    const trail = await FileTrail.open({ ...parts, directory });
+    const sinks = await AuditSinks.open(createSinks(options.sinks ?? []), pacing);
+    const parts = { store, storeId: identity.id, clock: pacing, random, signer: () => signerNow(key), sinks };
+    const trail = await openTrail(parts, directory);
+    if (trail instanceof MemoryTrail) return new AuditService(options, trail, key);
     try {
       await noticeRestore(store, clock, identity, trail);
     } catch (error) {
@@ -98,6 +104,11 @@ export class AuditService {
   /** Why lines can't be shipped or signed at the moment; undefined when they can. */
   get problem(): unknown {
     return this.#trail instanceof FileTrail ? this.#trail.problem : undefined;
+  }
+
+  /** What keeps records from being answered, shipped or signed at the moment: journal, store and sinks, each with its cause. */
+  get problems(): AuditProblem[] {
+    return this.#trail.problems;
   }
 
   /** Records of this process that are durable in its journal and not in the store yet. */
@@ -246,6 +257,18 @@ export class AuditService {
     } finally {
       await this.#key.close();
     }
+  }
+}
+
+async function openTrail(
+  parts: MemoryTrailOptions & { readonly sinks: AuditSinks },
+  directory: string | undefined,
+): Promise<FileTrail | MemoryTrail> {
+  try {
+    return directory === undefined ? await MemoryTrail.open(parts) : await FileTrail.open({ ...parts, directory });
+  } catch (error) {
+    await parts.sinks.close();
+    throw error;
   }
 }
 
