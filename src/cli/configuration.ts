@@ -7,12 +7,20 @@ const masterKeySchema = z.union([z.strictObject({ file: z.string().min(1) }), z.
   error: `must be { "file": PATH } or { "passphrase": "ask" }`,
 });
 
+const count = z.int().min(1);
+const sinkSchema = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("file"), path: z.string().min(1), maxBytes: z.exactOptional(count), keep: z.exactOptional(count) }),
+  z.strictObject({ type: z.literal("stdout") }),
+]);
+
 const configurationSchema = z.strictObject({
   store: z.string().min(1),
   masterKeys: z.record(z.string().min(1), masterKeySchema).refine((keys) => Object.keys(keys).length > 0, "names no master key"),
   databases: z.record(z.string().min(1), z.string().min(1)).default({}),
   /** Codecs of foreign ciphertext; the engine checks what each type takes. */
   codecs: z.record(z.string().min(1), z.looseObject({ type: z.string() })).default({}),
+  /** Where audit records go beside the store. */
+  audit: z.exactOptional(z.strictObject({ sinks: z.array(sinkSchema) })),
 });
 
 /**
@@ -45,8 +53,8 @@ export function parseConfiguration(text: string, file: string): Configuration {
 }
 
 /** The text of `keystead.json`, with its fields always in the same order. */
-export function formatConfiguration({ store, masterKeys, databases, codecs }: Configuration): string {
-  const named = Object.keys(codecs).length > 0 && { codecs };
+export function formatConfiguration({ store, masterKeys, databases, codecs, audit }: Configuration): string {
+  const named = { ...(Object.keys(codecs).length > 0 && { codecs }), ...(audit !== undefined && { audit }) };
   return `${JSON.stringify({ store, masterKeys, databases, ...named }, undefined, 2)}\n`;
 }
 
