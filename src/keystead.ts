@@ -1,6 +1,7 @@
 import { dirname, join } from "node:path";
-import { allowAll, type AccessControl, isPrincipal, malformedPrincipal } from "./access/access-control.ts";
+import { allowAll, type AccessControl, isPrincipal, malformedPrincipal, type Resource } from "./access/access-control.ts";
 import { anything, assertArguments, flag, having, number, object, optional, recordOf, type Shape, text, wordOr } from "./arguments.ts";
+import type { Caller } from "./access/caller.ts";
 import { embeddedPrincipal, type Principal } from "./access/principal.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type RandomSource, systemRandom } from "./crypto/random.ts";
@@ -16,11 +17,15 @@ import { AuditService } from "./keys/audit-service.ts";
 import { Background, reportUse } from "./keys/background.ts";
 import { CipherService, type CipherOptions, type KeyTarget, type RewrapOptions, type SealOptions } from "./keys/cipher-service.ts";
 import { PolicyAccess } from "./keys/access/policy-access.ts";
+import { ApprovalService } from "./keys/access/approval-service.ts";
+import { PolicyService } from "./keys/access/policy-service.ts";
+import { PrincipalService } from "./keys/access/principal-service.ts";
 import { TokenService } from "./keys/access/token-service.ts";
 import { createStore, unlockStore } from "./keys/create-store.ts";
 import type { Engine } from "./keys/engine.ts";
 import { handOver } from "./keys/hand-over.ts";
 import type { KeyHandle } from "./keys/key-handle.ts";
+import { requireAccess } from "./keys/access/require-access.ts";
 import { KeyService } from "./keys/key-service.ts";
 import { KeysetRegistry } from "./keys/keyset-registry.ts";
 import { KekRing } from "./keys/kek-ring.ts";
@@ -155,6 +160,8 @@ interface StartedParts extends OutsideData {
   readonly background: Background;
   readonly ciphers: CipherService;
   readonly purposes: PurposeService;
+  /** Decides about callers that are named: an access control that was given, otherwise the store's policies. */
+  readonly accessOfOthers: AccessControl;
 }
 
 /** Milliseconds that closing waits for acts that run. */
@@ -176,15 +183,20 @@ export class Keystead {
   readonly datasets: DatasetService;
   readonly jobs: JobService;
   readonly audit: AuditService;
+  readonly policies: PolicyService;
+  readonly principals: PrincipalService;
   readonly tokens: TokenService;
+  readonly approvals: ApprovalService;
   readonly doctor: Doctor;
   readonly #engine: Engine;
   readonly #ciphers: CipherService;
   readonly #background: Background;
+  readonly #accessOfOthers: AccessControl;
   #closed: Promise<void> | undefined;
 
   private constructor(engine: Engine, parts: StartedParts) {
-    const { audit, background, ciphers, databases, codecs, purposes } = parts;
+    const { audit, background, ciphers, databases, codecs, purposes, accessOfOthers } = parts;
+    this.#accessOfOthers = accessOfOthers;
     this.#engine = engine;
     this.#ciphers = ciphers;
     this.#background = background;
@@ -194,7 +206,10 @@ export class Keystead {
     this.routes = new RouteService(engine);
     this.keks = new KekService(engine);
     this.settings = new SettingsService(engine);
+    this.policies = new PolicyService(engine);
+    this.principals = new PrincipalService(engine);
     this.tokens = new TokenService(engine);
+    this.approvals = new ApprovalService(engine);
     this.datasets = new DatasetService(engine, databases, codecs);
     this.jobs = new JobService(engine, databases, codecs);
     this.doctor = new Doctor({ engine, audit, databases, codecs, background });
@@ -209,7 +224,8 @@ export class Keystead {
     const { principal = embeddedPrincipal } = options;
     const acts = new RunningActs();
     const policies = new PolicyAccess({ store, clock });
-    const access = options.access === "policies" ? policies : (options.access ?? allowAll);
+    const given = options.access === "policies" ? policies : options.access;
+    const [access, accessOfOthers] = [given ?? allowAll, given ?? policies];
     const parties = { access, policies, caller: { principal } };
     const engine: Engine = { store, identity, keks, registry, audit: audit.trail, acts, clock, random, ...parties };
     const purposes = new PurposeService(engine);
@@ -221,7 +237,15 @@ export class Keystead {
       await audit.close();
       throw error;
     }
-    return new Keystead(engine, { audit: AuditService.boundTo(engine, audit), background, ciphers, databases, codecs, purposes });
+    return new Keystead(engine, {
+      audit: AuditService.boundTo(engine, audit),
+      background,
+      ciphers,
+      databases,
+      codecs,
+      purposes,
+      accessOfOthers,
+    });
   }
 
   /** Facts about the opened store. */
@@ -327,6 +351,17 @@ export class Keystead {
    */
   rewrapStream(source: AsyncIterable<Uint8Array>, options?: RewrapOptions): AsyncGenerator<Uint8Array> {
     return this.#ciphers.rewrapStream(source, options);
+  }
+
+  /**
+   * Guards any function: asks access control, does the work, and records both. Actions of one's own have another noun than Keystead's.
+   * @param who for whom it is done
+   * @throws KeysteadError `ACCESS_DENIED`, `APPROVAL_REQUIRED`, `INVALID_ARGUMENT`, and what the work throws
+   * @example
+   * await keystead.requireAccess({ source: "oidc", id: "main:7f3a" }, "payroll.print", { purpose: "payroll" }, () => print(payslips));
+   */
+  requireAccess<T>(who: Caller | Principal, action: string, resource: Resource, work: () => Promise<T> | T): Promise<T> {
+    return requireAccess({ ...this.#engine, access: this.#accessOfOthers }, who, action, resource, work);
   }
 
   /** Learns of every change of other processes up to now; goes on in the background anyway. @throws what the store says */
