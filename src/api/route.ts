@@ -1,11 +1,12 @@
 import type { z } from "zod";
+import type { KeysteadError } from "../errors.ts";
 import type { KeysteadApi } from "./keystead-api.ts";
 
 /** What handlers know of a call beside its input. */
 export interface RouteCall {
   /** Aborts when the client goes away, or the server ends. */
   readonly signal: AbortSignal;
-  /** The entity tag of `If-Match`, for routes with `tagged`. */
+  /** The entity tag of `If-Match`, without its quotes, for routes with `tagged`. */
   readonly ifMatch?: string;
 }
 
@@ -33,8 +34,8 @@ export type RouteMethod = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
  */
 export type AuditClass = "service" | "none";
 
-/** One row of the route table: from it come the server's routes, the OpenAPI document, the client, and the reference page. */
-export interface Route<
+/** What every row of the route table says, whatever its answers look like. */
+export interface RouteFacts<
   Params extends z.ZodType = z.ZodType,
   Query extends z.ZodType = z.ZodType,
   Body extends z.ZodType = z.ZodType,
@@ -56,9 +57,64 @@ export interface Route<
   readonly status: 200 | 201 | 202 | 204;
   /** True when the answer has an `ETag`, and a change of it takes `If-Match`. */
   readonly tagged: boolean;
-  readonly handle: (
+}
+
+/**
+ * One row of the route table: from it come the server's routes, the OpenAPI document, the client, and the reference page. `handle` is a
+ * method so that a row with schemas of its own is a `Route`, too.
+ */
+export interface Route<
+  Params extends z.ZodType = z.ZodType,
+  Query extends z.ZodType = z.ZodType,
+  Body extends z.ZodType = z.ZodType,
+  Answer extends z.ZodType = z.ZodType,
+> extends RouteFacts<Params, Query, Body, Answer> {
+  readonly stream?: undefined;
+  /** Media type of an answer that is a text and sent as it is, `text/plain; charset=utf-8`. Absent: the answer is sent as JSON. */
+  readonly mediaType?: string;
+  handle(
     keystead: KeysteadApi,
     input: RouteInput<z.output<Params>, z.output<Query>, z.output<Body>>,
     call: RouteCall,
-  ) => Promise<z.input<Answer>>;
+  ): Promise<z.input<Answer>>;
 }
+
+/** One line of a stream: what it says, or why it can't be taken; the lines after it go on. */
+export type RouteLine<T> = { readonly value: T; readonly problem?: undefined } | { readonly problem: KeysteadError };
+
+/**
+ * A row whose body is lines of JSON (`application/x-ndjson`), each with the schema `body`, and whose answer is lines, each with the schema
+ * `answer`. Reading goes on as answers are taken. An error before the first answer is answered as ever; a later one ends the stream
+ * with a line `{ "streamProblem": … }`.
+ */
+export interface LineRoute<
+  Params extends z.ZodType = z.ZodType,
+  Query extends z.ZodType = z.ZodType,
+  Body extends z.ZodType = z.ZodType,
+  Answer extends z.ZodType = z.ZodType,
+> extends RouteFacts<Params, Query, Body, Answer> {
+  readonly stream: "ndjson";
+  handle(
+    keystead: KeysteadApi,
+    input: RouteInput<z.output<Params>, z.output<Query>, AsyncIterable<RouteLine<z.output<Body>>>>,
+    call: RouteCall,
+  ): AsyncIterable<z.input<Answer>>;
+}
+
+/** A row whose answer is server-sent events (`text/event-stream`), each with one `answer` as JSON. Its signal aborts when the server ends. */
+export interface EventRoute<
+  Params extends z.ZodType = z.ZodType,
+  Query extends z.ZodType = z.ZodType,
+  Body extends z.ZodType = z.ZodType,
+  Answer extends z.ZodType = z.ZodType,
+> extends RouteFacts<Params, Query, Body, Answer> {
+  readonly stream: "events";
+  handle(
+    keystead: KeysteadApi,
+    input: RouteInput<z.output<Params>, z.output<Query>, z.output<Body>>,
+    call: RouteCall,
+  ): AsyncIterable<z.input<Answer>>;
+}
+
+/** Any row of the route table. */
+export type AnyRoute = Route | LineRoute | EventRoute;

@@ -6,6 +6,7 @@ import type { RandomSource } from "../crypto/random.ts";
 import type { Store, StoreIdentity } from "../store/store.ts";
 import type { PolicyAccess } from "./access/policy-access.ts";
 import type { KekRing } from "./kek-ring.ts";
+import type { KeyNames } from "./key-names.ts";
 import type { KeysetRegistry } from "./keyset-registry.ts";
 import type { RunningActs } from "./running-acts.ts";
 
@@ -15,6 +16,7 @@ export interface Engine {
   readonly identity: StoreIdentity;
   readonly keks: KekRing;
   readonly registry: KeysetRegistry;
+  readonly names: KeyNames;
   readonly audit: AuditTrail;
   readonly access: AccessControl;
   /** What the store's policies say, whether {@link access} goes by them or not. */

@@ -10,6 +10,7 @@ import type { StoreTables } from "../../store/store.ts";
 import type { StoredRecord } from "../../store/tables.ts";
 import { type Act, asked, audited } from "../audited.ts";
 import type { Engine } from "../engine.ts";
+import { assertUnchanged, type ChangeOptions, changeOptions } from "../entity-tag.ts";
 import { instant, lookUpKey } from "../key-records.ts";
 import { readPolicy } from "./access-rows.ts";
 import { changeAccess } from "./escalation.ts";
@@ -23,8 +24,6 @@ export interface PolicyInfo extends PolicyInput {
   readonly createdBy: string;
   readonly updatedAt: string;
   readonly updatedBy: string;
-  /** Changes with every change of the policy. */
-  readonly etag: string;
 }
 
 /** A role: of Keystead, or one that policies speak of. */
@@ -39,12 +38,6 @@ export interface RoleInfo {
   readonly policies: readonly string[];
 }
 
-/** Guards a change against another one that came first. */
-export interface IfMatch {
-  /** The etag that the policy is believed to have. */
-  readonly ifMatch?: string;
-}
-
 /** What an explanation is about. */
 export interface ExplainOptions {
   /** Name or alias of a key. */
@@ -56,12 +49,11 @@ export interface ExplainOptions {
   readonly also?: readonly string[];
 }
 
-const ifMatch = object<IfMatch>({ ifMatch: optional(text) });
 const rules = {
   show: { id: text },
   create: { input: anything },
-  set: { id: text, input: anything, options: ifMatch },
-  remove: { id: text, options: ifMatch },
+  set: { id: text, input: anything, options: changeOptions },
+  remove: { id: text, options: changeOptions },
   explain: {
     principal: text,
     action: text,
@@ -137,7 +129,7 @@ export class PolicyService {
    * Replaces what a policy says.
    * @throws KeysteadError `UNKNOWN_POLICY`, `PRECONDITION_FAILED` when it is not what `ifMatch` says any more, and as {@link create}
    */
-  async set(id: string, input: PolicyInput, options: IfMatch = {}): Promise<PolicyInfo> {
+  async set(id: string, input: PolicyInput, options: ChangeOptions = {}): Promise<PolicyInfo> {
     assertArguments({ id, input, options }, rules.set);
     const policy = parsePolicy(input);
     const detail = { ...recordable(id).detail, effect: policy.effect, subject: policy.subject };
@@ -149,7 +141,7 @@ export class PolicyService {
   }
 
   /** Removes a policy. @throws KeysteadError as {@link set} */
-  async remove(id: string, options: IfMatch = {}): Promise<void> {
+  async remove(id: string, options: ChangeOptions = {}): Promise<void> {
     assertArguments({ id, options }, rules.remove);
     await this.#change({ action: "policies.remove", ...recordable(id) }, async (tables) => {
       await tables.policies.remove(await findPolicy(tables, id, options));
@@ -223,7 +215,6 @@ function describe(row: StoredRecord<"policies">): PolicyInfo {
     createdBy: row.createdBy,
     updatedAt: instant(row.updatedAt),
     updatedBy: row.updatedBy,
-    etag: String(row.rowVersion),
   };
 }
 
@@ -237,9 +228,9 @@ function recordable(id: string): { readonly detail?: Readonly<Record<string, str
 }
 
 /** @throws KeysteadError `UNKNOWN_POLICY`, `PRECONDITION_FAILED` */
-async function findPolicy(tables: StoreTables, id: string, { ifMatch }: IfMatch = {}): Promise<StoredRecord<"policies">> {
+async function findPolicy(tables: StoreTables, id: string, options: ChangeOptions = {}): Promise<StoredRecord<"policies">> {
   const row = isShortId(id) ? await tables.policies.get({ id }) : undefined;
   if (row === undefined) throw new KeysteadError("UNKNOWN_POLICY", "no policy has this id; `keystead policy list` shows them");
-  if (ifMatch === undefined || ifMatch === String(row.rowVersion)) return row;
-  throw new KeysteadError("PRECONDITION_FAILED", "the policy changed meanwhile; look at it again, then decide again");
+  assertUnchanged(describe(row), options);
+  return row;
 }

@@ -5,11 +5,11 @@ import type { StoreTables } from "../../store/store.ts";
 import type { StoredRecord } from "../../store/tables.ts";
 import { type Act, asked, audited } from "../audited.ts";
 import type { Engine } from "../engine.ts";
+import { assertUnchanged, type ChangeOptions, changeOptions } from "../entity-tag.ts";
 import { instant } from "../key-records.ts";
 import { readPrincipal } from "./access-rows.ts";
 import { assertRoles } from "./assert-roles.ts";
 import { changeAccess } from "./escalation.ts";
-import type { IfMatch } from "./policy-service.ts";
 
 /** What may be set of a principal; what is absent stays. */
 export interface PrincipalSettings {
@@ -28,18 +28,16 @@ export interface PrincipalInfo extends Required<PrincipalSettings> {
   readonly createdBy: string;
   readonly updatedAt: string;
   readonly updatedBy: string;
-  readonly etag: string;
 }
 
-const ifMatch = object<IfMatch>({ ifMatch: optional(text) });
 const rules = {
   show: { subject: text },
   set: {
     subject: text,
     settings: object<PrincipalSettings>({ roles: optional(listOf(text)), disabled: optional(flag), description: optional(text) }),
-    options: ifMatch,
+    options: changeOptions,
   },
-  remove: { subject: text, options: ifMatch },
+  remove: { subject: text, options: changeOptions },
 } as const;
 
 /** Who has which roles, and who is disabled. A principal that has no row is one by its token or claims alone. */
@@ -73,7 +71,7 @@ export class PrincipalService {
    * @example
    * await keystead.principals.set("claim:realm_access.roles=payroll", { roles: ["encryptor"] });
    */
-  async set(subject: string, settings: PrincipalSettings, options: IfMatch = {}): Promise<PrincipalInfo> {
+  async set(subject: string, settings: PrincipalSettings, options: ChangeOptions = {}): Promise<PrincipalInfo> {
     assertArguments({ subject, settings, options }, rules.set);
     const { roles, disabled, description } = settings;
     const detail = {
@@ -96,7 +94,7 @@ export class PrincipalService {
           ...changed,
         };
         const row = await tables.principals.get({ subject });
-        assertMatch(row, options);
+        assertUnchanged(row === undefined ? {} : describe(row), options);
         if (row !== undefined) return tables.principals.update({ ...row, ...values });
         const fresh = { subject, roles: "[]", disabled: 0, description: "", createdAt: changed.updatedAt, createdBy: changed.updatedBy };
         return tables.principals.insert({ ...fresh, ...values });
@@ -107,11 +105,11 @@ export class PrincipalService {
   }
 
   /** Removes what the store says about a principal: its roles, and that it is disabled. @throws KeysteadError `UNKNOWN_PRINCIPAL`, as {@link set} */
-  async remove(subject: string, options: IfMatch = {}): Promise<void> {
+  async remove(subject: string, options: ChangeOptions = {}): Promise<void> {
     assertArguments({ subject, options }, rules.remove);
     await this.#change({ action: "principals.remove", ...recordable(subject) }, async (tables) => {
       const row = await findPrincipal(tables, subject);
-      assertMatch(row, options);
+      assertUnchanged(describe(row), options);
       await tables.principals.remove(row);
     });
   }
@@ -135,7 +133,6 @@ function describe(row: StoredRecord<"principals">): PrincipalInfo {
     createdBy: row.createdBy,
     updatedAt: instant(row.updatedAt),
     updatedBy: row.updatedBy,
-    etag: String(row.rowVersion),
   };
 }
 
@@ -152,11 +149,6 @@ function assertSubject(subject: string): void {
     "INVALID_ARGUMENT",
     "roles are given to principals, claims and groups; write a policy for a role, or for everybody",
   );
-}
-
-function assertMatch(row: StoredRecord<"principals"> | undefined, { ifMatch }: IfMatch): void {
-  if (ifMatch === undefined || ifMatch === String(row?.rowVersion)) return;
-  throw new KeysteadError("PRECONDITION_FAILED", "the principal changed meanwhile; look at it again, then decide again");
 }
 
 /** @throws KeysteadError `UNKNOWN_PRINCIPAL` */

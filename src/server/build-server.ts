@@ -1,0 +1,157 @@
+import { createServer as createHttpServer, type RequestListener, type Server, type ServerOptions } from "node:http";
+import { createServer as createHttpsServer } from "node:https";
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from "fastify";
+import type { AnyRoute } from "../api/route.ts";
+import { KeysteadError } from "../errors.ts";
+import { answerClientError } from "./client-error.ts";
+import { fromFramework } from "./framework-error.ts";
+import { healthRoutes } from "./health-routes.ts";
+import { errorForLog } from "./log.ts";
+import { PathMethods } from "./path-methods.ts";
+import { problemOf, problemType } from "./problem.ts";
+import { makeRequestId, requestIdOf } from "./request-id.ts";
+import { RequestServer } from "./request-server.ts";
+import { targetProblem } from "./request-target.ts";
+import { securityHeaders } from "./security-headers.ts";
+import type { ServerParts } from "./server-parts.ts";
+import type { ServerSettings } from "./settings.ts";
+
+/** How often connections are looked at for requests that don't arrive, at most. */
+const mostCheckMilliseconds = 5_000;
+
+/**
+ * Builds the HTTP server of a route table; it listens to nothing yet. Close it before what its parts stand on.
+ *
+ * @example
+ * const server = buildServer(parts);
+ * const answer = await server.inject({ url: "/livez" });
+ */
+export function buildServer(parts: ServerParts): FastifyInstance {
+  const { settings, random } = parts;
+  const routes = [...healthRoutes(parts), ...parts.routes];
+  const methods = new PathMethods(routes);
+  const requests = new RequestServer(parts);
+  const reject = async (error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> =>
+    requests.reject(request, reply, fromFramework(error), routeOf(request));
+  const server = fastify({
+    serverFactory: (handler) => makeServer(parts, handler),
+    genReqId: (request) => requestIdOf(request, random),
+    requestIdHeader: false,
+    trustProxy: trusted(settings.trustProxy),
+    logController: new LogController({ disableRequestLogging: true }),
+    ...(parts.log === undefined
+      ? { logger: false }
+      : { logger: { level: settings.log.level, stream: parts.log, serializers: { err: loggedError } } }),
+    // A logger of its own for each request would cost as much as the line it writes.
+    childLoggerFactory: (logger) => logger,
+    forceCloseConnections: "idle",
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    frameworkErrors: (error, request, reply) => {
+      void reject(error, request, reply);
+    },
+    clientErrorHandler: (error, socket) => {
+      answerClientError(error, socket, makeRequestId(random));
+    },
+    routerOptions: { maxParamLength: settings.limits.urlBytes, querystringParser: () => ({}) },
+  });
+  // Bodies are read once it is known who sends them.
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser("*", (_request, _payload, done) => {
+    done(null);
+  });
+  server.setErrorHandler(reject);
+  server.setNotFoundHandler((request, reply) => {
+    const target = request.raw.url ?? "";
+    const allowed = methods.of(target);
+    if (allowed.length > 0) reply.header("allow", allowed.join(", "));
+    return requests.reject(request, reply, targetProblem(target, settings.limits.urlBytes) ?? nowhere(request.method, allowed));
+  });
+  for (const route of routes) {
+    const withHead = route.method === "GET" && route.stream === undefined;
+    server.route({
+      method: route.method,
+      url: route.path,
+      exposeHeadRoute: withHead,
+      config: { keystead: route },
+      handler: (request, reply) => requests.serve(route, request, reply),
+    });
+  }
+  server.addHook("preClose", (done) => {
+    requests.end();
+    done();
+  });
+  server.addHook("onClose", (_instance, done) => {
+    requests.close();
+    done();
+  });
+  return server;
+}
+
+/** The row that a request is for; undefined when it failed before one was found. */
+function routeOf(request: FastifyRequest): AnyRoute | undefined {
+  return request.routeOptions.config.keystead;
+}
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    keystead?: AnyRoute;
+  }
+}
+
+function trusted(proxies: ServerSettings["trustProxy"]): false | string | string[] {
+  if (proxies === "none") return false;
+  return typeof proxies === "string" ? proxies : [...proxies];
+}
+
+function loggedError(error: Error): { readonly type: string; readonly message: string; readonly stack: string } {
+  return { type: error.name, message: "", stack: "", ...errorForLog(error) };
+}
+
+function nowhere(method: string, allowed: readonly string[]): KeysteadError {
+  return allowed.length > 0
+    ? new KeysteadError("METHOD_NOT_ALLOWED", `the address has no ${method}; it has ${allowed.join(", ")}`)
+    : new KeysteadError("NOT_FOUND", "the server has no such address; GET /openapi.json lists those it has");
+}
+
+function makeServer({ settings, tls, random }: ServerParts, handler: RequestListener): Server {
+  const { limits } = settings;
+  const options: ServerOptions = {
+    maxHeaderSize: limits.headerBytes,
+    insecureHTTPParser: false,
+    // It is asked for where it can be answered with a problem.
+    requireHostHeader: false,
+    headersTimeout: limits.headersMilliseconds,
+    // Bodies have a time limit of their own: this one could not let streams go on.
+    requestTimeout: 0,
+    keepAliveTimeout: limits.keepAliveMilliseconds,
+    connectionsCheckingInterval: Math.min(mostCheckMilliseconds, Math.ceil(limits.headersMilliseconds / 2)),
+  };
+  const server =
+    tls === undefined
+      ? createHttpServer(options, handler)
+      : createHttpsServer(
+          {
+            ...options,
+            ...tls.context,
+            requestCert: tls.requestCertificate,
+            rejectUnauthorized: tls.requestCertificate,
+            handshakeTimeout: limits.headersMilliseconds,
+          },
+          handler,
+        );
+  if (tls !== undefined && "setSecureContext" in server) tls.follow((context) => server.setSecureContext(context));
+  server.maxConnections = limits.connections;
+  server.setTimeout(limits.idleMilliseconds);
+  // Without a listener Node would answer 417 with no body.
+  server.on("checkExpectation", (_request, response) => {
+    const problem = problemOf(
+      new KeysteadError("INVALID_ARGUMENT", "the server can't do what Expect says; leave it out"),
+      makeRequestId(random),
+    );
+    const body = Buffer.from(JSON.stringify(problem));
+    const head = { "content-type": `${problemType}; charset=utf-8`, "content-length": body.length, "x-request-id": problem.requestId };
+    response.writeHead(problem.status, { ...securityHeaders(settings), ...head, connection: "close" }).end(body);
+  });
+  return server;
+}

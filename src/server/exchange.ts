@@ -1,0 +1,59 @@
+import { isIP } from "node:net";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { Caller, RequestOrigin } from "../access/caller.ts";
+import type { AnyRoute } from "../api/route.ts";
+import { KeysteadError } from "../errors.ts";
+
+/** A request and its answer, while it is under way. */
+export class Exchange {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  /** Undefined where no route has the address. */
+  readonly route: AnyRoute | undefined;
+  /** By the monotonic clock. */
+  readonly started: number;
+  /** Who asks; undefined until it is known. */
+  caller: Caller | undefined;
+  /** True once the services have the call: from then on they record it. */
+  isHandedOver = false;
+  #origin: RequestOrigin | undefined;
+  #controller: AbortController | undefined;
+
+  constructor(request: FastifyRequest, reply: FastifyReply, started: number, route?: AnyRoute) {
+    this.request = request;
+    this.reply = reply;
+    this.started = started;
+    this.route = route;
+  }
+
+  get id(): string {
+    return this.request.id;
+  }
+
+  /** Id and address, for the audit. What a proxy says is an address only when it is one. */
+  get origin(): RequestOrigin {
+    if (this.#origin !== undefined) return this.#origin;
+    const { ip, raw } = this.request;
+    const address = isIP(ip) === 0 ? raw.socket.remoteAddress : ip;
+    this.#origin = { id: this.id, ...(address !== undefined && { address }) };
+    return this.#origin;
+  }
+
+  /** Aborts when the client goes away. Made when somebody looks: few do, and it costs. */
+  get signal(): AbortSignal {
+    if (this.#controller !== undefined) return this.#controller.signal;
+    const controller = new AbortController();
+    this.#controller = controller;
+    const { raw } = this.reply;
+    if (raw.destroyed) this.abort();
+    raw.once("close", () => {
+      if (!raw.writableFinished) this.abort();
+    });
+    return controller.signal;
+  }
+
+  /** Tells what is under way that nobody waits for its answer any more. */
+  abort(): void {
+    this.#controller?.abort(new KeysteadError("CANCELLED", "the client went away, or the server ends"));
+  }
+}

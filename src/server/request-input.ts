@@ -1,0 +1,45 @@
+import type { z } from "zod";
+import { KeysteadError } from "../errors.ts";
+import { checkFields } from "../field-problem.ts";
+import type { AnyRoute, RouteFacts } from "../api/route.ts";
+import type { Exchange } from "./exchange.ts";
+import { parseJson } from "./json-body.ts";
+import { assertContentType, mediaTypes } from "./media-types.ts";
+import { parseQuery } from "./query.ts";
+import { hasBody, readBody } from "./read-body.ts";
+import type { ServerLimits } from "./settings.ts";
+
+/** Methods whose requests have no body that means anything. */
+const bodiless: ReadonlySet<string> = new Set(["GET", "HEAD"]);
+
+/** Path and query of a request, as its route's schemas make them. @throws KeysteadError `INVALID_ARGUMENT`, `TOO_LARGE` */
+export function readAddress({ params, query }: RouteFacts, { request }: Exchange): { readonly params: unknown; readonly query: unknown } {
+  return {
+    params: check("the address", params, request.params),
+    query: check("the parameters", query, parseQuery(request.raw.url ?? "")),
+  };
+}
+
+/**
+ * The body of a request, as its route's schema makes it. One that isn't there is an empty object, or nothing where the schema takes that.
+ * @throws KeysteadError `INVALID_ARGUMENT`, `TOO_LARGE`, `REQUEST_TIMEOUT`, `UNSUPPORTED_MEDIA_TYPE`, `CANCELLED`
+ */
+export async function readInput(route: AnyRoute, exchange: Exchange, limits: ServerLimits): Promise<unknown> {
+  const { raw } = exchange.request;
+  assertBodyBelongs(exchange);
+  if (!hasBody(raw)) return check("the body", route.body, route.body.safeParse(undefined).success ? undefined : {});
+  assertContentType(raw.headers["content-type"], raw.headers["content-encoding"], mediaTypes.json);
+  return check("the body", route.body, parseJson(await readBody(raw, limits), limits));
+}
+
+/** @throws KeysteadError `INVALID_ARGUMENT` for a body where none belongs: some proxies take it for the next request */
+export function assertBodyBelongs({ request }: Exchange): void {
+  if (bodiless.has(request.method) && hasBody(request.raw))
+    throw new KeysteadError("INVALID_ARGUMENT", `a ${request.method} request has no body; send it without one`);
+}
+
+function check(what: string, schema: z.ZodType, value: unknown): unknown {
+  const { data, problem } = { data: undefined, problem: undefined, ...checkFields(what, schema, value) };
+  if (problem !== undefined) throw new KeysteadError("INVALID_ARGUMENT", problem);
+  return data;
+}

@@ -1,0 +1,255 @@
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { Caller } from "../access/caller.ts";
+import { anonymousPrincipal } from "../access/principal.ts";
+import type { AnyRoute, Route, RouteCall } from "../api/route.ts";
+import { isKeysteadError, KeysteadError } from "../errors.ts";
+import { sendAnswer } from "./answer.ts";
+import { bearerToken } from "./bearer.ts";
+import { expectedTag } from "./entity-tag.ts";
+import { Exchange } from "./exchange.ts";
+import { Load } from "./load.ts";
+import { errorForLog } from "./log.ts";
+import { assertAcceptable, mediaTypes } from "./media-types.ts";
+import { isPassing, problemOf, problemType } from "./problem.ts";
+import { RateWindow, type Take } from "./rate-window.ts";
+import { hasBody } from "./read-body.ts";
+import { readAddress, readInput } from "./request-input.ts";
+import { targetProblem } from "./request-target.ts";
+import { securityHeaders } from "./security-headers.ts";
+import type { ServerParts } from "./server-parts.ts";
+import { serveStream } from "./serve-stream.ts";
+import { callerOf } from "./who-calls.ts";
+
+/** Seconds after which it is worth trying again what failed in passing. */
+const retrySeconds = 1;
+
+/** Too many requests; carries what `Retry-After` says. */
+class RateLimited extends KeysteadError {
+  readonly take: Take;
+
+  constructor(what: string, take: Take) {
+    super("RATE_LIMITED", `too many ${what} in this minute; wait as long as Retry-After says`);
+    this.take = take;
+  }
+}
+
+/** Serves requests by rows of the route table: finds out who asks, checks, calls the services, answers. */
+export class RequestServer {
+  readonly load: Load;
+  readonly #parts: ServerParts;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #failures: RateWindow;
+  readonly #calls: RateWindow | undefined;
+  /** Events that are being sent: they end when the server does. */
+  readonly #events = new Set<Exchange>();
+  #isEnding = false;
+
+  constructor(parts: ServerParts) {
+    const { settings, clock } = parts;
+    const { callsPerMinute, failedAuthenticationsPerMinute } = settings.rateLimits;
+    this.#parts = parts;
+    this.#headers = securityHeaders(settings);
+    this.load = new Load(settings.limits);
+    this.#failures = new RateWindow(failedAuthenticationsPerMinute, clock);
+    this.#calls = callsPerMinute === 0 ? undefined : new RateWindow(callsPerMinute, clock);
+  }
+
+  /** Serves one request of a route. */
+  async serve(route: AnyRoute, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const exchange = this.#begin(request, reply, route);
+    let isIn = false;
+    try {
+      // Whoever watches the server must hear of it most of all when it has too much to do.
+      if (route.audit === "service") {
+        this.load.enter();
+        isIn = true;
+      }
+      return await this.#answer(route, exchange);
+    } catch (error) {
+      return await this.refuse(exchange, error);
+    } finally {
+      if (isIn) this.load.leave();
+      this.#log(exchange);
+    }
+  }
+
+  /** Answers a request that no route serves, or that failed before one could. */
+  async reject(request: FastifyRequest, reply: FastifyReply, error: unknown, route?: AnyRoute): Promise<FastifyReply> {
+    const exchange = this.#begin(request, reply, route);
+    const sent = await this.refuse(exchange, error);
+    this.#log(exchange);
+    return sent;
+  }
+
+  /** Answers with a problem, once the refusal is recorded. */
+  async refuse(exchange: Exchange, error: unknown): Promise<FastifyReply> {
+    const { reply, request } = exchange;
+    const failure = await this.#recordRefusal(exchange, error);
+    const problem = problemOf(failure, exchange.id);
+    if (problem.code === "INTERNAL") reply.log.error({ id: exchange.id, error: errorForLog(failure) }, "failed");
+    if (reply.sent) return reply;
+    reply.removeHeader("etag");
+    reply.code(problem.status).header("content-type", problemType);
+    if (problem.status === 401) reply.header("www-authenticate", `Bearer realm="keystead"${challengeFor(request)}`);
+    if (failure instanceof RateLimited) reply.header("retry-after", failure.take.retryAfter);
+    else if (isPassing(problem)) reply.header("retry-after", retrySeconds);
+    // What was not read must not be taken for the next request, nor be waited for.
+    if (this.#isEnding || (!request.raw.complete && (hasBody(request.raw) || problem.code === "REQUEST_TIMEOUT")))
+      reply.header("connection", "close");
+    return reply.send(JSON.stringify(problem));
+  }
+
+  /** Ends what would never end by itself; connections are closed by their next answer. */
+  end(): void {
+    this.#isEnding = true;
+    for (const exchange of this.#events) exchange.abort();
+  }
+
+  close(): void {
+    this.load.close();
+  }
+
+  #begin(request: FastifyRequest, reply: FastifyReply, route: AnyRoute | undefined): Exchange {
+    reply.headers(this.#headers).header("x-request-id", request.id);
+    return new Exchange(request, reply, this.#parts.clock.monotonic(), route);
+  }
+
+  async #answer(route: AnyRoute, exchange: Exchange): Promise<FastifyReply> {
+    const { apiFor, settings } = this.#parts;
+    const { raw } = exchange.request;
+    const problem = targetProblem(raw.url ?? "", settings.limits.urlBytes);
+    if (problem !== undefined) throw problem;
+    assertClear(raw);
+    const answerType = route.stream === undefined ? (route.mediaType?.split(";")[0] ?? mediaTypes.json) : mediaTypes[route.stream];
+    assertAcceptable(raw.headers.accept, answerType);
+    const caller = await this.#authenticate(route, exchange);
+    const ifMatch = ifMatchOf(route, raw.headers["if-match"]);
+    const address = readAddress(route, exchange);
+    const call: RouteCall = {
+      get signal() {
+        return exchange.signal;
+      },
+      ...(ifMatch !== undefined && { ifMatch }),
+    };
+    const api = apiFor(caller);
+    if (route.stream !== undefined) {
+      return await this.#stream(exchange, () => serveStream(route, exchange, { api, address, call, parts: this.#parts }));
+    }
+    const body = await readInput(route, exchange, settings.limits);
+    exchange.isHandedOver = true;
+    const answer = await route.handle(api, { ...address, body }, call);
+    if (this.#parts.checkAnswers === true) assertAnswer(route, answer);
+    if (this.#isEnding) exchange.reply.header("connection", "close");
+    return sendAnswer(exchange, route, answer);
+  }
+
+  async #stream(exchange: Exchange, work: () => Promise<FastifyReply>): Promise<FastifyReply> {
+    this.load.enterStream();
+    if (exchange.route?.stream === "events") this.#events.add(exchange);
+    try {
+      return await work();
+    } finally {
+      this.#events.delete(exchange);
+      this.load.leaveStream();
+    }
+  }
+
+  /** Who asks, with the request; nobody where nobody is asked. @throws KeysteadError `UNAUTHENTICATED`, `RATE_LIMITED`, `OVERLOADED` */
+  async #authenticate(route: AnyRoute, exchange: Exchange): Promise<Caller> {
+    const request = exchange.origin;
+    if (route.audit === "none" && route.action === undefined) return { principal: anonymousPrincipal, request };
+    let found: Caller;
+    try {
+      const token = bearerToken(exchange.request.raw);
+      if (token === undefined)
+        throw new KeysteadError(
+          "UNAUTHENTICATED",
+          'there is no token; send "Authorization: Bearer TOKEN" (`keystead tokens create` makes one)',
+        );
+      const answer = callerOf(token, this.#parts.authenticators);
+      found = answer instanceof Promise ? await answer : answer;
+    } catch (error) {
+      if (!isKeysteadError(error, "UNAUTHENTICATED")) throw error;
+      const take = this.#failures.take(request.address ?? "");
+      throw take.within ? error : new RateLimited("requests without a good token came from your address", take);
+    }
+    const caller = { ...found, request };
+    exchange.caller = caller;
+    const take = this.#calls?.take(`${caller.principal.source}:${caller.principal.id}`);
+    if (take?.within === false) throw new RateLimited("calls came with your credential", take);
+    return caller;
+  }
+
+  /** @returns the error to answer: another one when the first can't be recorded */
+  async #recordRefusal(exchange: Exchange, error: unknown): Promise<unknown> {
+    const { route, caller = { principal: anonymousPrincipal }, origin } = exchange;
+    if (route?.audit !== "service" || exchange.isHandedOver || isShed(error)) return error;
+    const code = error instanceof KeysteadError ? error.code : "INTERNAL";
+    try {
+      await this.#parts.recordRefusal({
+        action: route.action ?? "server.refuse",
+        outcome: code === "UNAUTHENTICATED" || code === "RATE_LIMITED" ? "denied" : "failed",
+        principal: caller.principal,
+        request: origin,
+        code,
+      });
+      return error;
+    } catch (failure) {
+      return isKeysteadError(failure, "AUDIT_UNAVAILABLE")
+        ? failure
+        : new KeysteadError("AUDIT_UNAVAILABLE", "the call failed, and that could not be recorded; free or repair the audit's disk", {
+            cause: new AggregateError([error, failure]),
+          });
+    }
+  }
+
+  #log({ request, reply, route, caller, started, id }: Exchange): void {
+    if (!this.#parts.settings.log.requests) return;
+    const ms = Math.round((this.#parts.clock.monotonic() - started) * 1_000) / 1_000;
+    const who = caller === undefined ? undefined : `${caller.principal.source}:${caller.principal.id}`;
+    reply.log.info({ id, method: request.method, route: route?.path, status: reply.raw.statusCode, ms, principal: who }, "request");
+  }
+}
+
+/** Recording what is shed would make a flood worse: of each minute and key the first is recorded. */
+function isShed(error: unknown): boolean {
+  return isKeysteadError(error, "OVERLOADED") || (error instanceof RateLimited && !error.take.isFirst);
+}
+
+function challengeFor({ headers }: FastifyRequest): string {
+  return headers.authorization === undefined ? "" : ', error="invalid_token"';
+}
+
+/**
+ * Refuses what Node's parser lets pass, and proxies read in several ways: HTTP/0.9, a transfer encoding other than chunks (RFC 9112, 6.1),
+ * another number of Host headers than one (RFC 9112, 3.2).
+ * @throws KeysteadError `INVALID_ARGUMENT`
+ */
+function assertClear({ httpVersion, headers, rawHeaders }: FastifyRequest["raw"]): void {
+  if (httpVersion === "0.9") throw new KeysteadError("INVALID_ARGUMENT", "the request is HTTP/0.9; speak HTTP/1.1");
+  const encoding = headers["transfer-encoding"];
+  if (encoding !== undefined && encoding.toLowerCase() !== "chunked")
+    throw new KeysteadError(
+      "INVALID_ARGUMENT",
+      "the request has another Transfer-Encoding than chunked; send it so, or with a Content-Length",
+    );
+  let count = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? "";
+    if (name.length === "host".length && name.toLowerCase() === "host") count++;
+  }
+  if (count > 1 || (httpVersion === "1.1" && headers.host === undefined))
+    throw new KeysteadError("INVALID_ARGUMENT", "the request does not have one Host header; send one");
+}
+
+/** @throws KeysteadError `INVALID_ARGUMENT` where it would not be heeded */
+function ifMatchOf({ method, tagged }: AnyRoute, ifMatch: string | undefined): string | undefined {
+  if (ifMatch === undefined || method === "GET") return undefined;
+  if (!tagged) throw new KeysteadError("INVALID_ARGUMENT", "this address takes no If-Match; leave it out");
+  return expectedTag(ifMatch);
+}
+
+function assertAnswer({ path, answer }: Route, given: unknown): void {
+  const found = answer.safeParse(given);
+  if (!found.success) throw new Error(`the answer of ${path} is not what its schema says`, { cause: found.error });
+}

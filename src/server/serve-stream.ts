@@ -1,0 +1,83 @@
+import type { FastifyReply } from "fastify";
+import type { KeysteadApi } from "../api/keystead-api.ts";
+import type { EventRoute, LineRoute, RouteCall } from "../api/route.ts";
+import type { Exchange } from "./exchange.ts";
+import { mediaTypes } from "./media-types.ts";
+import { problemOf } from "./problem.ts";
+import { assertBodyBelongs, readInput } from "./request-input.ts";
+import { readLines } from "./read-lines.ts";
+import type { ServerParts } from "./server-parts.ts";
+import { StreamWriter } from "./stream-writer.ts";
+
+/** What a stream is served with. */
+export interface StreamCall {
+  readonly api: KeysteadApi;
+  readonly address: { readonly params: unknown; readonly query: unknown };
+  readonly call: RouteCall;
+  readonly parts: Pick<ServerParts, "settings">;
+}
+
+const heartbeatMilliseconds = 15_000;
+
+/** How one kind of stream is written. */
+interface Format {
+  readonly item: (item: unknown) => string;
+  readonly problem: (problem: unknown) => string;
+  /** Sent when there has been nothing else for a while, the head of the answer first. */
+  readonly heartbeat?: string;
+}
+
+const formats: Readonly<Record<"ndjson" | "events", Format>> = {
+  ndjson: {
+    item: (item) => `${JSON.stringify(item)}\n`,
+    problem: (problem) => `${JSON.stringify({ streamProblem: problem })}\n`,
+  },
+  events: {
+    item: (item) => `data: ${JSON.stringify(item)}\n\n`,
+    problem: (problem) => `event: problem\ndata: ${JSON.stringify(problem)}\n\n`,
+    heartbeat: ": still there\n\n",
+  },
+};
+
+/**
+ * Serves a stream to its end. What fails before its first item is thrown, to be answered as ever; what fails later ends the stream with a
+ * problem.
+ */
+export async function serveStream(route: LineRoute | EventRoute, exchange: Exchange, stream: StreamCall): Promise<FastifyReply> {
+  const { item, problem, heartbeat } = formats[route.stream];
+  const answers = (await begin(route, exchange, stream))[Symbol.asyncIterator]();
+  // Looked at now, so that it is there to be aborted.
+  const { signal } = exchange;
+  const writer = new StreamWriter(exchange, { status: route.status, type: mediaTypes[route.stream], isLast: route.stream === "events" });
+  const timer = heartbeat === undefined ? undefined : setInterval(() => writer.heartbeat(heartbeat), heartbeatMilliseconds);
+  try {
+    for (let next = await answers.next(); next.done !== true && !signal.aborted; next = await answers.next()) {
+      await writer.write(item(next.value));
+    }
+  } catch (error) {
+    if (!writer.hasBegun) throw error;
+    // Who is gone hears nothing, and an end that was asked for is no failure.
+    if (!signal.aborted) await writer.write(problem(problemOf(error, exchange.id)));
+  } finally {
+    clearInterval(timer);
+    await answers.return?.(undefined);
+  }
+  return writer.end();
+}
+
+async function begin(
+  route: LineRoute | EventRoute,
+  exchange: Exchange,
+  { api, address, call, parts }: StreamCall,
+): Promise<AsyncIterable<unknown>> {
+  const { limits } = parts.settings;
+  if (route.stream === "events") {
+    const body = await readInput(route, exchange, limits);
+    exchange.isHandedOver = true;
+    return route.handle(api, { ...address, body }, call);
+  }
+  assertBodyBelongs(exchange);
+  const lines = readLines(exchange.request.raw, route.body, limits);
+  exchange.isHandedOver = true;
+  return route.handle(api, { ...address, body: lines }, call);
+}

@@ -1,0 +1,48 @@
+import type { Authenticator } from "../access/authenticator.ts";
+import type { Caller } from "../access/caller.ts";
+import type { KeysteadApi } from "../api/keystead-api.ts";
+import type { AnyRoute } from "../api/route.ts";
+import type { AuditEvent } from "../audit/event.ts";
+import type { Clock } from "../clock.ts";
+import type { RandomSource } from "../crypto/random.ts";
+import type { ServerSettings } from "./settings.ts";
+import type { ServerTls } from "./server-tls.ts";
+
+/** One thing without which the server can't answer. */
+export interface HealthCheck {
+  readonly check: string;
+  readonly ready: boolean;
+  /** What is wrong, in words without secrets; absent when it is as it must be. */
+  readonly cause?: string;
+}
+
+/** Where log lines go. */
+export interface LogTarget {
+  write(line: string): void;
+}
+
+/** What a server is made of. */
+export interface ServerParts {
+  readonly routes: readonly AnyRoute[];
+  /** The services for a caller; called once for each request. */
+  readonly apiFor: (caller: Caller) => KeysteadApi;
+  /** Asked in turn whose token it is. */
+  readonly authenticators: readonly Authenticator[];
+  /**
+   * Records a call that fails before it reaches a service, durably.
+   * @throws KeysteadError `AUDIT_UNAVAILABLE`
+   */
+  readonly recordRefusal: (event: AuditEvent) => Promise<void>;
+  /** Everything without which the server can't answer, looked at now. */
+  readonly health: () => Promise<readonly HealthCheck[]>;
+  readonly version: string;
+  readonly settings: ServerSettings;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  /** Absent: plain HTTP. */
+  readonly tls?: ServerTls;
+  /** Absent: nothing is logged. */
+  readonly log?: LogTarget;
+  /** Checks every answer against its route's schema: for tests, as it costs as much as the answer. */
+  readonly checkAnswers?: boolean;
+}

@@ -1,0 +1,137 @@
+import { describe, expect, it } from "vitest";
+import { canaries } from "../setup/canary.ts";
+import { RawConnection, requestText, startTestServer } from "./support/test-server.ts";
+
+const ndjson = { "Content-Type": "application/x-ndjson", "Transfer-Encoding": "chunked" };
+
+function chunk(text: string): string {
+  return `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
+}
+
+/** The lines of an answer in chunks. */
+function linesOf(received: string): unknown[] {
+  const body = received.slice(received.indexOf("\r\n\r\n") + 4);
+  return body
+    .split("\r\n")
+    .flatMap((part) => part.split("\n"))
+    .filter((line) => line.startsWith("{"))
+    .map((line) => JSON.parse(line) as unknown);
+}
+
+describe("a stream of lines", () => {
+  it("is answered line by line, while more are on their way", async () => {
+    const server = await startTestServer();
+    const connection = new RawConnection(server.port).send(requestText("POST", "/v1/lines", ndjson));
+    connection.send(chunk('{"text":"one"}\n{"te'));
+    expect(await connection.until('"one"')).toContain("application/x-ndjson");
+    connection.send(chunk('xt":"two"}\r\n\n'));
+    await connection.until('"two"');
+    connection.send(`${chunk('{"text":"three"}')}0\r\n\r\n`);
+    expect(linesOf(await connection.all())).toEqual([{ said: "one" }, { said: "two" }, { said: "three" }]);
+  });
+
+  it("goes on after a line that is wrong", async () => {
+    const server = await startTestServer();
+    const text = '{"text":"one"}\n{\n{"text":5}\n{"text":"four"}\n';
+    const received = await new RawConnection(server.port)
+      .send(`${requestText("POST", "/v1/lines", { ...ndjson, Connection: "close" })}${chunk(text)}0\r\n\r\n`)
+      .all();
+    expect(linesOf(received)).toEqual([
+      { said: "one" },
+      { code: "INVALID_ARGUMENT", detail: "line 2 is not JSON; correct it" },
+      { code: "INVALID_ARGUMENT", detail: "line 3: text: must be text" },
+      { said: "four" },
+    ]);
+  });
+
+  it("that fails at once is answered with a problem, and later ends with one", async () => {
+    const server = await startTestServer();
+    const send = (text: string): Promise<string> =>
+      new RawConnection(server.port)
+        .send(`${requestText("POST", "/v1/lines", { ...ndjson, Connection: "close" })}${chunk(text)}0\r\n\r\n`)
+        .all();
+    expect(await send('{"text":"fail"}\n')).toContain("HTTP/1.1 503");
+    expect(linesOf(await send('{"text":"one"}\n{"text":"fail"}\n{"text":"three"}\n'))).toMatchObject([
+      { said: "one" },
+      { streamProblem: { code: "STORE_BUSY", status: 503 } },
+    ]);
+    const broken = await send('{"text":"one"}\n{"text":"break"}\n');
+    expect(linesOf(broken)).toMatchObject([{ said: "one" }, { streamProblem: { code: "INTERNAL" } }]);
+    expect(broken).not.toContain(canaries.email.text);
+  });
+
+  it("has a limit for a line, and for how long it takes", async () => {
+    const server = await startTestServer({ settings: { limits: { lineBytes: 1_024, bodyMilliseconds: 200 } } });
+    const begin = (): RawConnection =>
+      new RawConnection(server.port).send(requestText("POST", "/v1/lines", ndjson)).send(chunk('{"text":"one"}\n'));
+    const long = begin().send(chunk("x".repeat(2_000)));
+    expect(linesOf(await long.all())).toMatchObject([{ said: "one" }, { streamProblem: { code: "TOO_LARGE" } }]);
+    const slow = begin();
+    expect(linesOf(await slow.all())).toMatchObject([{ said: "one" }, { streamProblem: { code: "REQUEST_TIMEOUT" } }]);
+  });
+
+  it("is not taken as JSON, nor JSON as a stream", async () => {
+    const server = await startTestServer();
+    const answer = await new RawConnection(server.port).send(requestText("POST", "/v1/lines", {}, "{}")).answer();
+    expect(answer).toMatchObject({ status: 415 });
+    expect(server.refusals).toMatchObject([{ code: "UNSUPPORTED_MEDIA_TYPE" }]);
+  });
+
+  it("is read no faster than its answers are", async () => {
+    const server = await startTestServer();
+    const connection = new RawConnection(server.port);
+    connection.socket.pause();
+    connection.send(requestText("POST", "/v1/lines", ndjson));
+    const line = chunk(`${JSON.stringify({ text: "x".repeat(60_000) })}\n`);
+    let sent = 0;
+    // The kernel's buffers fill up, then the server's and the client's: writing stops.
+    while (sent < 2_000 && connection.socket.writableLength < 10_000_000) {
+      connection.send(line);
+      sent++;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(sent).toBeLessThan(2_000);
+    expect(process.memoryUsage().arrayBuffers).toBeLessThan(200_000_000);
+  });
+});
+
+describe("events", () => {
+  it("are sent as they happen, and end with their source", async () => {
+    const server = await startTestServer();
+    const connection = new RawConnection(server.port).send(requestText("GET", "/v1/events", { Accept: "text/event-stream" }));
+    server.send({ done: 1 });
+    expect(await connection.until('data: {"done":1}\n\n')).toContain("text/event-stream");
+    server.send({ done: 2 });
+    await connection.until('data: {"done":2}\n\n');
+    server.send(undefined);
+    await connection.until("0\r\n\r\n");
+  });
+
+  it("end when the client goes away", async () => {
+    const server = await startTestServer();
+    const connection = new RawConnection(server.port).send(requestText("GET", "/v1/events"));
+    server.send({ done: 1 });
+    await connection.until("done");
+    connection.socket.destroy();
+    await server.aborted;
+  });
+
+  it("end when the server does", async () => {
+    const server = await startTestServer();
+    const connection = new RawConnection(server.port).send(requestText("GET", "/v1/events"));
+    server.send({ done: 1 });
+    await connection.until("done");
+    const closed = server.server.close();
+    await server.aborted;
+    expect(await connection.all()).toContain("0\r\n\r\n");
+    await closed;
+  });
+
+  it("are so many at once", async () => {
+    const server = await startTestServer({ settings: { limits: { streams: 1 } } });
+    const first = new RawConnection(server.port).send(requestText("GET", "/v1/events"));
+    server.send({ done: 1 });
+    await first.until("done");
+    expect(await new RawConnection(server.port).send(requestText("GET", "/v1/events")).answer()).toMatchObject({ status: 503 });
+  });
+});
