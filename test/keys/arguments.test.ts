@@ -210,6 +210,39 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
       accepts: [texts, options],
     },
   ],
+  policies: [
+    { name: "list", args: [] },
+    { name: "roles", args: [] },
+    { name: "show", args: ["aaaaaaaaaaaaaaaa"], accepts: [texts] },
+    { name: "create", args: [{ effect: "allow", subject: "*", actions: ["*"], description: "" }] },
+    { name: "set", args: ["aaaaaaaaaaaaaaaa", { effect: "allow", subject: "*", actions: ["*"] }, { ifMatch: "x" }], accepts: [texts, [], options] },
+    { name: "remove", args: ["aaaaaaaaaaaaaaaa", { ifMatch: "x" }], accepts: [texts, options] },
+    {
+      name: "explain",
+      args: ["os-user:anna", "keys.list", { key: "k", purpose: "pii", dataset: "d", context: {}, also: [] }],
+      accepts: [[], [], options],
+    },
+  ],
+  principals: [
+    { name: "list", args: [] },
+    { name: "show", args: ["os-user:anna"], accepts: [texts] },
+    {
+      name: "set",
+      args: ["os-user:anna", { roles: [], disabled: false, description: "" }, { ifMatch: "x" }],
+      accepts: [[], ["empty object"], options],
+    },
+    { name: "remove", args: ["os-user:anna", { ifMatch: "x" }], accepts: [texts, options] },
+  ],
+  tokens: [
+    { name: "list", args: [] },
+    { name: "create", args: [{ name: "x", roles: [], scope: {}, expiresAt: new Date(0) }] },
+    { name: "revoke", args: ["aaaaaaaaaaaaaaaa"], accepts: [texts] },
+  ],
+  approvals: [
+    { name: "list", args: [{ state: "pending" }], accepts: [options] },
+    { name: "show", args: ["aaaaaaaaaaaaaaaa"], accepts: [texts] },
+    ...["approve", "reject"].map((name) => ({ name, args: ["aaaaaaaaaaaaaaaa", { reason: "x" }], accepts: [texts, options] })),
+  ],
   audit: [
     { name: "acceptRestoredStore", args: [] },
     { name: "flush", args: [] },
