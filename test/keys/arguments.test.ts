@@ -102,6 +102,11 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
       name: "as",
       args: [{ principal: { source: "embedded", id: "x" }, roles: [], claims: {}, groups: [], scope: {}, request: { id: "1" } }],
     },
+    {
+      name: "requireAccess",
+      args: [{ source: "embedded", id: "x" }, "own.act", { key: "k", purpose: "pii", dataset: "d", context: {} }, () => undefined],
+      accepts: [[], [], ["empty object"], ["function"]],
+    },
     { name: "handOver", args: ["sqlite:copy.db", false], accepts: [texts, ["boolean"]] },
     { name: "refresh", args: [] },
     { name: "close", args: [] },
@@ -152,6 +157,7 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
   keks: [
     { name: "list", args: [] },
     { name: "add", args: ["local:other"], accepts: [texts] },
+    { name: "test", args: ["local:other"], accepts: [texts] },
     { name: "rotate", args: ["local:main", "local:other", () => undefined], accepts: [texts, texts, ["undefined", "function"]] },
   ],
   settings: [
@@ -215,7 +221,11 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
     { name: "roles", args: [] },
     { name: "show", args: ["aaaaaaaaaaaaaaaa"], accepts: [texts] },
     { name: "create", args: [{ effect: "allow", subject: "*", actions: ["*"], description: "" }] },
-    { name: "set", args: ["aaaaaaaaaaaaaaaa", { effect: "allow", subject: "*", actions: ["*"] }, { ifMatch: "x" }], accepts: [texts, [], options] },
+    {
+      name: "set",
+      args: ["aaaaaaaaaaaaaaaa", { effect: "allow", subject: "*", actions: ["*"] }, { ifMatch: "x" }],
+      accepts: [texts, [], options],
+    },
     { name: "remove", args: ["aaaaaaaaaaaaaaaa", { ifMatch: "x" }], accepts: [texts, options] },
     {
       name: "explain",
@@ -354,7 +364,9 @@ async function objectionsTo(targets: Readonly<Record<string, object>>): Promise<
 
 function servicesOf(keystead: Keystead): Readonly<Record<string, object>> {
   const { dataKeys, keys, purposes, routes, keks, settings, datasets, jobs, audit, doctor } = keystead;
-  return { keystead, dataKeys, keys, purposes, routes, keks, settings, datasets, jobs, audit, doctor };
+  const { policies, principals, tokens, approvals } = keystead;
+  const access = { policies, principals, tokens, approvals };
+  return { keystead, dataKeys, keys, purposes, routes, keks, settings, datasets, jobs, ...access, audit, doctor };
 }
 
 it("every public method refuses what it must not be given by an error that names it and not the value, and changes nothing", async () => {

@@ -171,7 +171,7 @@ describe("reads", () => {
     expect(told).toEqual([
       "keys.list allowed - served",
       "keys.show allowed k served",
-      "keys.show allowed k served",
+      "keys.usage allowed k served",
       ...["purposes", "routes", "keks", "settings", "datasets", "jobs"].map((noun) => `${noun}.list allowed - served`),
       "audit.verify allowed - served",
       ...["policies", "policies", "principals", "tokens", "approvals"].map((noun) => `${noun}.list allowed - served`),
