@@ -194,6 +194,7 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
     { name: "takeCensus", args: ["d", new AbortController().signal], accepts: [texts, ["undefined"]] },
     { name: "census", args: ["k"], accepts: [texts] },
     { name: "find", args: ["d", "i", ["x"], { limit: 1 }], accepts: [texts, texts, ["array"], options] },
+    { name: "tokens", args: ["d", "i", ["x"]], accepts: [texts, texts, ["array"]] },
     { name: "recordDefinition", args: ["d"], accepts: [texts] },
     { name: "planIndex", args: ["d", { columns: ["a"], kind: "exact", normalisers: ["text"] }], accepts: [texts] },
   ],
@@ -252,6 +253,10 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
     { name: "list", args: [{ state: "pending" }], accepts: [options] },
     { name: "show", args: ["aaaaaaaaaaaaaaaa"], accepts: [texts] },
     ...["approve", "reject"].map((name) => ({ name, args: ["aaaaaaaaaaaaaaaa", { reason: "x" }], accepts: [texts, options] })),
+  ],
+  backgroundJobs: [
+    { name: "start", args: ["d", { kind: "protect", options: {} }], accepts: [texts] },
+    { name: "watch", args: ["d", new AbortController().signal], accepts: [texts] },
   ],
   audit: [
     { name: "acceptRestoredStore", args: [] },
@@ -363,10 +368,10 @@ async function objectionsTo(targets: Readonly<Record<string, object>>): Promise<
 }
 
 function servicesOf(keystead: Keystead): Readonly<Record<string, object>> {
-  const { dataKeys, keys, purposes, routes, keks, settings, datasets, jobs, audit, doctor } = keystead;
+  const { dataKeys, keys, purposes, routes, keks, settings, datasets, jobs, backgroundJobs, audit, doctor } = keystead;
   const { policies, principals, tokens, approvals } = keystead;
   const access = { policies, principals, tokens, approvals };
-  return { keystead, dataKeys, keys, purposes, routes, keks, settings, datasets, jobs, ...access, audit, doctor };
+  return { keystead, dataKeys, keys, purposes, routes, keks, settings, datasets, jobs, backgroundJobs, ...access, audit, doctor };
 }
 
 it("every public method refuses what it must not be given by an error that names it and not the value, and changes nothing", async () => {
