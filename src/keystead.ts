@@ -58,6 +58,8 @@ export interface KeysteadOptions {
   readonly auditDirectory?: string;
   /** Who asks, for access control and audit. */
   readonly principal?: Principal;
+  /** Numbers of the groups of an operating-system user, for policies. */
+  readonly groups?: readonly number[];
   /** Who may do what; the word `policies`: what the store's policies say, and nothing else. Everything is allowed when absent. */
   readonly access?: AccessControl | "policies";
   /** For demo stores and for tests: waiting times, expiry and leases pass by this clock. */
@@ -83,6 +85,7 @@ export const optionRules: Shape<KeysteadOptions> = {
   codecs: optional(recordOf(recordOf(anything))),
   auditDirectory: optional(text),
   principal: anything,
+  groups: optional(listOf(number)),
   access: optional(wordOr("policies", having("the word policies, or access control with authorize()", "authorize"))),
   clock: optional(having("a clock with now(), monotonic() and wait()", "now", "monotonic", "wait")),
   random: optional(having("a source of randomness with bytes()", "bytes")),
@@ -198,7 +201,7 @@ export class Keystead extends KeysteadView {
     const registry = new KeysetRegistry({ store, keks, clock, random });
     const directory = options.auditDirectory ?? auditDirectoryOf(options.store);
     const audit = await AuditService.open({ store, registry, identity, clock, random, ...(directory !== undefined && { directory }) });
-    const { principal = embeddedPrincipal } = options;
+    const { principal = embeddedPrincipal, groups } = options;
     const acts = new RunningActs();
     const policies = new PolicyAccess({ store, clock });
     const callAccess = typeof options.access === "object" ? options.access : policies;
@@ -215,7 +218,7 @@ export class Keystead extends KeysteadView {
       clock,
       random,
       names: new KeyNames(store, registry),
-      caller: { principal },
+      caller: { principal, ...(groups !== undefined && { groups }) },
     };
     // Whoever uses a key of the pool has asked for the use itself.
     const pool = new HandlePool({ ...engine, access: allowAll });

@@ -11,7 +11,7 @@ export const policyEffects = ["allow", "deny", "approve"] as const;
 /** Days of the week, as windows name them. */
 const weekdays = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"] as const;
 
-function checked(problemOf: (text: string) => string | undefined): z.ZodType<string> {
+function checked(problemOf: (text: string) => string | undefined): z.ZodType<string, string> {
   return z.string().check((context) => {
     const message = problemOf(context.value);
     if (message !== undefined) context.issues.push({ code: "custom", input: context.value, message });
@@ -20,7 +20,7 @@ function checked(problemOf: (text: string) => string | undefined): z.ZodType<str
 
 const names = z.array(checked(namePatternProblem)).min(1).max(100).readonly();
 const minute = z.string().regex(/^(?:(?:[01]\d|2[0-3]):[0-5]\d|24:00)$/, "must be a time of day in UTC, 08:00 to 24:00");
-const short = (max: number): z.ZodType<string> =>
+const short = (max: number): z.ZodType<string, string> =>
   z
     .string()
     .max(max)

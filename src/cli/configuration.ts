@@ -13,6 +13,8 @@ const configurationSchema = z.strictObject({
   databases: z.record(z.string().min(1), z.string().min(1)).default({}),
   /** Codecs of foreign ciphertext; the engine checks what each type takes. */
   codecs: z.record(z.string().min(1), z.looseObject({ type: z.string() })).default({}),
+  /** `policies`: the store's policies decide what the operating-system user may do; `open`: whoever may read the folder may do all. */
+  access: z.exactOptional(z.enum(["open", "policies"])),
 });
 
 /**
@@ -45,8 +47,8 @@ export function parseConfiguration(text: string, file: string): Configuration {
 }
 
 /** The text of `keystead.json`, with its fields always in the same order. */
-export function formatConfiguration({ store, masterKeys, databases, codecs }: Configuration): string {
-  const named = Object.keys(codecs).length > 0 && { codecs };
+export function formatConfiguration({ store, masterKeys, databases, codecs, access }: Configuration): string {
+  const named = { ...(Object.keys(codecs).length > 0 && { codecs }), ...(access !== undefined && { access }) };
   return `${JSON.stringify({ store, masterKeys, databases, ...named }, undefined, 2)}\n`;
 }
 

@@ -93,7 +93,8 @@ export async function keysteadOptions(folder: DataFolder, passphrases: Passphras
   const { assertCodecConfig, osUser } = await import("../index.ts");
   const { absoluteFiles, absoluteUrl } = await import("./configuration.ts");
   const { folderFiles } = await import("./data-folder.ts");
-  const { store, masterKeys, databases, codecs } = folder.configuration;
+  const { store, masterKeys, databases, codecs, access } = folder.configuration;
+  const { principal, groups } = osUser();
   const keys: [string, MasterKeyConfig][] = [];
   for (const [name, origin] of Object.entries(masterKeys)) keys.push([name, await masterKey(folder.path, name, origin, passphrases)]);
   const configured: Record<string, CodecConfig> = {};
@@ -110,7 +111,9 @@ export async function keysteadOptions(folder: DataFolder, passphrases: Passphras
     databases: Object.fromEntries(Object.entries(databases).map(([name, url]) => [name, absoluteUrl(url, folder.path)])),
     codecs: configured,
     auditDirectory: join(folder.path, folderFiles.audit),
-    principal: osUser().principal,
+    principal,
+    groups,
+    ...(access === "policies" && { access }),
   };
 }
 

@@ -165,8 +165,8 @@ describe("reads", () => {
       await read();
     expect(await codeOf(keystead.as(user("bob")).keys.show("k"))).toBe("ACCESS_DENIED");
     const records = (await keystead.audit.show({ limit: 1000 })).slice(before);
-    const told = records.map(
-      ({ action, outcome, key, request }) => `${action} ${outcome} ${key ?? "-"} ${request === undefined ? "-" : "served"}`,
+    const told = records.map(({ action, outcome, key, request }) =>
+      [action, outcome, key ?? "-", request === undefined ? "-" : "served"].map(String).join(" "),
     );
     expect(told).toEqual([
       "keys.list allowed - served",
