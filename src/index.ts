@@ -1,4 +1,6 @@
 export { allowAll, type AccessControl, type Resource } from "./access/access-control.ts";
+export type { ConsideredPolicy, Explanation } from "./access/explain.ts";
+export type { PolicyInput } from "./access/policy.ts";
 export { embeddedPrincipal, type Principal } from "./access/principal.ts";
 export { osUser, type OsUser } from "./access/os-user.ts";
 export type { AuditEvent, AuditOutcome } from "./audit/event.ts";
@@ -44,6 +46,10 @@ export { formatIndexPlan } from "./fields/index-plan-text.ts";
 export { createMasterKeyFile } from "./kek/local/master-key-file.ts";
 export type { MasterKeyConfig } from "./kek/local/master-key-source.ts";
 export { readPassphraseFile } from "./kek/local/passphrase-file.ts";
+export type { ApprovalFilter, ApprovalInfo, ApprovalService, ApprovalState, DecisionOptions } from "./keys/access/approval-service.ts";
+export type { ExplainOptions, PolicyInfo, PolicyService, RoleInfo } from "./keys/access/policy-service.ts";
+export type { PrincipalInfo, PrincipalService, PrincipalSettings } from "./keys/access/principal-service.ts";
+export type { CreatedToken, CreateTokenInput, TokenInfo, TokenService } from "./keys/access/token-service.ts";
 export type { AuditFilter } from "./keys/audit-filter.ts";
 export type { AuditPageFilter, AuditRecordPage } from "./keys/audit-page.ts";
 export type { AuditExportOptions, AuditService, StoreAuditReport } from "./keys/audit-service.ts";

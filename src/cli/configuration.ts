@@ -21,6 +21,8 @@ const configurationSchema = z.strictObject({
   codecs: z.record(z.string().min(1), z.looseObject({ type: z.string() })).default({}),
   /** Where audit records go beside the store. */
   audit: z.exactOptional(z.strictObject({ sinks: z.array(sinkSchema) })),
+  /** `policies`: the store's policies decide what the operating-system user may do; `open`: whoever may read the folder may do all. */
+  access: z.exactOptional(z.enum(["open", "policies"])),
 });
 
 /**
@@ -53,8 +55,12 @@ export function parseConfiguration(text: string, file: string): Configuration {
 }
 
 /** The text of `keystead.json`, with its fields always in the same order. */
-export function formatConfiguration({ store, masterKeys, databases, codecs, audit }: Configuration): string {
-  const named = { ...(Object.keys(codecs).length > 0 && { codecs }), ...(audit !== undefined && { audit }) };
+export function formatConfiguration({ store, masterKeys, databases, codecs, audit, access }: Configuration): string {
+  const named = {
+    ...(Object.keys(codecs).length > 0 && { codecs }),
+    ...(audit !== undefined && { audit }),
+    ...(access !== undefined && { access }),
+  };
   return `${JSON.stringify({ store, masterKeys, databases, ...named }, undefined, 2)}\n`;
 }
 

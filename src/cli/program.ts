@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Command, Help } from "commander";
+import { addApprovalCommands } from "./commands/approvals.ts";
 import { addAuditCommands } from "./commands/audit.ts";
 import { addCipherCommands } from "./commands/cipher.ts";
 import { addCompletionCommands } from "./commands/completion.ts";
@@ -9,10 +10,13 @@ import { addInitCommand } from "./commands/init.ts";
 import { addJobCommands } from "./commands/jobs.ts";
 import { addKekCommands } from "./commands/kek.ts";
 import { addKeyCommands } from "./commands/keys.ts";
+import { addPolicyCommands } from "./commands/policies.ts";
+import { addPrincipalCommands } from "./commands/principals.ts";
 import { addPurposeCommands } from "./commands/purposes.ts";
 import { addRouteCommands } from "./commands/routes.ts";
 import { addSettingCommands } from "./commands/settings.ts";
 import { addStoreCommands } from "./commands/store.ts";
+import { addTokenCommands } from "./commands/tokens.ts";
 import { examples, noneGiven } from "./options.ts";
 import { tourCommand } from "./tour/tour-command.ts";
 
@@ -67,6 +71,10 @@ export function buildProgram(): Command {
   addRouteCommands(program);
   addSettingCommands(program);
   addStoreCommands(program);
+  addPolicyCommands(program);
+  addPrincipalCommands(program);
+  addTokenCommands(program);
+  addApprovalCommands(program);
   addAuditCommands(program);
   addDoctorCommand(program);
   addCompletionCommands(program);

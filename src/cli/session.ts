@@ -93,7 +93,8 @@ export async function keysteadOptions(folder: DataFolder, passphrases: Passphras
   const { assertCodecConfig, osUser } = await import("../index.ts");
   const { absoluteFiles, absoluteUrl } = await import("./configuration.ts");
   const { folderFiles } = await import("./data-folder.ts");
-  const { store, masterKeys, databases, codecs, audit } = folder.configuration;
+  const { store, masterKeys, databases, codecs, audit, access } = folder.configuration;
+  const { principal, groups } = osUser();
   const keys: [string, MasterKeyConfig][] = [];
   for (const [name, origin] of Object.entries(masterKeys)) keys.push([name, await masterKey(folder.path, name, origin, passphrases)]);
   const configured: Record<string, CodecConfig> = {};
@@ -111,7 +112,9 @@ export async function keysteadOptions(folder: DataFolder, passphrases: Passphras
     codecs: configured,
     auditDirectory: join(folder.path, folderFiles.audit),
     audit: { sinks: (audit?.sinks ?? []).flatMap((sink) => sinkOfCommand(sink, folder.path)) },
-    principal: osUser().principal,
+    principal,
+    groups,
+    ...(access === "policies" && { access }),
   };
 }
 

@@ -2,9 +2,9 @@ import type { Caller } from "../../access/caller.ts";
 import type { Subjects } from "../../access/decide.ts";
 import type { Standing } from "../../access/excess.ts";
 import type { Policy } from "../../access/policy.ts";
-import { parsePrincipal, ownSubjects, subjectOf } from "../../access/subject.ts";
-import type { Principal } from "../../access/principal.ts";
+import { anonymousPrincipal, type Principal } from "../../access/principal.ts";
 import { rolePolicies } from "../../access/roles.ts";
+import { everybody, ownSubjects, parsePrincipal, subjectOf } from "../../access/subject.ts";
 import type { StoreTables } from "../../store/store.ts";
 import { type PrincipalRecord, readPolicy, readPrincipal, readToken, type TokenRecord } from "./access-rows.ts";
 
@@ -32,14 +32,17 @@ export class AccessSnapshot {
 
   /** Everything that a caller is: itself, and the roles that rows give it. */
   subjectsOf(caller: Caller): Subjects {
-    const own = ownSubjects(caller);
-    const rows = own.map((name) => this.principals.get(name)).filter((row) => row !== undefined);
-    const disabled = rows.find((row) => row.disabled);
-    return {
-      names: new Set([...own, ...rows.flatMap((row) => row.roles.map((role) => `role:${role}`))]),
-      ...(disabled !== undefined && { barred: "the principal is disabled" }),
-      ...(caller.scope !== undefined && { scope: caller.scope }),
-    };
+    return { ...this.#withRoles(ownSubjects(caller)), ...(caller.scope !== undefined && { scope: caller.scope }) };
+  }
+
+  /** As {@link subjectsOf}, for whoever a text names, and is `also` something: a token with what it carries, a role, a group. */
+  subjectsNamed(subject: string, also: readonly string[]): Subjects {
+    const principal = parsePrincipal(subject);
+    const token = principal?.source === "token" ? this.tokens.get(principal.id) : undefined;
+    const caller = token === undefined ? { principal: principal ?? anonymousPrincipal } : this.callerOf(token);
+    const { scope } = this.subjectsOf(caller);
+    const own = principal === undefined ? [subject, everybody] : ownSubjects(caller);
+    return { ...this.#withRoles([...own, ...also]), ...(scope !== undefined && { scope }) };
   }
 
   /** A caller with the policies that count for it. */
@@ -78,6 +81,12 @@ export class AccessSnapshot {
   personOf(principal: Principal): string {
     if (principal.source !== "token") return subjectOf(principal);
     return this.#chain(principal.id).at(-1)?.createdBy ?? subjectOf(principal);
+  }
+
+  #withRoles(own: readonly string[]): Subjects {
+    const rows = own.map((name) => this.principals.get(name)).filter((row) => row !== undefined);
+    const names = new Set([...own, ...rows.flatMap((row) => row.roles.map((role) => `role:${role}`))]);
+    return rows.some((row) => row.disabled) ? { names, barred: "the principal is disabled" } : { names };
   }
 
   /** A token, the token that made it, and so on. */

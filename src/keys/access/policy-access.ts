@@ -77,6 +77,13 @@ export class PolicyAccess implements AccessControl {
     );
   }
 
+  /** A resource with the purpose of its key. @throws what the store says */
+  async complete(resource: Resource): Promise<Resource> {
+    if (resource.key === undefined || resource.purpose !== undefined) return resource;
+    const purpose = this.#purposes.get(resource.key);
+    return purpose === undefined ? this.#readPurpose(resource) : { ...resource, purpose };
+  }
+
   /** {@link snapshot} when it is at hand. */
   get present(): AccessSnapshot | undefined {
     return this.#held();
