@@ -44,6 +44,7 @@ export { formatIndexPlan } from "./fields/index-plan-text.ts";
 export { createMasterKeyFile } from "./kek/local/master-key-file.ts";
 export type { MasterKeyConfig } from "./kek/local/master-key-source.ts";
 export { readPassphraseFile } from "./kek/local/passphrase-file.ts";
+export type { AuditArchiveOptions, AuditArchiveReport } from "./keys/audit-archive.ts";
 export type { AuditFilter } from "./keys/audit-filter.ts";
 export type { AuditPageFilter, AuditRecordPage } from "./keys/audit-page.ts";
 export type { AuditExportOptions, AuditService, StoreAuditReport } from "./keys/audit-service.ts";
