@@ -7,7 +7,15 @@ import { registerMasterKeys } from "../setup/master-keys.ts";
 import { runWatched, watchedEnvironment } from "../setup/watched-child.ts";
 import { temporaryFolder } from "../support/test-keystead.ts";
 
-const pages = ["README.md", "docs/datasets.md", "docs/codecs.md", "docs/fields.md", "docs/operations.md", "docs/production-table.md"];
+const pages = [
+  "README.md",
+  "docs/datasets.md",
+  "docs/codecs.md",
+  "docs/fields.md",
+  "docs/operations.md",
+  "docs/production-table.md",
+  "docs/audit.md",
+];
 const flags = ["--disable-warning=ExperimentalWarning"];
 
 interface Block {
