@@ -50,6 +50,7 @@ export type { ApprovalFilter, ApprovalInfo, ApprovalService, ApprovalState, Deci
 export type { ExplainOptions, PolicyInfo, PolicyService, RoleInfo } from "./keys/access/policy-service.ts";
 export type { PrincipalInfo, PrincipalService, PrincipalSettings } from "./keys/access/principal-service.ts";
 export type { CreatedToken, CreateTokenInput, TokenInfo, TokenService } from "./keys/access/token-service.ts";
+export type { AuditArchiveOptions, AuditArchiveReport } from "./keys/audit-archive.ts";
 export type { AuditFilter } from "./keys/audit-filter.ts";
 export type { AuditPageFilter, AuditRecordPage } from "./keys/audit-page.ts";
 export type { AuditExportOptions, AuditService, StoreAuditReport } from "./keys/audit-service.ts";

@@ -6,6 +6,7 @@ import { CheckpointSchedule } from "./checkpoint-schedule.ts";
 import { Checkpoints, coveredCounts } from "./checkpoints.ts";
 import { listJournalWriters } from "./directory-journals.ts";
 import type { AuditEvent, AuditTrail } from "./event.ts";
+import { positionsAt } from "./export/positions.ts";
 import { enginePrincipal, Journal, type JournalOptions } from "./journal.ts";
 import { findLeftJournals } from "./left-journals.ts";
 import type { NewestPoint } from "./newest-records.ts";
@@ -30,6 +31,8 @@ export interface FileTrailOptions extends Omit<JournalOptions, "continues"> {
   readonly signer: () => Signer | undefined;
   /** Default: 10,000 records, 16 MiB. */
   readonly limits?: JournalLimits;
+  /** Hash of the checkpoint up to which records were archived. */
+  readonly archived?: string;
 }
 
 /** What a journal held that a process left behind. */
@@ -230,7 +233,12 @@ export class FileTrail implements AuditTrail {
     const { directory, storeId, store, identity = identifyProcess() } = this.#options;
     const left = await findLeftJournals({ directory, storeId, own: identity, ownPath: this.#journal.path });
     if (left.length === 0) return;
-    const journals = left.map(({ writer, gone, lock }) => new ShippedJournal({ directory, writer, storeId, keep: !gone, lock }));
+    const { archived: checkpoint } = this.#options;
+    const positions = checkpoint === undefined ? undefined : await positionsAt(store, checkpoint);
+    const journals = left.map(({ writer, gone, lock }) => {
+      const archived = positions?.get(writer)?.count ?? 0;
+      return new ShippedJournal({ directory, writer, storeId, keep: !gone, lock, archived });
+    });
     for (const journal of journals) this.#journals.set(journal.writer, journal);
     const covered = await coveredCounts(store, new Set(this.#journals.keys()));
     const adopted: AdoptedJournal[] = [];

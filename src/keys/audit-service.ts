@@ -1,4 +1,4 @@
-import { assertArguments, bytes, callback, date, listOf, object, optional, type Shape, text } from "../arguments.ts";
+import { anything, assertArguments, bytes, callback, date, listOf, object, optional, type Shape, text } from "../arguments.ts";
 import type { AuditTrail } from "../audit/event.ts";
 import { type ExportParts, type ExportSummary, type WriteChunk, writeExport } from "../audit/export/write-export.ts";
 import { FileTrail } from "../audit/file-trail.ts";
@@ -17,6 +17,7 @@ import { type Clock, systemClock } from "../clock.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import type { Store, StoreIdentity } from "../store/store.ts";
 import { asked } from "./audited.ts";
+import { archiveAudit, type AuditArchiveOptions, type AuditArchiveReport, archivedCheckpoint } from "./audit-archive.ts";
 import { type AuditFilter, auditFilterShape, checkFilter, isWanted } from "./audit-filter.ts";
 import { type AuditPageFilter, type AuditRecordPage, formatCursor, largestPage, longestLook, parseCursor } from "./audit-page.ts";
 import { type AuditSignerInfo, currentSigner, findSignerKey, listSigners, openAuditKey } from "./audit-signer.ts";
@@ -89,7 +90,8 @@ export class AuditService {
     const pacing: Clock = { now: () => clock.now(), monotonic: () => clock.monotonic(), wait: (...pause) => systemClock.wait(...pause) };
     const sinks = await AuditSinks.open(createSinks(options.sinks ?? []), pacing);
     const parts = { store, storeId: identity.id, clock: pacing, random, signer: () => signerNow(key), sinks };
-    const trail = await openTrail(parts, directory);
+    const archived = await store.read(archivedCheckpoint);
+    const trail = await openTrail({ ...parts, ...(archived !== undefined && { archived }) }, directory);
     if (trail instanceof MemoryTrail) return new AuditService(options, trail, key);
     try {
       await noticeRestore(store, clock, identity, trail);
@@ -151,9 +153,11 @@ export class AuditService {
   async #verify({ pinnedKeys }: { readonly pinnedKeys?: readonly Uint8Array[] }): Promise<StoreAuditReport> {
     const { store, identity, directory } = this.#options;
     const anchor = { storeId: identity.id, ...(pinnedKeys !== undefined && { pinnedKeys }) };
+    const archived = await store.read(archivedCheckpoint);
     const report = await verifyAudit({
       ...anchor,
       store,
+      ...(archived !== undefined && { archived }),
       flush: () => this.#trail.flush(),
       findPublicKey: (signer) => store.read((tables) => findSignerKey(tables, signer)),
       ...(directory !== undefined && { directory }),
@@ -207,6 +211,21 @@ export class AuditService {
     return found.reverse();
   }
 
+  /**
+   * Moves the oldest records from the store into a file that `verifyAuditExport` verifies. They are removed only once the file was read
+   * back and is good; the act is recorded with the file's digest. {@link verify} says from where on the store has records.
+   * @throws KeysteadError `INVALID_ARGUMENT` when there is nothing to archive, `CONFLICT` when the file is there, `AUDIT_TAMPERED` when
+   *   the records don't verify
+   * @example
+   * await keystead.audit.archive({ until: new Date("2027-01-01"), file: "/archive/audit-2026.jsonl" });
+   */
+  async archive(options: AuditArchiveOptions): Promise<AuditArchiveReport> {
+    assertArguments({ options }, { options: object<AuditArchiveOptions>({ until: date, file: text, by: anything }) });
+    instantOf(options.until);
+    const { store } = this.#options;
+    return await archiveAudit({ store, trail: this.trail, exported: await this.#exportParts() }, options);
+  }
+
   async #exportParts(): Promise<ExportParts> {
     const { store, identity, clock } = this.#options;
     await this.#trail.flush();
@@ -215,7 +234,16 @@ export class AuditService {
       throw new KeysteadError("AUDIT_UNAVAILABLE", "the audit key can't sign now, and an export is signed; see `keystead doctor`");
     }
     const { checkpoint: closing } = await this.#trail.newestPoint();
-    return { store, storeId: identity.id, signer, signers: await store.read(listSigners), takenAt: clock.now(), closing };
+    const archived = await store.read(archivedCheckpoint);
+    return {
+      ...(archived !== undefined && { archived }),
+      store,
+      storeId: identity.id,
+      signer,
+      signers: await store.read(listSigners),
+      takenAt: clock.now(),
+      closing,
+    };
   }
 
   /**
@@ -290,7 +318,7 @@ export class AuditService {
 }
 
 async function openTrail(
-  parts: MemoryTrailOptions & { readonly sinks: AuditSinks },
+  parts: MemoryTrailOptions & { readonly sinks: AuditSinks; readonly archived?: string },
   directory: string | undefined,
 ): Promise<FileTrail | MemoryTrail> {
   try {

@@ -30,8 +30,8 @@ function signersOf(signer: Signer): { signer: string; publicKey: Buffer }[] {
   return [{ signer: signer.keyId, publicKey: signer.publicKeyDer }];
 }
 
-async function newest({ verify }: TrailPlace): Promise<string> {
-  return (await verify()).newest ?? "";
+async function newest(from: TrailPlace): Promise<string> {
+  return (await from.verify()).newest ?? "";
 }
 
 function linesOf(bytes: Buffer): Buffer[] {

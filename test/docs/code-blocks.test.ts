@@ -15,6 +15,7 @@ const pages = [
   "docs/operations.md",
   "docs/production-table.md",
   "docs/access.md",
+  "docs/audit.md",
 ];
 const flags = ["--disable-warning=ExperimentalWarning"];
 
