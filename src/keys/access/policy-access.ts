@@ -51,7 +51,7 @@ export class PolicyAccess implements AccessControl {
 
   /** {@link AccessControl.authorize}. @throws KeysteadError also `APPROVAL_REQUIRED`, and what the store says when it must be asked */
   authorize(caller: Caller, action: string, resource: Resource): Promise<void> | void {
-    if (!isPrincipal(caller.principal)) throw malformedPrincipal("ACCESS_DENIED");
+    if (!this.#known.has(caller.principal) && !isPrincipal(caller.principal)) throw malformedPrincipal("ACCESS_DENIED");
     const snapshot = this.#held();
     if (snapshot === undefined) return this.#authorizeLater(caller, action, resource);
     const complete = this.#withPurpose(snapshot, caller, resource);
