@@ -54,8 +54,8 @@ export class RequestServer {
     this.#calls = callsPerMinute === 0 ? undefined : new RateWindow(callsPerMinute, clock);
   }
 
-  /** Serves one request of a route. */
-  async serve(route: AnyRoute, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  /** Serves one request of a route. @param failure - what is wrong with it already; who asks is found out nevertheless */
+  async serve(route: AnyRoute, request: FastifyRequest, reply: FastifyReply, failure?: Error): Promise<FastifyReply> {
     const exchange = this.#begin(request, reply, route);
     let isIn = false;
     try {
@@ -64,7 +64,7 @@ export class RequestServer {
         this.load.enter();
         isIn = true;
       }
-      return await this.#answer(route, exchange);
+      return await this.#answer(route, exchange, failure);
     } catch (error) {
       return await this.refuse(exchange, error);
     } finally {
@@ -73,9 +73,9 @@ export class RequestServer {
     }
   }
 
-  /** Answers a request that no route serves, or that failed before one could. */
-  async reject(request: FastifyRequest, reply: FastifyReply, error: unknown, route?: AnyRoute): Promise<FastifyReply> {
-    const exchange = this.#begin(request, reply, route);
+  /** Answers a request that no route serves. */
+  async reject(request: FastifyRequest, reply: FastifyReply, error: unknown): Promise<FastifyReply> {
+    const exchange = this.#begin(request, reply, undefined);
     const sent = await this.refuse(exchange, error);
     this.#log(exchange);
     return sent;
@@ -114,15 +114,16 @@ export class RequestServer {
     return new Exchange(request, reply, this.#parts.clock.monotonic(), route);
   }
 
-  async #answer(route: AnyRoute, exchange: Exchange): Promise<FastifyReply> {
+  async #answer(route: AnyRoute, exchange: Exchange, failure: Error | undefined): Promise<FastifyReply> {
     const { apiFor, settings } = this.#parts;
     const { raw } = exchange.request;
     const problem = targetProblem(raw.url ?? "", settings.limits.urlBytes);
     if (problem !== undefined) throw problem;
     assertClear(raw);
+    const caller = await this.#authenticate(route, exchange);
+    if (failure !== undefined) throw failure;
     const answerType = route.stream === undefined ? (route.mediaType?.split(";")[0] ?? mediaTypes.json) : mediaTypes[route.stream];
     assertAcceptable(raw.headers.accept, answerType);
-    const caller = await this.#authenticate(route, exchange);
     const ifMatch = ifMatchOf(route, raw.headers["if-match"]);
     const address = readAddress(route, exchange);
     const call: RouteCall = {

@@ -138,7 +138,7 @@ describe("a refusal", () => {
       {
         action: "test.echo",
         outcome: status === 401 ? "denied" : "failed",
-        principal: status === 401 ? { source: "anonymous", id: "anonymous" } : expect.anything(),
+        principal: status === 401 ? { source: "anonymous", id: "anonymous" } : { source: "token", id: "anna" },
         request: { id: answer.headers.get("x-request-id"), address: "127.0.0.1" },
         code,
       },

@@ -98,7 +98,7 @@ const lines: LineRoute<typeof nothing, typeof nothing, typeof text, z.ZodUnknown
   action: "test.echo",
   body: text,
   answer: z.unknown(),
-  handle: async function* (_keystead, { body }) {
+  async *handle(_keystead, { body }) {
     for await (const line of body) yield answerLine(line);
   },
 };
@@ -120,7 +120,7 @@ export interface TestServer {
   /** Makes events of `/v1/events`; undefined ends them. */
   readonly send: (event: unknown) => void;
   /** Settles when the events' signal aborts. */
-  readonly aborted: Promise<void>;
+  readonly aborted: Promise<undefined>;
 }
 
 /** What a test wants otherwise than usual. */
@@ -186,9 +186,9 @@ function isAddress(address: string | AddressInfo | null): address is AddressInfo
   return typeof address === "object" && address !== null;
 }
 
-function eventSource(): { readonly route: EventRoute; readonly send: (event: unknown) => void; readonly aborted: Promise<void> } {
+function eventSource(): { readonly route: EventRoute; readonly send: (event: unknown) => void; readonly aborted: Promise<undefined> } {
   const waiting: unknown[] = [];
-  const aborted = Promise.withResolvers<void>();
+  const aborted = Promise.withResolvers<undefined>();
   let wake = (): void => undefined;
   const route: EventRoute = {
     ...facts,
@@ -198,9 +198,9 @@ function eventSource(): { readonly route: EventRoute; readonly send: (event: unk
     summary: "Events.",
     action: "test.watch",
     answer: z.unknown(),
-    handle: async function* (_keystead, _input, { signal }) {
+    async *handle(_keystead, _input, { signal }) {
       signal.addEventListener("abort", () => {
-        aborted.resolve();
+        aborted.resolve(undefined);
         wake();
       });
       for (;;) {
