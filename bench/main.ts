@@ -1,8 +1,9 @@
+import { audit } from "./suites/audit.ts";
 import { datasets } from "./suites/datasets.ts";
 import { handle } from "./suites/handle.ts";
 import { stream } from "./suites/stream.ts";
 
-const suites: Readonly<Record<string, () => Promise<void>>> = { handle, datasets, stream };
+const suites: Readonly<Record<string, () => Promise<void>>> = { handle, datasets, stream, audit };
 
 const chosen = process.argv.slice(2);
 const unknown = chosen.filter((name) => !Object.hasOwn(suites, name));

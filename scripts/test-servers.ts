@@ -1,21 +1,29 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { missingForKeycloak } from "../test/support/keycloak-program.ts";
 import { postgresHomeVariable, systemPostgresHome } from "../test/support/system-postgres.ts";
 import { closeRun } from "./counts.ts";
 import { root } from "./tools.ts";
 
-// npm run test:servers [-- ARGS]: the tests of stores and sources on the system's PostgreSQL, and failover. Debian's is installed where it
-// is missing and may be.
+// npm run test:servers [-- ARGS]: the tests of stores and sources on the system's PostgreSQL, failover, and Keycloak. Debian's packages
+// are installed where they are missing and may be.
 
-function install(): void {
-  if (process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) return;
+function missingPackages(): string[] {
+  return [
+    ...(systemPostgresHome() === undefined ? ["postgresql"] : []),
+    ...(missingForKeycloak() === undefined ? [] : ["default-jre-headless", "maven"]),
+  ];
+}
+
+function install(packages: readonly string[]): void {
+  if (packages.length === 0 || process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) return;
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-  for (const args of [["update"], ["install", "-y", "--no-install-recommends", "postgresql"]])
+  for (const args of [["update"], ["install", "-y", "--no-install-recommends", ...packages]])
     spawnSync("apt-get", ["-q", ...args], { stdio: ["ignore", "ignore", "inherit"], env });
 }
 
-if (systemPostgresHome() === undefined) install();
+install(missingPackages());
 const home = systemPostgresHome();
 if (home === undefined) {
   process.stdout.write("skipped: tests on the system's PostgreSQL (it is not installed: install Debian's package postgresql)\n");

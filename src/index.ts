@@ -47,7 +47,14 @@ export {
   verifyCertificate,
   type VerifyCertificateOptions,
 } from "./keys/certificate.ts";
-export type { CipherOptions, KeyTarget, RewrapOptions, SealOptions } from "./keys/cipher-service.ts";
+export type { CipherOptions, DecryptItem, EncryptItem, OpenedItem, RewrapItem, RewrapOptions, SealOptions } from "./keys/cipher-service.ts";
+export { isProblem, type ItemProblem } from "./keys/data-acts.ts";
+export type { DataKey, DataKeyItem, DataKeyOptions, DataKeyService, SealedDataKeyItem } from "./keys/data-key-service.ts";
+export { type HashItem, type HashName, hashNames, type RandomItem } from "./keys/keyless-service.ts";
+export type { KeyTarget } from "./keys/key-target.ts";
+export type { MacItem, VerifyMacItem } from "./keys/mac-service.ts";
+export type { AccessScope, Caller, RequestOrigin } from "./access/caller.ts";
+export type { KeysteadCall, KeysteadView } from "./keystead/keystead-view.ts";
 export type { CreateKeyInput } from "./keys/create-key.ts";
 export type { DestructionEvidence } from "./keys/destroy-gate.ts";
 export type { DestroyOptions, DestructionStatus } from "./keys/destroy-version.ts";

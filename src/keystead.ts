@@ -1,35 +1,29 @@
 import { dirname, join } from "node:path";
 import { allowAll, type AccessControl, isPrincipal, malformedPrincipal } from "./access/access-control.ts";
-import { anything, assertArguments, flag, having, number, object, optional, recordOf, type Shape, text } from "./arguments.ts";
+import type { Caller, RequestOrigin } from "./access/caller.ts";
 import { embeddedPrincipal, type Principal } from "./access/principal.ts";
+import { anything, assertArguments, flag, having, listOf, number, object, optional, recordOf, type Shape, text } from "./arguments.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type RandomSource, systemRandom } from "./crypto/random.ts";
-import { DatasetGate } from "./datasets/dataset-gate.ts";
+import { JobResults } from "./datasets/background-jobs.ts";
 import type { CodecConfig } from "./datasets/codecs/codec-types.ts";
-import { DatasetService } from "./datasets/dataset-service.ts";
-import { JobService } from "./datasets/job-service.ts";
-import { Doctor } from "./keystead/doctor.ts";
-import { type OutsideData, outsideData } from "./keystead/outside-data.ts";
+import { KeysteadError } from "./errors.ts";
 import { KekProviders } from "./kek/kek-providers.ts";
 import { type MasterKeyConfig, masterKeyConfig } from "./kek/local/master-key-source.ts";
 import { AuditService } from "./keys/audit-service.ts";
 import { Background, reportUse } from "./keys/background.ts";
-import { CipherService, type CipherOptions, type KeyTarget, type RewrapOptions, type SealOptions } from "./keys/cipher-service.ts";
 import { createStore, unlockStore } from "./keys/create-store.ts";
 import type { Engine } from "./keys/engine.ts";
+import { HandlePool } from "./keys/handle-pool.ts";
 import { handOver } from "./keys/hand-over.ts";
-import type { KeyHandle } from "./keys/key-handle.ts";
-import { KeyService } from "./keys/key-service.ts";
-import { KeysetRegistry } from "./keys/keyset-registry.ts";
 import { KekRing } from "./keys/kek-ring.ts";
-import { KekService } from "./keys/kek-service.ts";
-import { PurposeService } from "./keys/purpose-service.ts";
-import { RouteService } from "./keys/route-service.ts";
-import { SettingsService } from "./keys/settings-service.ts";
+import { KeyNames } from "./keys/key-names.ts";
+import { KeysetRegistry } from "./keys/keyset-registry.ts";
 import { RunningActs } from "./keys/running-acts.ts";
 import type { ChangeableSetting } from "./keys/settings.ts";
-import { KeysteadError } from "./errors.ts";
-import type { FieldValue } from "./crypto/typed-value.ts";
+import { Doctor } from "./keystead/doctor.ts";
+import { KeysteadCall, KeysteadView, type ViewParts } from "./keystead/keystead-view.ts";
+import { type OutsideData, outsideData } from "./keystead/outside-data.ts";
 import { openStore } from "./store/open-store.ts";
 import type { Store, StoreIdentity } from "./store/store.ts";
 
@@ -89,6 +83,14 @@ const initRules: Shape<InitOptions> = {
     }),
   ),
 };
+const callerShape = object<Caller>({
+  principal: anything,
+  roles: optional(listOf(text)),
+  claims: optional(recordOf(listOf(text))),
+  groups: optional(listOf(number)),
+  scope: optional(recordOf(listOf(text))),
+  request: optional(object<RequestOrigin>({ id: text, address: optional(text) })),
+});
 const openArguments = { options: object(optionRules) };
 const initArguments = { options: object(initRules) };
 
@@ -147,13 +149,6 @@ export interface KeysteadParts extends OutsideData {
   readonly random: RandomSource;
 }
 
-interface StartedParts extends OutsideData {
-  readonly audit: AuditService;
-  readonly background: Background;
-  readonly ciphers: CipherService;
-  readonly purposes: PurposeService;
-}
-
 /** Milliseconds that closing waits for acts that run. */
 const closePatience = 10_000;
 
@@ -164,34 +159,17 @@ const closePatience = 10_000;
  * await using keystead = await openKeystead({ store: "sqlite:./keystead.db", masterKeyFile: "./master.key" });
  * const sealed = await keystead.encrypt("pii-email", "anna@example.org", { context: { table: "person", column: "email" } });
  */
-export class Keystead {
-  readonly keys: KeyService;
-  readonly purposes: PurposeService;
-  readonly routes: RouteService;
-  readonly keks: KekService;
-  readonly settings: SettingsService;
-  readonly datasets: DatasetService;
-  readonly jobs: JobService;
-  readonly audit: AuditService;
+export class Keystead extends KeysteadView {
   readonly doctor: Doctor;
-  readonly #engine: Engine;
-  readonly #ciphers: CipherService;
+  readonly #parts: ViewParts;
   readonly #background: Background;
   #closed: Promise<void> | undefined;
 
-  private constructor(engine: Engine, parts: StartedParts) {
-    const { audit, background, ciphers, databases, codecs, purposes } = parts;
-    this.#engine = engine;
-    this.#ciphers = ciphers;
+  private constructor(parts: ViewParts, background: Background) {
+    super(parts);
+    this.#parts = parts;
     this.#background = background;
-    this.audit = audit;
-    this.keys = new KeyService(engine, new DatasetGate(engine, databases));
-    this.purposes = purposes;
-    this.routes = new RouteService(engine);
-    this.keks = new KekService(engine);
-    this.settings = new SettingsService(engine);
-    this.datasets = new DatasetService(engine, databases, codecs);
-    this.jobs = new JobService(engine, databases, codecs);
+    const { engine, audit } = parts;
     this.doctor = new Doctor({ engine, audit, keks: this.keks, datasets: this.datasets, background });
   }
 
@@ -203,127 +181,51 @@ export class Keystead {
     const audit = await AuditService.open({ store, registry, identity, clock, random, ...(directory !== undefined && { directory }) });
     const { principal = embeddedPrincipal, access = allowAll } = options;
     const acts = new RunningActs();
-    const engine: Engine = { store, identity, keks, registry, audit: audit.trail, access, acts, clock, random, caller: { principal } };
-    const purposes = new PurposeService(engine);
-    const ciphers = new CipherService(engine, purposes);
-    const background = new Background(engine, () => ciphers.closeIdle());
+    const engine: Engine = {
+      store,
+      identity,
+      keks,
+      registry,
+      audit: audit.trail,
+      access,
+      acts,
+      clock,
+      random,
+      names: new KeyNames(store, registry),
+      caller: { principal },
+    };
+    // Whoever uses a key of the pool has asked for the use itself.
+    const pool = new HandlePool({ ...engine, access: allowAll });
+    const background = new Background(engine, () => pool.closeIdle());
     try {
       await background.start();
     } catch (error) {
       await audit.close();
       throw error;
     }
-    return new Keystead(engine, { audit, background, ciphers, databases, codecs, purposes });
+    return new Keystead({ engine, pool, databases, codecs, audit, jobResults: new JobResults() }, background);
   }
 
   /** Facts about the opened store. */
   get store(): StoreIdentity & { readonly url: string } {
-    return { ...this.#engine.identity, url: this.#engine.store.url };
+    return { ...this.#parts.engine.identity, url: this.#parts.engine.store.url };
   }
 
   /**
-   * Opens a key, or the default key of a purpose, for synchronous use on hot paths. The opening is audited, its use is counted.
-   * @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_PURPOSE`, `UNKNOWN_DATASET`, `KEK_FAILED`, `WRONG_MASTER_KEY`
+   * The same engine for another caller: access control is asked for that one, and records bear its name.
+   * @throws KeysteadError `INVALID_ARGUMENT` for a malformed principal, and for one that only the engine itself may be
    * @example
-   * const key = await keystead.open("pii-email");
-   * key.decryptText(sealed, { table: "person", column: "email" });
+   * await keystead.as({ principal: { source: "embedded", id: "payroll" } }).decryptText(sealed);
    */
-  open(target: KeyTarget, options?: { readonly dataset?: string }): Promise<KeyHandle> {
-    return this.#ciphers.open(target, options);
-  }
-
-  /**
-   * Seals text or bytes under the current version, as text: `ks1:<key>:<label>:<payload>`.
-   * @throws KeysteadError as {@link open}; `INVALID_ARGUMENT`, `KEY_STATE`, `KEY_USAGE`, `KEY_VERSION_EXPIRED`,
-   *   `KEY_BUDGET_EXHAUSTED`, `STORE_RESTORED`
-   * @example
-   * const sealed = await keystead.encrypt("pii-email", "anna@example.org", { context: { table: "person", column: "email" } });
-   */
-  encrypt(target: KeyTarget, plaintext: string | Uint8Array, options?: SealOptions): Promise<string> {
-    return this.#ciphers.encrypt(target, plaintext, options);
-  }
-
-  /** As {@link encrypt}, in the binary form: `ks1b:…` and raw bytes. @throws KeysteadError as {@link encrypt} */
-  encryptBytes(target: KeyTarget, plaintext: string | Uint8Array, options?: SealOptions): Promise<Buffer> {
-    return this.#ciphers.encryptBytes(target, plaintext, options);
-  }
-
-  /**
-   * Seals a value together with its type, as text.
-   * @throws KeysteadError as {@link encrypt}
-   * @example
-   * await keystead.decryptValue(await keystead.encryptValue("pii-birth", new Date("1990-05-17"))); // a Date again
-   */
-  encryptValue(target: KeyTarget, value: FieldValue, options?: SealOptions): Promise<string> {
-    return this.#ciphers.encryptValue(target, value, options);
-  }
-
-  /**
-   * Opens what {@link encrypt} or {@link encryptBytes} made; the ciphertext names its key.
-   * @throws KeysteadError `MALFORMED_CIPHERTEXT`, `UNKNOWN_KEY`, `UNKNOWN_FINGERPRINT`, `KEY_STATE`; `DECRYPTION_FAILED` for
-   *   everything that does not open, without a reason
-   */
-  decrypt(sealed: string | Uint8Array, options?: CipherOptions): Promise<Buffer> {
-    return this.#ciphers.decrypt(sealed, options);
-  }
-
-  /**
-   * As {@link decrypt}, for text.
-   * @throws KeysteadError as {@link decrypt}; `DECRYPTION_FAILED` with a message of its own for what opens to bytes that are not UTF-8
-   * @example
-   * await keystead.decryptText(sealed, { context: { table: "person", column: "email" } }); // "anna@example.org"
-   */
-  decryptText(sealed: string | Uint8Array, options?: CipherOptions): Promise<string> {
-    return this.#ciphers.decryptText(sealed, options);
-  }
-
-  /** Opens what {@link encryptValue} made, with its type. @throws KeysteadError as {@link decrypt} */
-  decryptValue(sealed: string | Uint8Array, options?: CipherOptions): Promise<FieldValue> {
-    return this.#ciphers.decryptValue(sealed, options);
-  }
-
-  /**
-   * Moves a ciphertext of {@link encrypt} or {@link encryptValue} to the current version of its key, or to another key. The context stays. It is
-   * re-encryption outside datasets: like a job it also opens what a suspended or compromised version sealed, or one that waits for
-   * destruction.
-   * @returns ciphertext of the kind and in the form that it had
-   * @throws KeysteadError as {@link decrypt} and {@link encrypt}
-   */
-  rewrap<T extends string | Uint8Array>(sealed: T, options?: RewrapOptions): Promise<T extends string ? string : Buffer> {
-    return this.#ciphers.rewrap(sealed, options);
-  }
-
-  /**
-   * Seals a stream of any length in constant memory.
-   * @throws KeysteadError as {@link encrypt}
-   * @example
-   * await pipeline(keystead.encryptStream("pii-files", createReadStream("scan.pdf")), createWriteStream("scan.pdf.ks1"));
-   */
-  encryptStream(target: KeyTarget, source: AsyncIterable<Uint8Array>, options?: SealOptions): AsyncGenerator<Buffer> {
-    return this.#ciphers.encryptStream(target, source, options);
-  }
-
-  /**
-   * Opens a stream of {@link encryptStream}. What was yielded before an error is authentic, but the stream is cut.
-   * @throws KeysteadError as {@link decrypt}
-   */
-  decryptStream(source: AsyncIterable<Uint8Array>, options?: CipherOptions): AsyncGenerator<Buffer> {
-    return this.#ciphers.decryptStream(source, options);
-  }
-
-  /**
-   * Moves a stream to the current version of its key, or to another key: only its head changes, its chunks and the file key that
-   * they are sealed with stay. It opens what {@link rewrap} opens. After a leak of a key decrypt and encrypt anew instead: whoever had
-   * the version's key and the old head has the file key.
-   * @throws KeysteadError as {@link decrypt} and {@link encrypt}
-   */
-  rewrapStream(source: AsyncIterable<Uint8Array>, options?: RewrapOptions): AsyncGenerator<Uint8Array> {
-    return this.#ciphers.rewrapStream(source, options);
+  as(caller: Caller): KeysteadCall {
+    assertArguments({ caller }, { caller: callerShape });
+    if (!isPrincipal(caller.principal) || caller.principal.source === "engine") throw malformedPrincipal("INVALID_ARGUMENT");
+    return new KeysteadCall(this.#parts, caller);
   }
 
   /** Learns of every change of other processes up to now; goes on in the background anyway. @throws what the store says */
   refresh(): Promise<void> {
-    return this.#engine.registry.refresh();
+    return this.#parts.engine.registry.refresh();
   }
 
   /**
@@ -333,7 +235,7 @@ export class Keystead {
    */
   async handOver(place: string, move: boolean): Promise<void> {
     assertArguments({ place, move }, { place: text, move: flag });
-    await handOver(this.#engine, place, move);
+    await handOver(this.#parts.engine, place, move);
   }
 
   /**
@@ -351,14 +253,14 @@ export class Keystead {
   }
 
   async #close(): Promise<void> {
-    const { acts, registry, keks, store } = this.#engine;
+    const { acts, registry, keks, store } = this.#parts.engine;
     await acts.end(closePatience);
     await this.#background.stop();
     await inTurn([
       // The last checkpoint is signed under a lease that holds.
       () => registry.refresh(),
-      () => this.#ciphers.close(),
-      () => reportUse(this.#engine),
+      () => this.#parts.pool.close(),
+      () => reportUse(this.#parts.engine),
       () => this.audit.close(),
       () => registry.end(),
       () => keks.close(),

@@ -26,7 +26,7 @@ const sources: ReadonlySet<unknown> = new Set<PrincipalSource>(principalSources)
 const nameCharacters = /^[^\p{Cc}\p{Cs}\u2028\u2029]+$/u;
 
 /** True for a name of 1–255 UTF-16 units without control characters or unpaired surrogates. */
-function isName(value: unknown): boolean {
+export function isName(value: unknown): value is string {
   return typeof value === "string" && value.length <= 255 && nameCharacters.test(value);
 }
 

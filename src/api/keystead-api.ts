@@ -1,17 +1,35 @@
-import type { Keystead } from "../keystead.ts";
+import type { KeysteadCall } from "../keystead/keystead-view.ts";
 
 /** The public side of a class: what another class can be in its place. */
 type PublicSide<T> = Pick<T, keyof T>;
+
+/** Services that answer alike wherever the engine is. */
+type ServiceName = "keys" | "purposes" | "routes" | "keks" | "settings" | "datasets" | "jobs" | "backgroundJobs" | "dataKeys";
+
+/** Calls on data that answer alike wherever the engine is. */
+type DataCall =
+  | "encrypt"
+  | "encryptValue"
+  | "encryptMany"
+  | "decrypt"
+  | "decryptText"
+  | "decryptValue"
+  | "decryptMany"
+  | "rewrap"
+  | "rewrapMany"
+  | "mac"
+  | "macMany"
+  | "verifyMac"
+  | "verifyMacMany"
+  | "hash"
+  | "hashMany"
+  | "randomBytes"
+  | "randomBytesMany";
 
 /**
  * What a caller can do, wherever the engine is: the embedded `Keystead` has it, and so has `KeysteadClient`. Code moves from one to the
  * other by changing one line.
  */
-export type KeysteadApi = Pick<Keystead, "encrypt" | "decrypt" | "decryptText" | "rewrap"> & {
-  readonly keys: PublicSide<Keystead["keys"]>;
-  readonly purposes: PublicSide<Keystead["purposes"]>;
-  readonly routes: PublicSide<Keystead["routes"]>;
-  readonly settings: PublicSide<Keystead["settings"]>;
-  readonly datasets: PublicSide<Keystead["datasets"]>;
-  readonly jobs: PublicSide<Keystead["jobs"]>;
-};
+export type KeysteadApi = Pick<KeysteadCall, DataCall> & {
+  readonly [Name in ServiceName]: PublicSide<KeysteadCall[Name]>;
+} & { readonly audit: Pick<KeysteadCall["audit"], "show" | "verify" | "signers"> };

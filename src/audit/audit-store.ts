@@ -39,6 +39,8 @@ export interface AuditTable<Row, Key> {
   list(where?: Partial<Row>, page?: AuditPage<Key>): Promise<Row[]>;
   /** @throws KeysteadError `NAME_TAKEN` when it exists already */
   insert(row: Row): Promise<unknown>;
+  /** @throws KeysteadError `NAME_TAKEN` when one of them exists already; the transaction then can't commit */
+  insertAll(rows: readonly Row[]): Promise<void>;
 }
 
 /** The tables of the audit. */

@@ -1,15 +1,18 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../clock.ts";
-import type { RandomSource } from "../crypto/random.ts";
+import { type RandomSource, RandomPool } from "../crypto/random.ts";
 import { randomUuid } from "../crypto/uuid.ts";
 import { KeysteadError } from "../errors.ts";
 import type { AuditEvent, AuditTrail } from "./event.ts";
 import { type ChainPosition, extendChain, startChain } from "./hash-chain.ts";
-import { encodeRecord, type RecordOrigin } from "./record.ts";
+import { RecordEncoder, type RecordOrigin } from "./record.ts";
 
 /** A line on its way to where it is kept. */
 export interface ChainLine {
   readonly sequence: number;
   readonly bytes: Buffer;
+  /** Chain value after it. */
+  readonly head: Buffer;
 }
 
 /** Where lines are kept: a file, or a store. */
@@ -26,10 +29,10 @@ export interface ChainWriterParts {
   readonly sink: LineSink;
 }
 
-interface PendingLine extends ChainLine {
-  readonly position: ChainPosition;
-  readonly resolve: () => void;
-  readonly reject: (error: KeysteadError) => void;
+/** Lines that are made durable together, and who waits for that. */
+interface Group {
+  readonly lines: ChainLine[];
+  readonly durable: PromiseWithResolvers<undefined>;
 }
 
 /**
@@ -38,15 +41,19 @@ interface PendingLine extends ChainLine {
  */
 export class ChainWriter implements AuditTrail {
   readonly #parts: ChainWriterParts;
+  readonly #encoder: RecordEncoder;
+  readonly #ids: RandomSource;
   #last: ChainPosition;
   #durable: ChainPosition;
-  #pending: PendingLine[] = [];
-  #draining: Promise<void> | undefined;
+  #pending: Group | undefined;
+  #draining = false;
   #newest: Promise<unknown> = Promise.resolve();
   #failure: { readonly cause: unknown } | undefined;
 
   constructor(parts: ChainWriterParts) {
     this.#parts = parts;
+    this.#encoder = new RecordEncoder(parts.origin);
+    this.#ids = new RandomPool(parts.random, parts.clock);
     this.#last = startChain(parts.origin.writer);
     this.#durable = this.#last;
   }
@@ -61,27 +68,17 @@ export class ChainWriter implements AuditTrail {
     return this.#failure !== undefined;
   }
 
+  /** @throws KeysteadError `AUDIT_UNAVAILABLE`, `INVALID_ARGUMENT` for an event that no record can hold */
   async record(event: AuditEvent): Promise<void> {
     if (this.#failure !== undefined) throw unavailable(this.#failure.cause);
-    const { origin, clock, random } = this.#parts;
     const { count, head } = this.#last;
-    const place = { sequence: count + 1, previous: head, time: clock.now(), id: randomUuid(random) };
-    const bytes = encodeRecord(origin, place, event);
-    const position = extendChain(this.#last, bytes);
-    this.#last = position;
-    const { promise, resolve, reject } = Promise.withResolvers<undefined>();
-    this.#pending.push({
-      sequence: place.sequence,
-      bytes,
-      position,
-      resolve: () => {
-        resolve(undefined);
-      },
-      reject,
-    });
-    this.#newest = promise.catch(() => undefined);
-    this.#draining ??= this.#drain();
-    await promise;
+    const place = { sequence: count + 1, previous: head, time: this.#parts.clock.now(), id: randomUuid(this.#ids) };
+    const bytes = this.#encoder.encode(place, event);
+    this.#last = extendChain(this.#last, bytes);
+    const group = (this.#pending ??= this.#startGroup());
+    group.lines.push({ sequence: place.sequence, bytes, head: this.#last.head });
+    if (!this.#draining) void this.#drain();
+    await group.durable.promise;
   }
 
   /** Resolves when everything that was recorded before is durable or refused. */
@@ -89,24 +86,38 @@ export class ChainWriter implements AuditTrail {
     await this.#newest;
   }
 
+  #startGroup(): Group {
+    const durable = Promise.withResolvers<undefined>();
+    this.#newest = durable.promise.catch(() => undefined);
+    return { lines: [], durable };
+  }
+
   async #drain(): Promise<void> {
-    // What is recorded in the same turn goes into the first write.
-    await Promise.resolve();
-    while (this.#pending.length > 0) {
-      const batch = this.#pending;
-      this.#pending = [];
+    this.#draining = true;
+    while (this.#pending !== undefined) {
+      // What other callers bring in the same turn of the event loop goes into the same write.
+      await nextTurn();
+      const group = this.#pending;
+      const end = this.#last;
+      this.#pending = undefined;
       try {
-        await this.#parts.sink.append(batch);
+        await this.#parts.sink.append(group.lines);
       } catch (cause) {
-        this.#failure = { cause };
-        for (const { reject } of [...batch, ...this.#pending]) reject(unavailable(cause));
-        this.#pending = [];
+        this.#fail(cause, group);
         break;
       }
-      this.#durable = batch.at(-1)?.position ?? this.#durable;
-      for (const { resolve } of batch) resolve();
+      this.#durable = end;
+      group.durable.resolve(undefined);
     }
-    this.#draining = undefined;
+    this.#draining = false;
+  }
+
+  /** Ends the chain, and refuses what was to go into it. */
+  #fail(cause: unknown, group: Group): void {
+    this.#failure = { cause };
+    group.durable.reject(unavailable(cause));
+    this.#pending?.durable.reject(unavailable(cause));
+    this.#pending = undefined;
   }
 }
 

@@ -58,7 +58,7 @@ export class FileTrail implements AuditTrail {
   readonly #schedule: CheckpointSchedule;
   /** Journals that are still needed, the own one included, by writer. */
   readonly #journals = new Map<string, ShippedJournal>();
-  /** Records that are not answered yet. */
+  /** Records that wait for a new journal. */
   readonly #recording = new Set<Promise<void>>();
   #journal: Journal;
   #switching: Promise<void> | undefined;
@@ -110,16 +110,20 @@ export class FileTrail implements AuditTrail {
     return this.#schedule.problem;
   }
 
+  /**
+   * Records that are durable in the journal and not in the store yet. Under load that has no bound but the disk's; what is kept of
+   * them in memory has.
+   */
+  get lag(): number {
+    return [...this.#journals.values()].reduce((sum, journal) => sum + journal.lag, 0);
+  }
+
   /** @throws KeysteadError `AUDIT_UNAVAILABLE`, `INVALID_ARGUMENT` for an event that no record can hold, `CLOSED` */
   async record(event: AuditEvent): Promise<void> {
     if (this.#closed !== undefined) throw new KeysteadError("CLOSED", "the audit trail is closed; open the store again");
-    const recording = this.#record(event);
-    this.#recording.add(recording);
-    try {
-      await recording;
-    } finally {
-      this.#recording.delete(recording);
-    }
+    if (this.#journal.failed) await this.#recordAnew(event);
+    else await this.#journal.record(event);
+    this.#schedule.note();
   }
 
   /**
@@ -128,7 +132,7 @@ export class FileTrail implements AuditTrail {
    * @throws KeysteadError `AUDIT_TAMPERED` when the store holds something else than a journal, and what the store says
    */
   async flush(): Promise<void> {
-    await Promise.allSettled(this.#recording);
+    await Promise.allSettled([...this.#recording, this.#switching, this.#journal.settled()]);
     await this.#schedule.flush();
   }
 
@@ -166,10 +170,15 @@ export class FileTrail implements AuditTrail {
     for (const journal of this.#journals.values()) journal.release();
   }
 
-  async #record(event: AuditEvent): Promise<void> {
-    if (this.#journal.failed) await this.#reopen();
-    await this.#journal.record(event);
-    this.#schedule.note();
+  /** Records once there is a new journal. */
+  async #recordAnew(event: AuditEvent): Promise<void> {
+    const recording = this.#reopen().then(() => this.#journal.record(event));
+    this.#recording.add(recording);
+    try {
+      await recording;
+    } finally {
+      this.#recording.delete(recording);
+    }
   }
 
   #track(own: Journal): void {

@@ -1,15 +1,16 @@
-import { constants } from "node:fs";
+import { constants, fstatSync } from "node:fs";
 import { chmod, mkdir, open, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { KeysteadError } from "../errors.ts";
 import type { ChainLine, LineSink } from "./chain-writer.ts";
 
-/** What a journal needs of an open file; a `FileHandle` has it. */
+/** What a journal needs of an open file. */
 export interface JournalFile {
   write(data: Uint8Array): Promise<{ readonly bytesWritten: number }>;
   datasync(): Promise<void>;
-  stat(): Promise<{ readonly nlink: number; readonly mode: number }>;
+  /** What the system knows of the open file; looks at no disk. */
+  stat(): { readonly nlink: number; readonly mode: number };
   close(): Promise<void>;
 }
 
@@ -17,8 +18,15 @@ export interface JournalFile {
 export type OpenJournalFile = (path: string) => Promise<JournalFile>;
 
 /** Creates a journal's file for appending, readable and writable by its owner only. */
-export const openJournalFile: OpenJournalFile = (path) =>
-  open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL, 0o600);
+export const openJournalFile: OpenJournalFile = async (path) => {
+  const file = await open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL, 0o600);
+  return {
+    write: (data) => file.write(data),
+    datasync: () => file.datasync(),
+    stat: () => fstatSync(file.fd),
+    close: () => file.close(),
+  };
+};
 
 const writerId = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}";
 const journalName = new RegExp(`^(${writerId})\\.jsonl$`);
@@ -97,7 +105,7 @@ export class JournalFileSink implements LineSink {
     }
     await this.#file.datasync();
     // A removed or sealed file still takes writes, and nobody might ever read them.
-    const { nlink, mode } = await this.#file.stat();
+    const { nlink, mode } = this.#file.stat();
     if (nlink === 0 || (mode & ownerWrites) === 0) throw new Error("the journal's file was removed, or taken over by another process");
   }
 }

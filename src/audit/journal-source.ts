@@ -1,4 +1,5 @@
 import { open } from "node:fs/promises";
+import type { ChainLine } from "./chain-writer.ts";
 import { type ChainPosition, extendChain, startChain } from "./hash-chain.ts";
 import { type AuditRecord, maxLineLength, parseRecord } from "./record.ts";
 
@@ -108,6 +109,14 @@ export class JournalSource {
   take({ offset, position }: JournalBatch): void {
     this.#offset = offset;
     this.#position = position;
+  }
+
+  /** Moves behind lines that were not read from the file, because this process wrote them. */
+  skip(lines: readonly ChainLine[]): void {
+    const last = lines.at(-1);
+    if (last === undefined) return;
+    for (const { bytes } of lines) this.#offset += bytes.length + 1;
+    this.#position = { writer: this.#position.writer, count: last.sequence, head: last.head };
   }
 
   #check(bytes: Buffer, { writer, count, head }: ChainPosition): AuditRecord | undefined {

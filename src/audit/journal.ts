@@ -6,7 +6,7 @@ import { randomUuid } from "../crypto/uuid.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import { syncDirectory } from "../durable-file.ts";
 import { identifyProcess, type ProcessIdentity } from "../process-identity.ts";
-import { ChainWriter } from "./chain-writer.ts";
+import { ChainWriter, type LineSink } from "./chain-writer.ts";
 import type { AuditEvent, AuditTrail } from "./event.ts";
 import type { ChainPosition } from "./hash-chain.ts";
 import {
@@ -19,6 +19,7 @@ import {
   prepareJournalDirectory,
 } from "./journal-file.ts";
 import { JournalLock } from "./journal-lock.ts";
+import { KeptLines } from "./kept-lines.ts";
 import type { AuditRecord } from "./record.ts";
 
 /** The principal of what the audit records about itself. */
@@ -50,6 +51,8 @@ export const closeAction = "journal.close";
  * from then on; a new journal starts a new chain.
  */
 export class Journal implements AuditTrail {
+  /** Durable lines for whoever ships them. */
+  readonly kept: KeptLines;
   readonly #chain: ChainWriter;
   readonly #file: JournalFile;
   readonly #lock: JournalLock;
@@ -58,8 +61,9 @@ export class Journal implements AuditTrail {
   #ended = false;
   #closed = false;
 
-  private constructor(chain: ChainWriter, file: JournalFile, lock: JournalLock, path: string) {
+  private constructor(chain: ChainWriter, kept: KeptLines, file: JournalFile, lock: JournalLock, path: string) {
     this.#chain = chain;
+    this.kept = kept;
     this.#file = file;
     this.#lock = lock;
     this.path = path;
@@ -88,10 +92,12 @@ export class Journal implements AuditTrail {
       // Locked before its first record: nobody judges a journal without one.
       lock = JournalLock.create(lockPath(directory, writer));
       const origin = { store: storeId, writer, process: identity.process, host: identity.host };
-      const chain = new ChainWriter({ origin, clock, random, sink: new JournalFileSink(file) });
+      const kept = new KeptLines();
+      const sink = keepingSink(new JournalFileSink(file), kept);
+      const chain = new ChainWriter({ origin, clock, random, sink });
       await chain.record({ action: openAction, outcome: "allowed", principal: enginePrincipal, detail: openDetail(identity, continues) });
       await syncDirectory(directory);
-      return new Journal(chain, file, lock, path);
+      return new Journal(chain, kept, file, lock, path);
     } catch (cause) {
       await file?.close().catch(() => undefined);
       // Nothing was answered yet: no reason to leave a stump.
@@ -119,9 +125,14 @@ export class Journal implements AuditTrail {
   }
 
   /** @throws KeysteadError `AUDIT_UNAVAILABLE`, `INVALID_ARGUMENT` for an event that no record can hold, `CLOSED` */
-  async record(event: AuditEvent): Promise<void> {
-    if (this.#ended) throw new KeysteadError("CLOSED", "the audit journal is closed; open the store again");
-    await this.#chain.record(event);
+  record(event: AuditEvent): Promise<void> {
+    if (this.#ended) return Promise.reject(new KeysteadError("CLOSED", "the audit journal is closed; open the store again"));
+    return this.#chain.record(event);
+  }
+
+  /** Resolves when everything that was recorded before is durable or refused. */
+  async settled(): Promise<void> {
+    await this.#chain.settled();
   }
 
   /** Writes the last record and closes the file, which stays for the shipping. Closing again does nothing. */
@@ -138,6 +149,16 @@ export class Journal implements AuditTrail {
       });
     }
   }
+}
+
+/** Keeps the lines that a sink made durable. */
+function keepingSink(sink: LineSink, kept: KeptLines): LineSink {
+  return {
+    append: async (lines) => {
+      await sink.append(lines);
+      kept.add(lines);
+    },
+  };
 }
 
 /** What a later process needs to know about the writer, beside its number and host. */

@@ -35,9 +35,7 @@ export class MemoryTrail implements AuditTrail {
     const writer = randomUuid(random);
     const sink = {
       append: (lines: readonly { readonly sequence: number; readonly bytes: Buffer }[]) =>
-        store.transaction(async (tables) => {
-          for (const { sequence, bytes } of lines) await tables.auditLines.insert({ writer, sequence, line: bytes });
-        }),
+        store.transaction((tables) => tables.auditLines.insertAll(lines.map(({ sequence, bytes }) => ({ writer, sequence, line: bytes })))),
     };
     const checkpoints = new Checkpoints({ store, clock, signer });
     this.#checkpoints = checkpoints;

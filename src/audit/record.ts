@@ -1,14 +1,23 @@
 import { z } from "zod";
-import { maxContextPairs } from "../crypto/limits.ts";
 import { decodeUtf8 } from "../crypto/text.ts";
 import { KeysteadError } from "../errors.ts";
 import type { AuditEvent } from "./event.ts";
+import {
+  actionPattern,
+  detailNamePattern,
+  isPlainBody,
+  isPlainHead,
+  isPlainOrigin,
+  isPlainRecord,
+  itemPattern,
+  limits,
+  type RecordBody,
+  timePattern,
+  uuidPattern,
+} from "./record-check.ts";
 
 /** The longest audit line, in bytes, without its newline. */
 export const maxLineLength = 65_536;
-
-/** Items that the record of a batch names at most. */
-export const maxItems = 1_000;
 
 /** Text of `min` to `max` UTF-16 units without lone surrogates, which have no UTF-8. */
 function text(max: number, min = 1): z.ZodType<string> {
@@ -19,45 +28,45 @@ function text(max: number, min = 1): z.ZodType<string> {
     .refine((value) => value.isWellFormed(), "must be well-formed Unicode");
 }
 
-const uuid = z.string().regex(/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
-const detailName = z.string().regex(/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/);
-const detailValue = z.union([text(4096, 0), z.number(), z.boolean(), z.null()]);
+const uuid = z.string().regex(uuidPattern);
+const detailName = z.string().regex(detailNamePattern);
+const detailValue = z.union([text(limits.value, 0), z.number(), z.boolean(), z.null()]);
 
-const recordSchema = z.strictObject({
+/** What a line may say. {@link isPlainRecord} says the same, faster. */
+export const recordSchema = z.strictObject({
   sequence: z.int().min(1),
   previous: z.string().regex(/^[0-9a-f]{64}$/),
-  time: z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+  time: z.string().regex(timePattern),
   id: uuid,
-  store: text(64),
+  store: text(limits.store),
   writer: uuid,
   process: z.int().min(0),
-  host: text(255),
-  action: z
-    .string()
-    .regex(/^[a-z][A-Za-z0-9-]*(?:\.[a-z][A-Za-z0-9-]*)+$/)
-    .max(64),
+  host: text(limits.name),
+  action: z.string().regex(actionPattern).max(limits.action),
   outcome: z.enum(["allowed", "denied", "failed"]),
   principal: z.strictObject({
-    source: text(32),
-    id: text(255),
-    name: z.exactOptional(text(255)),
-    actingFor: z.exactOptional(text(511)),
+    source: text(limits.source),
+    id: text(limits.name),
+    name: z.exactOptional(text(limits.name)),
+    actingFor: z.exactOptional(text(limits.actingFor)),
   }),
-  request: z.exactOptional(z.strictObject({ id: text(128), address: z.exactOptional(text(64)) })),
-  key: z.exactOptional(text(255)),
-  version: z.exactOptional(text(32)),
-  dataset: z.exactOptional(text(255)),
-  purpose: z.exactOptional(text(64)),
+  request: z.exactOptional(z.strictObject({ id: text(limits.request), address: z.exactOptional(text(limits.address)) })),
+  key: z.exactOptional(text(limits.name)),
+  version: z.exactOptional(text(limits.version)),
+  dataset: z.exactOptional(text(limits.name)),
+  purpose: z.exactOptional(text(limits.purpose)),
   context: z.exactOptional(
     z
-      .record(text(255), text(4096, 0))
-      .refine((context) => Object.keys(context).length <= maxContextPairs, `must have at most ${String(maxContextPairs)} pairs`),
+      .record(text(limits.name), text(limits.value, 0))
+      .refine((context) => Object.keys(context).length <= limits.pairs, `must have at most ${String(limits.pairs)} pairs`),
   ),
-  items: z.exactOptional(z.array(z.string().regex(/^[A-Za-z0-9_-]{0,43}(?:![A-Z0-9_]{1,64})?$/)).max(maxItems)),
-  reason: z.exactOptional(text(1024)),
-  code: z.exactOptional(text(64)),
+  items: z.exactOptional(z.array(z.string().regex(itemPattern)).max(limits.items)),
+  reason: z.exactOptional(text(limits.reason)),
+  code: z.exactOptional(text(limits.code)),
   detail: z.exactOptional(
-    z.record(detailName, detailValue).refine((detail) => Object.keys(detail).length <= 64, "must have at most 64 entries"),
+    z
+      .record(detailName, detailValue)
+      .refine((detail) => Object.keys(detail).length <= limits.details, `must have at most ${String(limits.details)} entries`),
   ),
 });
 
@@ -85,56 +94,95 @@ export interface RecordPlace {
   readonly id: string;
 }
 
+/** Fields of an event that are left out of the line where the event doesn't have them, in the order of the line. */
+const optionalFields = [
+  "request",
+  "key",
+  "version",
+  "dataset",
+  "purpose",
+  "context",
+  "items",
+  "reason",
+  "code",
+  "detail",
+] as const satisfies readonly (keyof AuditEvent)[];
+
 function formatTime(milliseconds: number): string {
   const time = new Date(milliseconds);
   return Number.isNaN(time.getTime()) ? "" : time.toISOString();
 }
 
-/**
- * The bytes of a record, with fields always in the same order.
- *
- * Names have at most 255 UTF-16 units, `reason` 1,024, each of at most 64 detail values 4,096, the line 65,536 bytes.
- * Nothing is shortened: what does not fit is refused, so that no record says something else than its caller did.
- *
- * @throws KeysteadError `INVALID_ARGUMENT` naming the field
- */
-export function encodeRecord(origin: RecordOrigin, place: RecordPlace, event: AuditEvent): Buffer {
-  const { source, id } = event.principal;
-  const fields = {
-    sequence: place.sequence,
-    previous: Buffer.from(place.previous).toString("hex"),
-    time: formatTime(place.time),
-    id: place.id,
-    store: origin.store,
-    writer: origin.writer,
-    process: origin.process,
-    host: origin.host,
-    action: event.action,
-    outcome: event.outcome,
-    principal: { source, id, ...optional(event.principal, ["name", "actingFor"]) },
-    ...optional(event, ["request", "key", "version", "dataset", "purpose", "context", "items", "reason", "code", "detail"]),
-  };
-  const checked = recordSchema.safeParse(fields);
-  if (!checked.success) {
-    const [issue] = checked.error.issues;
-    const field = issue?.path.map(String).join(".") ?? "event";
-    throw new KeysteadError(
-      "INVALID_ARGUMENT",
-      `audit event: ${field} is not what a record can hold: ${issue?.message.toLowerCase() ?? "malformed"}`,
-    );
+/** Writes the records of one origin, which is checked and put into JSON once. */
+export class RecordEncoder {
+  readonly #origin: RecordOrigin;
+  /** The origin's members, `"store":…,"host":…`; undefined when no record can hold it. */
+  readonly #originJson: string | undefined;
+  #time = { milliseconds: Number.NaN, text: "" };
+
+  constructor({ store, writer, process, host }: RecordOrigin) {
+    this.#origin = { store, writer, process, host };
+    this.#originJson = isPlainOrigin(this.#origin) ? JSON.stringify(this.#origin).slice(1, -1) : undefined;
   }
-  const line = Buffer.from(JSON.stringify(fields));
-  if (line.length > maxLineLength) {
-    throw new KeysteadError("INVALID_ARGUMENT", `audit event: a record has at most ${String(maxLineLength)} bytes; give less detail`);
+
+  /**
+   * The bytes of a record, with fields always in the same order.
+   *
+   * Names have at most 255 UTF-16 units, `reason` 1,024, each of at most 64 detail values 4,096, the line 65,536 bytes.
+   * Nothing is shortened: what does not fit is refused, so that no record says something else than its caller did.
+   *
+   * @throws KeysteadError `INVALID_ARGUMENT` naming the field
+   */
+  encode(place: RecordPlace, event: AuditEvent): Buffer {
+    const head = {
+      sequence: place.sequence,
+      previous: Buffer.from(place.previous.buffer, place.previous.byteOffset, place.previous.byteLength).toString("hex"),
+      time: this.#formatTime(place.time),
+      id: place.id,
+    };
+    const body = bodyOf(event);
+    // The schema decides; the direct check only spares asking it about what is plainly good.
+    if (this.#originJson === undefined || !isPlainHead(head) || !isPlainBody(body)) assertRecord({ ...head, ...this.#origin, ...body });
+    const { sequence, previous, time, id } = head;
+    const origin = this.#originJson ?? JSON.stringify(this.#origin).slice(1, -1);
+    const start = `{"sequence":${String(sequence)},"previous":"${previous}","time":"${time}","id":"${id}",${origin},`;
+    const line = Buffer.from(start + JSON.stringify(body).slice(1));
+    if (line.length > maxLineLength) {
+      throw new KeysteadError("INVALID_ARGUMENT", `audit event: a record has at most ${String(maxLineLength)} bytes; give less detail`);
+    }
+    return line;
   }
-  return line;
+
+  #formatTime(milliseconds: number): string {
+    if (milliseconds !== this.#time.milliseconds) this.#time = { milliseconds, text: formatTime(milliseconds) };
+    return this.#time.text;
+  }
 }
 
-/** The named fields that are there. */
-function optional<T extends object, K extends keyof T>(from: T, names: readonly K[]): Partial<Pick<T, K>> {
-  const found: Partial<Pick<T, K>> = {};
-  for (const name of names) if (from[name] !== undefined) found[name] = from[name];
-  return found;
+/** What an event says, in the order of the line. */
+function bodyOf(event: AuditEvent): RecordBody {
+  const { source, id, name, actingFor } = event.principal;
+  const principal = { source, id, ...(name !== undefined && { name }), ...(actingFor !== undefined && { actingFor }) };
+  const body: Record<string, unknown> & RecordBody = { action: event.action, outcome: event.outcome, principal };
+  for (const field of optionalFields) if (event[field] !== undefined) body[field] = event[field];
+  return body;
+}
+
+/** @throws KeysteadError `INVALID_ARGUMENT` naming the field */
+function assertRecord(fields: object): void {
+  const checked = recordSchema.safeParse(fields);
+  if (checked.success) return;
+  const [issue] = checked.error.issues;
+  const field = issue?.path.map(String).join(".") ?? "event";
+  throw new KeysteadError(
+    "INVALID_ARGUMENT",
+    `audit event: ${field} is not what a record can hold: ${issue?.message.toLowerCase() ?? "malformed"}`,
+  );
+}
+
+/** One record of an origin; {@link RecordEncoder} for many. @throws KeysteadError `INVALID_ARGUMENT` naming the field */
+export function encodeRecord(origin: RecordOrigin, place: RecordPlace, event: AuditEvent): Buffer {
+  return new RecordEncoder(origin).encode(place, event);
 }
 
 /** Reads a line. Undefined when it is no record, whatever the reason; never throws. */
@@ -142,7 +190,8 @@ export function parseRecord(line: Uint8Array): AuditRecord | undefined {
   const json = line.length > maxLineLength ? undefined : decodeUtf8(line);
   if (json === undefined) return undefined;
   try {
-    return recordSchema.safeParse(JSON.parse(json)).data;
+    const value: unknown = JSON.parse(json);
+    return isPlainRecord(value) ? value : recordSchema.safeParse(value).data;
   } catch {
     return undefined;
   }

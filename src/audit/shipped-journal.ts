@@ -1,3 +1,4 @@
+import { stat } from "node:fs/promises";
 import { KeysteadError } from "../errors.ts";
 import type { AuditStore } from "./audit-store.ts";
 import type { ChainPosition } from "./hash-chain.ts";
@@ -5,7 +6,7 @@ import { isMissingFile, journalPath, lockPath, removeFile } from "./journal-file
 import type { JournalLock } from "./journal-lock.ts";
 import { JournalSource } from "./journal-source.ts";
 import type { Journal } from "./journal.ts";
-import { shipJournal, type Shipped } from "./shipping.ts";
+import { shipJournal, shipKept, type Shipped } from "./shipping.ts";
 
 /** Which journal is shipped. */
 export interface ShippedJournalParts {
@@ -26,6 +27,8 @@ export class ShippedJournal {
   readonly #source: JournalSource;
   #covered = 0;
   #whole = false;
+  /** True when the own journal was removed by somebody who did not ship it. */
+  #wasRemoved = false;
 
   constructor(parts: ShippedJournalParts) {
     this.#parts = parts;
@@ -62,17 +65,26 @@ export class ShippedJournal {
    */
   async ship(store: AuditStore): Promise<Shipped> {
     const { own } = this.#parts;
-    const upTo = own === undefined || own.closed ? undefined : own.durable.count;
     try {
-      const shipped = await shipJournal(store, this.#source, upTo, own !== undefined);
+      if (own !== undefined) await this.#lookAtFile(store, own.durable);
+      const added = own === undefined ? 0 : await shipKept(store, this.#source, own.kept, own.durable.count);
+      if (this.#wasRemoved) throw removed(this.#source.path);
+      if (own?.closed === false) return { added, whole: false, torn: 0 };
+      // What follows in the file was never answered; it is kept nevertheless.
+      const shipped = await shipJournal(store, this.#source);
       this.#whole = shipped.whole;
-      return shipped;
+      return { ...shipped, added: added + shipped.added };
     } catch (error) {
       if (!isMissingFile(error)) throw error;
-      if (own !== undefined) await this.#assertStored(store, own.durable);
+      if (own !== undefined && !(await isStored(store, own.durable))) throw removed(this.#source.path);
       this.#whole = true;
       return { added: 0, whole: true, torn: 0 };
     }
+  }
+
+  /** Durable records that the store does not have yet, as far as this process knows. */
+  get lag(): number {
+    return Math.max(0, (this.#parts.own?.durable.count ?? 0) - this.position.count);
   }
 
   /** Tells that checkpoints cover the chain up to `count`. */
@@ -93,11 +105,21 @@ export class ShippedJournal {
     this.#parts.lock?.release();
   }
 
-  async #assertStored(store: AuditStore, { writer, count }: ChainPosition): Promise<void> {
-    if ((await store.read((tables) => tables.auditLines.get({ writer, sequence: count }))) !== undefined) return;
-    throw new KeysteadError(
-      "AUDIT_TAMPERED",
-      `the journal ${this.#source.path} was removed before its records were in the store; find out by whom`,
-    );
+  /** Lines that this process keeps reach the store without their file; that it was removed must show nevertheless. */
+  async #lookAtFile(store: AuditStore, durable: ChainPosition): Promise<void> {
+    try {
+      await stat(this.#source.path);
+    } catch (error) {
+      if (!isMissingFile(error)) throw error;
+      this.#wasRemoved ||= !(await isStored(store, durable));
+    }
   }
+}
+
+async function isStored(store: AuditStore, { writer, count }: ChainPosition): Promise<boolean> {
+  return (await store.read((tables) => tables.auditLines.get({ writer, sequence: count }))) !== undefined;
+}
+
+function removed(path: string): KeysteadError {
+  return new KeysteadError("AUDIT_TAMPERED", `the journal ${path} was removed before its records were in the store; find out by whom`);
 }

@@ -1,6 +1,8 @@
 import { isKeysteadError, KeysteadError } from "../errors.ts";
-import type { AuditStore, AuditTables } from "./audit-store.ts";
-import type { JournalLine, JournalSource } from "./journal-source.ts";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { AuditLineRow, AuditStore, AuditTables } from "./audit-store.ts";
+import type { JournalSource } from "./journal-source.ts";
+import type { KeptLines } from "./kept-lines.ts";
 
 /** How far a journal was shipped. */
 export interface Shipped {
@@ -12,63 +14,73 @@ export interface Shipped {
   readonly torn: number;
 }
 
-function toRow({ record, bytes }: JournalLine): { writer: string; sequence: number; line: Uint8Array } {
-  // A copy: the bytes are a window on a whole chunk of the file.
-  return { writer: record.writer, sequence: record.sequence, line: Uint8Array.from(bytes) };
-}
+/**
+ * Lines and bytes of one transaction, about. A database in this process keeps everything else from running for as long as one lasts:
+ * these take a few milliseconds.
+ */
+export const batchLimits = { lines: 256, bytes: 256 * 1024 } as const;
 
 /** Adds the lines that the store doesn't have. Lines arrive in order, so a store that has the last of a batch has all. */
-async function addMissing(tables: AuditTables, lines: readonly JournalLine[]): Promise<number> {
-  const last = lines.at(-1);
+async function addMissing(tables: AuditTables, rows: readonly AuditLineRow[]): Promise<number> {
+  const last = rows.at(-1);
   if (last !== undefined && (await isStored(tables, last))) return 0;
   let added = 0;
-  for (const line of lines) {
-    if (await isStored(tables, line)) continue;
-    await tables.auditLines.insert(toRow(line));
+  for (const row of rows) {
+    if (await isStored(tables, row)) continue;
+    await tables.auditLines.insert(row);
     added++;
   }
   return added;
 }
 
-async function isStored(tables: AuditTables, { record: { writer, sequence }, bytes }: JournalLine): Promise<boolean> {
+async function isStored(tables: AuditTables, { writer, sequence, line }: AuditLineRow): Promise<boolean> {
   const stored = await tables.auditLines.get({ writer, sequence });
   if (stored === undefined) return false;
-  if (bytes.equals(stored.line)) return true;
+  if (Buffer.from(line).equals(stored.line)) return true;
   throw new KeysteadError(
     "AUDIT_TAMPERED",
     `the store holds another record ${String(sequence)} of ${writer} than its journal; keep both and run: keystead audit verify`,
   );
 }
 
-/** Puts a batch into the store, in one transaction. */
-async function addBatch(store: AuditStore, lines: readonly JournalLine[], fresh: boolean): Promise<number> {
-  if (lines.length === 0) return 0;
-  if (fresh) {
-    try {
-      await store.transaction(async (tables) => {
-        for (const line of lines) await tables.auditLines.insert(toRow(line));
-      });
-      return lines.length;
-    } catch (error) {
-      // Somebody shipped some of them already: the careful way says which.
-      if (!isKeysteadError(error, "NAME_TAKEN")) throw error;
-    }
+/** Puts a batch into the store, in one transaction, and lets others have their turn. */
+async function addBatch(store: AuditStore, rows: readonly AuditLineRow[]): Promise<number> {
+  if (rows.length === 0) return 0;
+  try {
+    await store.transaction((tables) => tables.auditLines.insertAll(rows));
+    return rows.length;
+  } catch (error) {
+    // Somebody shipped some of them already: the careful way says which.
+    if (!isKeysteadError(error, "NAME_TAKEN")) throw error;
+  } finally {
+    await nextTurn();
   }
-  return store.transaction((tables) => addMissing(tables, lines));
+  return store.transaction((tables) => addMissing(tables, rows));
+}
+
+/** Splits rows into batches of {@link batchLimits}. */
+function* batches(rows: readonly AuditLineRow[]): Generator<readonly AuditLineRow[]> {
+  for (let from = 0; from < rows.length;) {
+    let to = from;
+    for (let bytes = 0; to < rows.length && to - from < batchLimits.lines && bytes < batchLimits.bytes; to++)
+      bytes += rows[to]?.line.length ?? 0;
+    yield rows.slice(from, to);
+    from = to;
+  }
 }
 
 /**
  * Ships the next lines of a journal to the store, up to sequence `upTo`; shipping what is there already changes nothing.
  *
- * @param fresh True for the own journal, whose lines the store can't have yet: saves looking for each
  * @throws KeysteadError `AUDIT_TAMPERED` when the store holds another line in the same place or the journal's own chain is
  * broken, and what the store says
  */
-export async function shipJournal(store: AuditStore, source: JournalSource, upTo?: number, fresh = false): Promise<Shipped> {
+export async function shipJournal(store: AuditStore, source: JournalSource, upTo?: number): Promise<Shipped> {
   let added = 0;
   for (;;) {
     const batch = await source.peek(upTo);
-    added += await addBatch(store, batch.lines, fresh);
+    const rows = batch.lines.map(({ record: { writer, sequence }, bytes }) => ({ writer, sequence, line: bytes }));
+    for (const part of batches(rows)) added += await addBatch(store, part);
     source.take(batch);
     if (batch.problem !== undefined) {
       throw new KeysteadError(
@@ -78,4 +90,30 @@ export async function shipJournal(store: AuditStore, source: JournalSource, upTo
     }
     if (batch.last) return { added, whole: upTo === undefined, torn: batch.torn };
   }
+}
+
+/**
+ * Ships the lines that this process has just written and still keeps, and moves the source behind them. Those before, which it keeps
+ * no more, are read from the file.
+ * @throws as {@link shipJournal}
+ */
+export async function shipKept(store: AuditStore, source: JournalSource, kept: KeptLines, upTo: number): Promise<number> {
+  const { writer } = source.position;
+  let added = 0;
+  while (source.position.count < upTo) {
+    const next = source.position.count + 1;
+    if (kept.first < next) kept.dropTo(next - 1);
+    if (kept.first > next) {
+      added += (await shipJournal(store, source, Math.min(upTo, kept.first - 1))).added;
+      continue;
+    }
+    const lines = kept.peek(Math.min(batchLimits.lines, upTo - next + 1), batchLimits.bytes);
+    added += await addBatch(
+      store,
+      lines.map(({ sequence, bytes }) => ({ writer, sequence, line: bytes })),
+    );
+    source.skip(lines);
+  }
+  kept.dropTo(source.position.count);
+  return added;
 }

@@ -28,5 +28,6 @@ export const datasetArguments = {
   takeCensus: { name, signal },
   census: { nameOrAlias: text },
   find: { name, index: text, search: listOf(searched), options: object<FindOptions>({ limit: optional(number), signal }) },
+  tokens: { name, index: text, search: listOf(searched) },
   planIndex: { name, index: object<PlannedIndex>({ columns: listOf(text), kind: text, normalisers: listOf(text) }) },
 } as const;

@@ -2,9 +2,9 @@ import { assertArguments } from "../arguments.ts";
 import type { RecordDefinition } from "../fields/field-specification.ts";
 import type { IndexPlan } from "../fields/index-planner.ts";
 import { KeysteadError } from "../errors.ts";
-import { audited } from "../keys/audited.ts";
+import { audited, auditedOnKey } from "../keys/audited.ts";
 import type { Engine } from "../keys/engine.ts";
-import { findKey } from "../keys/key-records.ts";
+import { findKeyById } from "../keys/key-records.ts";
 import { describeVersion } from "../keys/keyset.ts";
 import { type Census, takeCensus } from "./census.ts";
 import { contextColumns, type ContextTypes } from "./context-types.ts";
@@ -23,7 +23,7 @@ import {
   isShadow,
   parseContextMove,
 } from "./definition.ts";
-import { type FindOptions, type FindResult, findRows, type IndexSearch } from "./find-rows.ts";
+import { type FindOptions, type FindResult, findRows, type IndexSearch, searchTokens } from "./find-rows.ts";
 import { dropGeneration, findSuccessor, searchBy } from "./generation-changes.ts";
 import { registeredIndexes } from "./index-generations.ts";
 import type { JobOptions, RecontextOptions, ReencryptOptions, RunOptions } from "./job-options.ts";
@@ -35,7 +35,7 @@ import type { JobKind } from "./row-tasks.ts";
 import { type PlaintextJobResult, withRemains } from "./remains.ts";
 import { assertErasable, assertInStep, findShadow, setPlaintextUse, shadowsOf } from "./shadow-changes.ts";
 import { refuseSharedColumns } from "./shared-columns.ts";
-import type { SourceDescription } from "./source.ts";
+import type { SourceDescription, TokenSearch } from "./source.ts";
 
 /** How many values a key version still protects, in all datasets. */
 export interface KeyCensusEntry {
@@ -339,14 +339,18 @@ export class DatasetService {
    */
   async census(nameOrAlias: string): Promise<KeyCensusEntry[]> {
     assertArguments({ nameOrAlias }, rules.census);
+    return auditedOnKey(this.#engine, nameOrAlias, { action: "datasets.census" }, (keyId) => this.#censusOfKey(keyId));
+  }
+
+  async #censusOfKey(keyId: string): Promise<KeyCensusEntry[]> {
     const { key, labels, datasets } = await this.#engine.store.read(async (tables) => {
-      const key = await findKey(tables, nameOrAlias);
-      const versions = await tables.versions.list({ keyId: key.id });
+      const key = await findKeyById(tables, keyId);
+      const versions = await tables.versions.list({ keyId });
       return { key, labels: versions.map((row) => describeVersion(row).label), datasets: await listDatasets(tables) };
     });
     const counts = new Map<string, number>(labels.map((label) => [label, 0]));
     for (const dataset of datasets) {
-      const { columns } = await this.takeCensus(dataset.name);
+      const { columns } = await takeCensus(this.#engine, this.#databases, dataset);
       for (const version of columns.flatMap((column) => column.versions)) {
         if (version.key === key.name) counts.set(version.version, (counts.get(version.version) ?? 0) + version.count);
       }
@@ -373,6 +377,20 @@ export class DatasetService {
       },
       ({ rows, complete, unopenedRows }) => ({ detail: { index, rows: rows.length, complete, unopenedRows } }),
     );
+  }
+
+  /**
+   * The tokens that rows with these values have, by column: one of the generation that is searched, and of every other live one. They
+   * tell equal values apart, so whoever may ask for them can guess what a column holds.
+   * @param search one value per column of the index
+   * @throws KeysteadError as {@link find}
+   */
+  async tokens(name: string, index: string, search: IndexSearch): Promise<readonly TokenSearch[]> {
+    assertArguments({ name, index, search }, rules.tokens);
+    return audited(this.#engine, { action: "data.index", dataset: name }, async () => {
+      const dataset = await this.#engine.store.read((tables) => findDataset(tables, name));
+      return searchTokens(this.#engine, dataset, index, search);
+    });
   }
 
   /**

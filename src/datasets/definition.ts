@@ -29,7 +29,8 @@ const columnSchema = z.strictObject({
   plaintext: wellFormed.optional(),
 });
 
-const indexSchema = z.strictObject({
+/** A blind index, as a caller describes it. */
+export const indexInput = z.strictObject({
   /** Logical columns; several make a compound index. */
   columns: z.array(logicalName).min(1).max(8),
   /** Physical column that holds the tokens. */
@@ -44,12 +45,14 @@ const indexSchema = z.strictObject({
   bits: z.int().min(minIndexBits).max(maxIndexBits).optional(),
 });
 
-const generationSchema = indexSchema.omit({ columns: true, key: true }).partial({ kind: true, normalisers: true });
+/** Another generation of a blind index, as a caller describes it. */
+export const generationInput = indexInput.omit({ columns: true, key: true }).partial({ kind: true, normalisers: true });
 
 const templateSchema = z.record(z.string().min(1).max(255), z.string().max(1024));
 const contextTypesSchema = z.record(wellFormed, z.enum(canonicalTypes));
 
-const definitionSchema = z.strictObject({
+/** Where stored ciphertext lives, as a caller describes it. */
+export const datasetInput = z.strictObject({
   /** Name of the database in the local configuration. */
   database: logicalName,
   table: wellFormed,
@@ -66,17 +69,17 @@ const definitionSchema = z.strictObject({
    * the definition: values must be written the same way for as long as there is ciphertext.
    */
   contextTypes: contextTypesSchema.default({}),
-  indexes: z.record(logicalName, indexSchema).default({}),
+  indexes: z.record(logicalName, indexInput).default({}),
 });
 
 /** Where stored ciphertext lives, as a caller describes it. */
-export type DatasetInput = z.input<typeof definitionSchema>;
+export type DatasetInput = z.input<typeof datasetInput>;
 
 /** A blind index, as a caller describes it. */
-export type DatasetIndexInput = z.input<typeof indexSchema>;
+export type DatasetIndexInput = z.input<typeof indexInput>;
 
 /** Another generation of a blind index, as a caller describes it: its column, and what is to differ from the one that is searched. */
-export type IndexGenerationInput = z.input<typeof generationSchema>;
+export type IndexGenerationInput = z.input<typeof generationInput>;
 
 const strings = z.array(z.string()).readonly();
 const template = z.record(z.string(), z.string()).readonly();
@@ -165,7 +168,7 @@ function isDatasetName(name: string): boolean {
  */
 export function parseDatasetInput(name: string, input: unknown): ParsedDatasetInput {
   refuseHiddenNames(input);
-  const parsed = checkFields("definition", definitionSchema, input);
+  const parsed = checkFields("definition", datasetInput, input);
   if (!isDatasetName(name)) throw invalid("its name is 1 to 128 letters, digits, '_', '.', '-', beginning with a letter");
   if (parsed.problem !== undefined) throw invalid(parsed.problem);
   const { database, table, keyColumns, columns, context, contextTypes, indexes } = parsed.data;
@@ -200,15 +203,15 @@ export function parseDatasetInput(name: string, input: unknown): ParsedDatasetIn
 }
 
 /** Checks one index. @throws KeysteadError `INVALID_ARGUMENT` naming the part */
-export function parseIndexInput(name: string, input: unknown): z.output<typeof indexSchema> {
+export function parseIndexInput(name: string, input: unknown): z.output<typeof indexInput> {
   if (!logicalName.safeParse(name).success)
     throw invalid("an index's name is 1 to 128 letters, digits, '_', '.', '-', beginning with a letter");
-  return parsePart(`index ${name}`, indexSchema, input);
+  return parsePart(`index ${name}`, indexInput, input);
 }
 
 /** Checks another generation of an index. @throws KeysteadError `INVALID_ARGUMENT` naming the part */
-export function parseGenerationInput(name: string, input: unknown): z.output<typeof generationSchema> {
-  return parsePart(`generation of index ${name}`, generationSchema, input);
+export function parseGenerationInput(name: string, input: unknown): z.output<typeof generationInput> {
+  return parsePart(`generation of index ${name}`, generationInput, input);
 }
 
 /**

@@ -11,7 +11,7 @@ import { indexedValues } from "./row-indexes.ts";
 import { type OpenedValue, RowOpener } from "./row-opener.ts";
 import { rowProblem } from "./row-problem.ts";
 import { SearchIndex } from "./search-index.ts";
-import type { DatasetSource, SourceRow } from "./source.ts";
+import type { DatasetSource, SourceRow, TokenSearch } from "./source.ts";
 
 const defaultLimit = 1000;
 const largestLimit = 100_000;
@@ -73,9 +73,7 @@ export async function findRows(
   const keys = new DatasetKeys(engine, dataset.id, "open");
   const source = await databases.open(dataset.definition.database, layoutOf(dataset.definition));
   try {
-    const index = await SearchIndex.open(engine, dataset, indexName, keys);
-    if (index.columns.length !== search.length)
-      throw new KeysteadError("INVALID_ARGUMENT", `index ${index.name} is over ${index.columns.join(", ")}; give one value for each`);
+    const index = await openIndex(engine, dataset, indexName, search, keys);
     const found = new Search(dataset, index, search, new RowOpener(dataset, keys));
     const result = await found.run(source, limit, signal);
     await index.assertUnchanged(engine);
@@ -84,6 +82,28 @@ export async function findRows(
     await keys.close();
     await source.close();
   }
+}
+
+/** The tokens that rows with these values have. */
+export async function searchTokens(engine: Engine, dataset: Dataset, indexName: string, search: IndexSearch): Promise<TokenSearch[]> {
+  const keys = new DatasetKeys(engine, dataset.id, "open");
+  try {
+    return (await openIndex(engine, dataset, indexName, search, keys)).tokens(search);
+  } finally {
+    await keys.close();
+  }
+}
+
+async function openIndex(
+  engine: Engine,
+  dataset: Dataset,
+  indexName: string,
+  search: IndexSearch,
+  keys: DatasetKeys,
+): Promise<SearchIndex> {
+  const index = await SearchIndex.open(engine, dataset, indexName, keys);
+  if (index.columns.length === search.length) return index;
+  throw new KeysteadError("INVALID_ARGUMENT", `index ${index.name} is over ${index.columns.join(", ")}; give one value for each`);
 }
 
 /** One search, page by page: of the rows that it reads it keeps those that it returns. */

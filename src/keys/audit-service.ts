@@ -80,6 +80,11 @@ export class AuditService {
     return this.#trail instanceof FileTrail ? this.#trail.problem : undefined;
   }
 
+  /** Records of this process that are durable in its journal and not in the store yet. */
+  get lag(): number {
+    return this.#trail instanceof FileTrail ? this.#trail.lag : 0;
+  }
+
   /** Goes on with a store that was put back, once a person has decided so. */
   async acceptRestoredStore(): Promise<void> {
     if (this.#trail instanceof FileTrail) await this.#trail.acceptWitness();

@@ -1,20 +1,19 @@
-import { assertArguments, having, object, optional, recordOf, text, textOr, textOrBytes } from "../arguments.ts";
-import type { ParsedCiphertext } from "../crypto/ciphertext.ts";
+import { anything, assertArguments, flag, having, listOf, object, optional, recordOf, text, textOrBytes } from "../arguments.ts";
+import type { CiphertextHeader, ParsedCiphertext } from "../crypto/ciphertext.ts";
 import type { Context } from "../crypto/context.ts";
 import { formatStreamHeader, readStreamHeader } from "../crypto/stream-header.ts";
 import { fileKeyBytes, openChunks, sealChunks, streamPrefix } from "../crypto/stream.ts";
 import { decodeUtf8 } from "../crypto/text.ts";
 import { encodeTypedValue, type FieldValue } from "../crypto/typed-value.ts";
-import { type ErrorCode, isKeysteadError, KeysteadError } from "../errors.ts";
-import { audited, auditedOnKey } from "./audited.ts";
+import { isKeysteadError, KeysteadError } from "../errors.ts";
+import { auditedOnKey } from "./audited.ts";
+import { type BatchItem, type DataAct, DataActs, type ItemProblem } from "./data-acts.ts";
 import type { Engine } from "./engine.ts";
-import { KeyHandle, type KeyHandleOptions } from "./key-handle.ts";
-import { findKey, isAlias } from "./key-records.ts";
-import { parseSealed } from "./parse-sealed.ts";
-import type { PurposeService } from "./purpose-service.ts";
-
-/** A key by name or alias, or the default key of a purpose. */
-export type KeyTarget = string | { readonly purpose: string };
+import { type HandlePool, openingActs } from "./handle-pool.ts";
+import type { KeyHandle } from "./key-handle.ts";
+import type { NamedKey } from "./key-names.ts";
+import { keyTarget, type KeyTarget } from "./key-target.ts";
+import { parseSealed, tryParseSealed } from "./parse-sealed.ts";
 
 /** What an operation on data is bound to. */
 export interface CipherOptions {
@@ -34,9 +33,36 @@ export interface RewrapOptions extends SealOptions {
   readonly key?: KeyTarget;
 }
 
-const target = textOr(object<Exclude<KeyTarget, string>>({ purpose: text }));
+/** What {@link CipherService.encryptMany} seals: text or bytes as they are, or a value with its type. */
+export interface EncryptItem extends SealOptions {
+  readonly target: KeyTarget;
+  /** One of the two. */
+  readonly plaintext?: string | Uint8Array;
+  readonly value?: FieldValue;
+}
+
+/** What {@link CipherService.decryptMany} opens. */
+export interface DecryptItem extends CipherOptions {
+  readonly ciphertext: string | Uint8Array;
+  /** True for ciphertext of `encryptValue()`. */
+  readonly typed?: boolean;
+}
+
+/** What {@link CipherService.rewrapMany} moves. */
+export interface RewrapItem extends RewrapOptions {
+  readonly ciphertext: string;
+}
+
+/** What an item of {@link CipherService.decryptMany} opened to. */
+export type OpenedItem =
+  { readonly plaintext: Buffer; readonly value?: undefined } | { readonly value: FieldValue; readonly plaintext?: undefined };
+
+const target = keyTarget;
 const context = optional(recordOf(text));
 const dataset = optional(text);
+const sealItem = object<EncryptItem>({ target, plaintext: optional(textOrBytes), value: anything, context, dataset });
+const openItem = object<DecryptItem>({ ciphertext: textOrBytes, context, typed: optional(flag) });
+const rewrapItem = object<RewrapItem>({ ciphertext: text, context, dataset, key: optional(target) });
 const source = having("an async iterable of bytes (a Uint8Array each)", Symbol.asyncIterator);
 const rules = {
   openKey: { target, options: object<{ readonly dataset?: string }>({ dataset }) },
@@ -46,58 +72,25 @@ const rules = {
   rewrap: { sealed: textOrBytes, options: object<RewrapOptions>({ context, dataset, key: optional(target) }) },
   sealStream: { target, source, options: object<SealOptions>({ context, dataset }) },
   openStream: { source, options: object<CipherOptions>({ context }) },
+  sealMany: { items: listOf(sealItem) },
+  openMany: { items: listOf(openItem) },
+  rewrapMany: { items: listOf(rewrapItem) },
   rewrapStream: { source, options: object<RewrapOptions>({ context, dataset, key: optional(target) }) },
 } as const;
 
-/** Handles that asynchronous calls keep open: how many, and for how many milliseconds since their last use. */
-const openHandles = { count: 256, milliseconds: 600_000 } as const;
-
-/** What tells that a call may succeed when it is made again, after what is done about it. */
-const retries: Readonly<Partial<Record<ErrorCode, (key: KeyHandle) => Promise<void>>>> = {
-  KEY_BUDGET_NOT_LEASED: (key) => key.prepare(),
-  KEY_VERSION_NOT_LOADED: (key) => key.refresh(),
-  KEY_LEASE_EXPIRED: (key) => key.refresh(),
-};
-
-/** What a call needs a key for: to seal for a dataset, and to open what it may. */
-interface Need {
-  readonly dataset?: string | undefined;
-  readonly opening?: KeyHandleOptions["opening"];
-}
-
-/** A key, and what it is opened for. */
-interface Place extends KeyHandleOptions {
-  readonly keyId: string;
-  readonly keyName: string;
-  readonly dataset: string | undefined;
-}
-
-/** What access control and audit are told of an opening. */
-const openingActs: Readonly<Record<KeyHandleOptions["opening"], string>> = { open: "keys.open", reencrypt: "keys.rewrap" };
-
-interface OpenHandle {
-  readonly key: KeyHandle;
-  /** When it was last used, by the monotonic clock. */
-  usedAt: number;
-}
-
 /**
- * Encryption by key name or purpose, asynchronous: a version that another process made a moment ago is loaded and the call
- * tried again, once. For hot paths {@link open} gives a synchronous handle.
+ * Encryption by key name or purpose, asynchronous. Every call asks access control; what is recorded of it says {@link DataActs}. For hot
+ * paths of a program that links the library {@link open} gives a synchronous handle.
  */
 export class CipherService {
   readonly #engine: Engine;
-  readonly #purposes: PurposeService;
-  /** By place, the one that was used last at the end. */
-  readonly #handles = new Map<string, OpenHandle>();
-  readonly #opening = new Map<string, Promise<void>>();
-  /** Ids of keys and datasets by name: names are never reused, aliases move and are looked up each time. */
-  readonly #keyIds = new Map<string, string>();
-  readonly #datasetIds = new Map<string, string>();
+  readonly #pool: HandlePool;
+  readonly #acts: DataActs;
 
-  constructor(engine: Engine, purposes: PurposeService) {
+  constructor(engine: Engine, pool: HandlePool) {
     this.#engine = engine;
-    this.#purposes = purposes;
+    this.#pool = pool;
+    this.#acts = new DataActs(engine);
   }
 
   /**
@@ -107,22 +100,23 @@ export class CipherService {
   async open(target: KeyTarget, options: { readonly dataset?: string } = {}): Promise<KeyHandle> {
     assertArguments({ target, options }, rules.openKey);
     const { dataset } = options;
-    const name = await this.#keyName(target);
+    const { names } = this.#engine;
+    const name = typeof target === "string" ? target : (await names.find(target)).name;
     return auditedOnKey(this.#engine, name, { action: openingActs.open, ...(dataset !== undefined && { dataset }) }, async (keyId) =>
-      this.#openById(keyId, { datasetId: await this.#datasetId(dataset), opening: "open" }),
+      this.#pool.open(keyId, { datasetId: await names.datasetId(dataset), opening: "open" }),
     );
   }
 
   /** Seals text or bytes under the current version, as text. @throws KeysteadError as {@link KeyHandle.encrypt} and {@link open} */
   async encrypt(target: KeyTarget, plaintext: string | Uint8Array, options: SealOptions = {}): Promise<string> {
     assertArguments({ target, plaintext, options }, rules.seal);
-    return this.#with(target, { dataset: options.dataset }, (key) => key.encrypt(plaintext, options.context));
+    return this.#seal(target, options, (key) => key.encrypt(plaintext, options.context));
   }
 
   /** As {@link encrypt}, in the binary form. @throws KeysteadError as {@link encrypt} */
   async encryptBytes(target: KeyTarget, plaintext: string | Uint8Array, options: SealOptions = {}): Promise<Buffer> {
     assertArguments({ target, plaintext, options }, rules.seal);
-    return this.#with(target, { dataset: options.dataset }, (key) => key.encryptBytes(plaintext, options.context));
+    return this.#seal(target, options, (key) => key.encryptBytes(plaintext, options.context));
   }
 
   /** Seals a value together with its type, as text. @throws KeysteadError as {@link encrypt} */
@@ -130,14 +124,14 @@ export class CipherService {
     assertArguments({ target, options }, rules.sealValue);
     // What can't be sealed is refused before a key is opened for it.
     encodeTypedValue(value);
-    return this.#with(target, { dataset: options.dataset }, (key) => key.encryptValue(value, options.context));
+    return this.#seal(target, options, (key) => key.encryptValue(value, options.context));
   }
 
   /** Opens ciphertext of {@link encrypt} or {@link encryptBytes}. @throws KeysteadError as {@link KeyHandle.decrypt} */
   async decrypt(sealed: string | Uint8Array, options: CipherOptions = {}): Promise<Buffer> {
     assertArguments({ sealed, options }, rules.open);
     const parsed = parseSealed(sealed);
-    return this.#with(parsed.key, {}, (key) => key.openBytes("value", parsed, options.context));
+    return this.#open(parsed, options, (key) => key.openBytes("value", parsed, options.context));
   }
 
   /** As {@link decrypt}, for text. @throws KeysteadError as {@link KeyHandle.decryptText} */
@@ -150,8 +144,43 @@ export class CipherService {
   /** Opens ciphertext of {@link encryptValue}, with its type. @throws KeysteadError as {@link decrypt} */
   async decryptValue(sealed: string | Uint8Array, options: CipherOptions = {}): Promise<FieldValue> {
     assertArguments({ sealed, options }, rules.open);
-    const { key: name } = parseSealed(sealed);
-    return this.#with(name, {}, (key) => key.decryptValue(sealed, options.context));
+    return this.#open(parseSealed(sealed), options, (key) => key.decryptValue(sealed, options.context));
+  }
+
+  /**
+   * Seals many values, each under the key that it names; the calls are asked for and fail item by item, and leave one record.
+   * @returns for each item in order its ciphertext, or the problem with it
+   * @throws KeysteadError `INVALID_ARGUMENT`, `TOO_LARGE` for more than 1,000 items, `AUDIT_UNAVAILABLE`
+   * @example
+   * const [first] = await keystead.encryptMany([{ target: "pii-email", plaintext: "anna@example.org" }]);
+   */
+  async encryptMany(items: readonly EncryptItem[]): Promise<(string | ItemProblem)[]> {
+    assertArguments({ items }, rules.sealMany);
+    const batch = items.map(({ target, context, dataset, ...given }): BatchItem<string> => {
+      const { plaintext, value } = given;
+      if ((plaintext === undefined) === (value === undefined)) return { problem: eitherPlaintextOrValue() };
+      const seal = (key: KeyHandle): string =>
+        plaintext === undefined ? key.encryptValue(value ?? "", context) : key.encrypt(plaintext, context);
+      return { target, context, dataset, work: (key) => this.#pool.now({ key, dataset }, seal) };
+    });
+    return this.#acts.performEach("data.encrypt", batch, (sealed) => sealed);
+  }
+
+  /**
+   * Opens many ciphertexts, as {@link encryptMany} seals: those of {@link encrypt}, and with `typed` those of {@link encryptValue}.
+   * @returns for each item in order its plaintext or value, or the problem with it
+   * @throws KeysteadError as {@link encryptMany}
+   */
+  async decryptMany(items: readonly DecryptItem[]): Promise<(OpenedItem | ItemProblem)[]> {
+    assertArguments({ items }, rules.openMany);
+    const batch = items.map(({ ciphertext, context, typed = false }): BatchItem<OpenedItem> => {
+      const parsed = tryParseSealed(ciphertext);
+      if (parsed instanceof KeysteadError) return { ciphertext, problem: parsed };
+      const open = (key: KeyHandle): OpenedItem =>
+        typed ? { value: key.decryptValue(ciphertext, context) } : { plaintext: key.openBytes("value", parsed, context) };
+      return { target: parsed.key, context, ciphertext, work: (key) => this.#pool.now({ key }, open) };
+    });
+    return this.#acts.performEach("data.decrypt", batch, () => undefined);
   }
 
   /**
@@ -164,15 +193,27 @@ export class CipherService {
   async rewrap<T extends string | Uint8Array>(sealed: T, options?: RewrapOptions): Promise<T extends string ? string : Buffer>;
   async rewrap(sealed: string | Uint8Array, options: RewrapOptions = {}): Promise<string | Buffer> {
     assertArguments({ sealed, options }, rules.rewrap);
-    const { context, key, dataset } = options;
     const parsed = parseSealed(sealed);
-    const { kind, plaintext } = await this.#with(parsed.key, { opening: "reencrypt" }, (handle) => openEitherKind(handle, parsed, context));
     const form = typeof sealed === "string" ? "text" : "binary";
-    try {
-      return await this.#with(key ?? parsed.key, { dataset }, (handle) => handle.sealBytes(kind, form, plaintext, context));
-    } finally {
-      plaintext.fill(0);
-    }
+    return this.#acts.perform(rewrapAct(parsed, options), async (key) => ({
+      result: await this.#rewrap(key, parsed, form, options),
+      label: parsed.label,
+    }));
+  }
+
+  /**
+   * Moves many ciphertexts to the current version of their keys, as {@link encryptMany} seals.
+   * @returns for each item in order its new ciphertext, or the problem with it
+   * @throws KeysteadError as {@link encryptMany}
+   */
+  async rewrapMany(items: readonly RewrapItem[]): Promise<(string | ItemProblem)[]> {
+    assertArguments({ items }, rules.rewrapMany);
+    const batch = items.map(({ ciphertext, ...options }): BatchItem<string> => {
+      const parsed = tryParseSealed(ciphertext);
+      if (parsed instanceof KeysteadError) return { ciphertext, problem: parsed };
+      return { ...rewrapAct(parsed, options), ciphertext, work: async (key) => String(await this.#rewrap(key, parsed, "text", options)) };
+    });
+    return this.#acts.performEach("data.rewrap", batch, () => undefined);
   }
 
   /**
@@ -181,11 +222,12 @@ export class CipherService {
    */
   async *encryptStream(target: KeyTarget, source: AsyncIterable<Uint8Array>, options: SealOptions = {}): AsyncGenerator<Buffer> {
     assertArguments({ target, source, options }, rules.sealStream);
-    const { context, dataset } = options;
     const fileKey = this.#engine.random.bytes(fileKeyBytes);
     try {
-      const head = await this.#with(target, { dataset }, (key) => ({ name: key.name, ...key.sealFileKey(fileKey, context) }));
-      yield formatStreamHeader(streamPrefix(head.name, head.label), head.payload);
+      yield await this.#acts.perform({ action: "data.encrypt", target, ...options }, async (key) => {
+        const { label, head } = await this.#sealFileKey(key, fileKey, options);
+        return { result: head, label };
+      });
       yield* sealChunks(fileKey, source);
     } finally {
       fileKey.fill(0);
@@ -199,7 +241,10 @@ export class CipherService {
    */
   async *decryptStream(source: AsyncIterable<Uint8Array>, options: CipherOptions = {}): AsyncGenerator<Buffer> {
     assertArguments({ source, options }, rules.openStream);
-    const { fileKey, rest } = await this.#openFileKey(source, options.context, "open");
+    const { context } = options;
+    const { header, sealedFileKey, rest } = await readStreamHeader(source);
+    const sealed = { ...header, payload: sealedFileKey };
+    const fileKey = await this.#open(header, options, (key) => key.openFileKey(sealed, context));
     try {
       yield* openChunks(fileKey, rest);
     } finally {
@@ -215,127 +260,73 @@ export class CipherService {
    */
   async *rewrapStream(source: AsyncIterable<Uint8Array>, options: RewrapOptions = {}): AsyncGenerator<Uint8Array> {
     assertArguments({ source, options }, rules.rewrapStream);
-    const { context, key, dataset } = options;
-    const { name, fileKey, rest } = await this.#openFileKey(source, context, "reencrypt");
-    try {
-      const head = await this.#with(key ?? name, { dataset }, (handle) => ({ name: handle.name, ...handle.sealFileKey(fileKey, context) }));
-      yield formatStreamHeader(streamPrefix(head.name, head.label), head.payload);
-    } finally {
-      fileKey.fill(0);
-    }
+    const { header, sealedFileKey, rest } = await readStreamHeader(source);
+    const sealed = { ...header, payload: sealedFileKey };
+    yield await this.#acts.perform(rewrapAct(header, options), async (key) => {
+      const to = await this.#destination(key, options);
+      const fileKey = await this.#pool.use({ key, opening: "reencrypt" }, (handle) => handle.openFileKey(sealed, options.context));
+      try {
+        const { head } = await this.#sealFileKey(to, fileKey, options);
+        return { result: head, label: header.label };
+      } finally {
+        fileKey.fill(0);
+      }
+    });
     yield* rest;
   }
 
-  /** Closes handles that were not used for ten minutes. */
-  async closeIdle(): Promise<void> {
-    const since = this.#engine.clock.monotonic() - openHandles.milliseconds;
-    await this.#closeWhere(({ usedAt }) => usedAt <= since);
+  #seal<T extends string | Buffer>(target: KeyTarget, { context, dataset }: SealOptions, seal: (key: KeyHandle) => T): Promise<T> {
+    return this.#acts.perform({ action: "data.encrypt", target, context, dataset }, (key) => {
+      const sealed = this.#pool.now({ key, dataset }, (handle) => ({ result: seal(handle), label: handle.current.label }));
+      return sealed;
+    });
   }
 
-  /** Closes the handles that asynchronous calls used. */
-  close(): Promise<void> {
-    return this.#closeWhere(() => true);
+  #open<T>({ key: target, label }: CiphertextHeader, { context }: CipherOptions, open: (key: KeyHandle) => T): Promise<T> {
+    return this.#acts.perform({ action: "data.decrypt", target, context }, (key) =>
+      this.#pool.now({ key }, (handle) => ({ result: open(handle), label })),
+    );
   }
 
-  async #closeWhere(isOver: (handle: OpenHandle) => boolean): Promise<void> {
-    const over = [...this.#handles].filter(([, handle]) => isOver(handle));
-    for (const [place] of over) this.#handles.delete(place);
-    for (const [, { key }] of over) await key.close();
-  }
-
-  async #openFileKey(
-    source: AsyncIterable<Uint8Array>,
-    context: Context | undefined,
-    opening: KeyHandleOptions["opening"],
-  ): Promise<{ readonly name: string; readonly fileKey: Buffer; readonly rest: AsyncIterable<Uint8Array> }> {
-    const { header, sealedFileKey, rest } = await readStreamHeader(source);
-    const sealed = { ...header, payload: sealedFileKey };
-    const fileKey = await this.#with(header.key, { opening }, (key) => key.openFileKey(sealed, context));
-    return { name: header.key, fileKey, rest };
-  }
-
-  async #with<T>(target: KeyTarget, { dataset, opening = "open" }: Need, work: (key: KeyHandle) => T): Promise<T> {
-    const named = await this.#locate(await this.#keyName(target));
-    const place = { ...named, dataset, datasetId: await this.#datasetId(dataset), opening };
-    const tried = new Set<string>();
-    for (;;) {
-      const key = this.#use(place);
-      if (key === undefined) {
-        await this.#openOnce(place);
-        continue;
-      }
-      try {
-        return work(key);
-      } catch (error) {
-        const retry = error instanceof KeysteadError && !tried.has(error.code) ? retries[error.code] : undefined;
-        if (retry === undefined || !(error instanceof KeysteadError)) throw error;
-        tried.add(error.code);
-        await retry(key).catch(unlessClosed);
-      }
+  async #rewrap(key: NamedKey, parsed: ParsedCiphertext, form: "text" | "binary", options: RewrapOptions): Promise<string | Buffer> {
+    const { context, dataset } = options;
+    const to = await this.#destination(key, options);
+    const { kind, plaintext } = await this.#pool.use({ key, opening: "reencrypt" }, (handle) => openEitherKind(handle, parsed, context));
+    try {
+      return await this.#pool.use({ key: to, dataset }, (handle) => handle.sealBytes(kind, form, plaintext, context));
+    } finally {
+      plaintext.fill(0);
     }
   }
 
-  /** The open handle of a place, for use before anything else can close it. */
-  #use(place: Place): KeyHandle | undefined {
-    const name = nameOf(place);
-    const handle = this.#handles.get(name);
-    if (handle === undefined) return undefined;
-    handle.usedAt = this.#engine.clock.monotonic();
-    this.#handles.delete(name);
-    this.#handles.set(name, handle);
-    return handle.key;
+  /** The key that a rewrapping seals under. To seal under another one is to encrypt with it. @throws KeysteadError `ACCESS_DENIED` */
+  async #destination(key: NamedKey, { key: target, context, dataset }: RewrapOptions): Promise<NamedKey> {
+    if (target === undefined) return key;
+    const { access, caller, names } = this.#engine;
+    const to = await names.find(target);
+    const resource = {
+      key: to.name,
+      purpose: to.purpose,
+      ...(dataset !== undefined && { dataset }),
+      ...(context !== undefined && { context }),
+    };
+    await access.authorize(caller, "data.encrypt", resource);
+    return to;
   }
 
-  #openOnce(place: Place): Promise<void> {
-    const name = nameOf(place);
-    let opening = this.#opening.get(name);
-    if (opening === undefined) {
-      opening = this.#openNow(place, name).finally(() => this.#opening.delete(name));
-      this.#opening.set(name, opening);
-    }
-    return opening;
+  async #sealFileKey(
+    key: NamedKey,
+    fileKey: Uint8Array,
+    { context, dataset }: SealOptions,
+  ): Promise<{ readonly label: string; readonly head: Buffer }> {
+    const { label, payload } = await this.#pool.use({ key, dataset }, (handle) => handle.sealFileKey(fileKey, context));
+    return { label, head: formatStreamHeader(streamPrefix(key.name, label), payload) };
   }
+}
 
-  async #openNow(place: Place, name: string): Promise<void> {
-    const { keyId, keyName, dataset, opening } = place;
-    const act = { action: openingActs[opening], key: keyName, ...(dataset !== undefined && { dataset }) };
-    const key = await audited(this.#engine, act, () => this.#openById(keyId, place));
-    this.#handles.set(name, { key, usedAt: this.#engine.clock.monotonic() });
-    const [oldest] = this.#handles;
-    if (oldest === undefined || this.#handles.size <= openHandles.count) return;
-    this.#handles.delete(oldest[0]);
-    await oldest[1].key.close();
-  }
-
-  async #openById(keyId: string, { datasetId, opening }: KeyHandleOptions): Promise<KeyHandle> {
-    const { registry } = this.#engine;
-    const key = new KeyHandle(registry, await registry.get(keyId), { datasetId, opening });
-    // A key that can't seal at the moment may still open: whoever seals is told why not.
-    if (opening === "open") await key.prepare().catch(() => undefined);
-    return key;
-  }
-
-  async #keyName(target: KeyTarget): Promise<string> {
-    return typeof target === "string" ? target : this.#purposes.defaultKey(target.purpose);
-  }
-
-  async #locate(nameOrAlias: string): Promise<{ readonly keyId: string; readonly keyName: string }> {
-    const known = this.#keyIds.get(nameOrAlias);
-    if (known !== undefined) return { keyId: known, keyName: nameOrAlias };
-    const key = await this.#engine.store.read((tables) => findKey(tables, nameOrAlias));
-    if (key.name === nameOrAlias) this.#keyIds.set(nameOrAlias, key.id);
-    return { keyId: key.id, keyName: key.name };
-  }
-
-  async #datasetId(name: string | undefined): Promise<string> {
-    if (name === undefined) return "";
-    const known = this.#datasetIds.get(name);
-    if (known !== undefined) return known;
-    const [row] = isAlias(name) ? await this.#engine.store.read((tables) => tables.datasets.list({ name })) : [];
-    if (row === undefined) throw new KeysteadError("UNKNOWN_DATASET", "no dataset has this name; `keystead datasets list` shows them");
-    this.#datasetIds.set(name, row.id);
-    return row.id;
-  }
+/** Asks for the key of a ciphertext. */
+function rewrapAct({ key: target }: CiphertextHeader, { context, dataset }: RewrapOptions): DataAct & { readonly target: string } {
+  return { action: "data.rewrap", target, context, dataset };
 }
 
 /** Opens what `encrypt` made, or `encryptValue`. The kind is authenticated: the one under which it opens is its own. */
@@ -352,11 +343,6 @@ function openEitherKind(
   }
 }
 
-function nameOf({ keyId, datasetId, opening }: Place): string {
-  return `${opening} ${keyId} ${datasetId}`;
-}
-
-/** A handle that made room for another one meanwhile is opened again. */
-function unlessClosed(error: unknown): void {
-  if (!isKeysteadError(error, "CLOSED")) throw error;
+function eitherPlaintextOrValue(): KeysteadError {
+  return new KeysteadError("INVALID_ARGUMENT", "an item has either a plaintext or a value; give one of them");
 }

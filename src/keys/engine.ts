@@ -5,6 +5,7 @@ import type { Clock } from "../clock.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import type { Store, StoreIdentity } from "../store/store.ts";
 import type { KekRing } from "./kek-ring.ts";
+import type { KeyNames } from "./key-names.ts";
 import type { KeysetRegistry } from "./keyset-registry.ts";
 import type { RunningActs } from "./running-acts.ts";
 
@@ -14,6 +15,7 @@ export interface Engine {
   readonly identity: StoreIdentity;
   readonly keks: KekRing;
   readonly registry: KeysetRegistry;
+  readonly names: KeyNames;
   readonly audit: AuditTrail;
   readonly access: AccessControl;
   readonly acts: RunningActs;

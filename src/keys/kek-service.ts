@@ -22,6 +22,13 @@ export interface KekInfo {
   readonly createdAt: string;
 }
 
+/** Whether a KEK answers. */
+export interface KekTest {
+  readonly available: boolean;
+  /** Why not. */
+  readonly problem?: string;
+}
+
 /** How far a re-wrapping is. */
 export interface RewrapProgress {
   readonly done: number;
@@ -68,6 +75,17 @@ export class KekService {
     assertArguments({ uri }, { uri: text });
     await audited(this.#engine, { action: "kek.add", detail: { kek: recordableKekUri(uri) } }, () =>
       withKek(this.#engine, parseKekUri(uri).toString(), () => Promise.resolve()),
+    );
+  }
+
+  /**
+   * Tests whether this process can open a configured KEK. Reads only; nothing is made known to the store.
+   * @throws KeysteadError `INVALID_ARGUMENT` for what is no KEK URI
+   */
+  async test(uri: string): Promise<KekTest> {
+    assertArguments({ uri }, { uri: text });
+    return audited(this.#engine, { action: "kek.test", detail: { kek: recordableKekUri(uri) } }, () =>
+      this.#probe(parseKekUri(uri).toString()),
     );
   }
 
@@ -154,7 +172,7 @@ export class KekService {
     }
   }
 
-  async #probe(uri: string): Promise<{ available: boolean; problem?: string }> {
+  async #probe(uri: string): Promise<KekTest> {
     try {
       await this.#engine.keks.handle(uri);
       return { available: true };

@@ -1,5 +1,6 @@
 import { assertArguments, nullable, number, object, optional, recordOf, text } from "../arguments.ts";
 import { KeysteadError } from "../errors.ts";
+import type { StoreTables } from "../store/store.ts";
 import { audited, auditedOnKey } from "./audited.ts";
 import type { DestructionCertificate } from "./certificate.ts";
 import { changeState, stateChangeArguments, type StateChangeOptions } from "./change-state.ts";
@@ -8,6 +9,7 @@ import type { DestroyGate } from "./destroy-gate.ts";
 import { cancelDestruction, type DestroyOptions, type DestructionStatus, destroyVersion, readCertificate } from "./destroy-version.ts";
 import type { Engine } from "./engine.ts";
 import { assertKeySettings } from "./key-checks.ts";
+import { assertUnchanged, type ChangeOptions, changeOptions } from "./entity-tag.ts";
 import { describeKey, findKey, findKeyById, findVersion, isAlias, type KeyInfo } from "./key-records.ts";
 import { readUsage, type VersionUsage } from "./ledger.ts";
 import { rotateKey, type RotateKeyOptions } from "./rotate-key.ts";
@@ -171,7 +173,7 @@ export class KeyService {
     const act = { action: "keys.set-alias", ...(isAlias(alias) && { detail: { alias } }) };
     return auditedOnKey(this.#engine, nameOrAlias, act, (keyId) => {
       if (!isAlias(alias)) throw new KeysteadError("INVALID_ARGUMENT", "an alias has 1 to 255 characters and no control characters");
-      return this.#engine.store.transaction(async (tables) => {
+      return this.#changingNames(async (tables) => {
         const [named] = await tables.keys.list({ name: alias });
         if (named !== undefined) throw new KeysteadError("NAME_TAKEN", "a key has this name; an alias needs another");
         const existing = await tables.aliases.get({ alias });
@@ -187,7 +189,7 @@ export class KeyService {
     assertArguments({ alias }, { alias: text });
     const act = { action: "keys.remove-alias", ...(isAlias(alias) && { detail: { alias } }) };
     return audited(this.#engine, act, () =>
-      this.#engine.store.transaction(async (tables) => {
+      this.#changingNames(async (tables) => {
         const existing = isAlias(alias) ? await tables.aliases.get({ alias }) : undefined;
         if (existing === undefined) throw new KeysteadError("UNKNOWN_KEY", "no alias has this name; `keystead keys list` shows them");
         await tables.aliases.remove(existing);
@@ -195,9 +197,12 @@ export class KeyService {
     );
   }
 
-  /** Replaces a key's tags and rotation policy; what is absent stays. @throws KeysteadError `UNKNOWN_KEY`, `INVALID_ARGUMENT` */
-  async set(nameOrAlias: string, settings: KeySettings): Promise<KeyInfo> {
-    assertArguments({ nameOrAlias, settings }, { nameOrAlias: text, settings: keySettings });
+  /**
+   * Replaces a key's tags and rotation policy; what is absent stays.
+   * @throws KeysteadError `UNKNOWN_KEY`, `INVALID_ARGUMENT`, `PRECONDITION_FAILED`
+   */
+  async set(nameOrAlias: string, settings: KeySettings, options: ChangeOptions = {}): Promise<KeyInfo> {
+    assertArguments({ nameOrAlias, settings, options }, { nameOrAlias: text, settings: keySettings, options: changeOptions });
     const { tags, rotationDays } = settings;
     const detail = {
       ...(tags !== undefined && { tags: Object.keys(tags).length }),
@@ -206,13 +211,22 @@ export class KeyService {
     return auditedOnKey(this.#engine, nameOrAlias, { action: "keys.set", detail }, (keyId) => {
       assertKeySettings({ tags: tags ?? {}, rotationDays: rotationDays ?? null });
       return this.#engine.store.transaction(async (tables) => {
+        const before = await findKeyById(tables, keyId);
+        assertUnchanged(await describeKey(tables, before), options);
         const key = await tables.keys.update({
-          ...(await findKeyById(tables, keyId)),
+          ...before,
           ...(tags !== undefined && { tags: JSON.stringify(tags) }),
           ...(rotationDays !== undefined && { rotationDays }),
         });
         return describeKey(tables, key);
       });
     });
+  }
+
+  /** What follows in this process finds what the change says. */
+  async #changingNames<T>(change: (tables: StoreTables) => Promise<T>): Promise<T> {
+    const result = await this.#engine.store.transaction(change);
+    this.#engine.names.forget();
+    return result;
   }
 }

@@ -62,6 +62,7 @@ export class KeysetRegistry {
   /** Open handles by key and dataset. */
   readonly #holders = new Map<string, Map<string, Holders>>();
   #refreshes = 0;
+  #revision = neverRead;
   #following: Promise<readonly Entry[]> | undefined;
   #completedAt = Number.NEGATIVE_INFINITY;
 
@@ -75,6 +76,11 @@ export class KeysetRegistry {
   /** How many refreshes succeeded; a label that is unknown before and after one is unknown for good. */
   get refreshes(): number {
     return this.#refreshes;
+  }
+
+  /** The store's revision at the last refresh. */
+  get revision(): number {
+    return this.#revision;
   }
 
   /** True when somebody was refused a version since the last flush. */
@@ -198,6 +204,7 @@ export class KeysetRegistry {
     const { store } = this.#options;
     const start = this.lease.moment();
     const revision = await store.revision();
+    this.#revision = revision;
     const behind = [...this.#entries.values()].filter((entry) => entry.revision !== revision);
     if (behind.length > 0) {
       const rows = await store.read((tables) => readRows(tables, behind));

@@ -13,3 +13,13 @@ export function parseSealed(sealed: string | Uint8Array): ParsedCiphertext {
       : "this is not Keystead ciphertext of format 1; check that it was stored whole and unchanged",
   );
 }
+
+/** As {@link parseSealed}, with the error as what it gives: for items of a batch, which fail alone. */
+export function tryParseSealed(sealed: string | Uint8Array): ParsedCiphertext | KeysteadError {
+  try {
+    return parseSealed(sealed);
+  } catch (error) {
+    if (error instanceof KeysteadError) return error;
+    throw error;
+  }
+}

@@ -5,6 +5,7 @@ import type { NewRecord, StoredRecord } from "../store/tables.ts";
 import type { StoreTables } from "../store/store.ts";
 import { type Act, audited } from "./audited.ts";
 import type { Engine } from "./engine.ts";
+import { assertUnchanged, type ChangeOptions, changeOptions } from "./entity-tag.ts";
 import { assertRotationDays } from "./key-checks.ts";
 import { findKey, isAlias } from "./key-records.ts";
 import { findPurpose, isPurposeName, systemPurpose } from "./purpose-records.ts";
@@ -84,31 +85,24 @@ export class PurposeService {
 
   /**
    * Changes a purpose; what is absent stays, `null` removes. Keys that exist stay as they are.
-   * @throws KeysteadError `UNKNOWN_PURPOSE`, `UNKNOWN_KEY`, `UNKNOWN_ALGORITHM`, `INVALID_ARGUMENT`
+   * @throws KeysteadError `UNKNOWN_PURPOSE`, `UNKNOWN_KEY`, `UNKNOWN_ALGORITHM`, `INVALID_ARGUMENT`, `PRECONDITION_FAILED`
    * @example
    * await keystead.purposes.set("pii", { defaultKey: "pii-email" });
    */
-  async set(name: string, settings: PurposeSettings): Promise<PurposeInfo> {
-    assertArguments({ name, settings }, purposeArguments);
-    return audited(this.#engine, { action: "purposes.set", detail: recordable(name, settings) }, () =>
-      this.#engine.store.transaction(async (tables) => {
+  async set(name: string, settings: PurposeSettings, options: ChangeOptions = {}): Promise<PurposeInfo> {
+    assertArguments({ name, settings, options }, { ...purposeArguments, options: changeOptions });
+    return audited(this.#engine, { action: "purposes.set", detail: recordable(name, settings) }, async () => {
+      const changed = await this.#engine.store.transaction(async (tables) => {
         const row = await findPurpose(tables, name);
         if (name === systemPurpose) throw new KeysteadError("INVALID_ARGUMENT", "the purpose system is Keystead's own");
+        assertUnchanged(await describe(tables, row), options);
         const next = await withSettings(tables, row, settings);
         return describe(tables, await tables.purposes.update({ ...next, rowVersion: row.rowVersion }));
-      }),
-    );
-  }
-
-  /** Name of the key that a purpose means. @throws KeysteadError `UNKNOWN_PURPOSE`, `UNKNOWN_KEY` when none is set */
-  async defaultKey(name: string): Promise<string> {
-    assertArguments({ name }, { name: text });
-    const purpose = await this.#engine.store.read(async (tables) => describe(tables, await findPurpose(tables, name)));
-    if (purpose.defaultKey !== undefined) return purpose.defaultKey;
-    throw new KeysteadError(
-      "UNKNOWN_KEY",
-      `purpose ${name} has no default key; run \`keystead purposes set ${name} --default-key KEY\` or name a key`,
-    );
+      });
+      // What follows in this process finds what the change says.
+      this.#engine.names.forget();
+      return changed;
+    });
   }
 }
 

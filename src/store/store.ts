@@ -23,6 +23,12 @@ export interface Table<N extends TableName> {
   list(where?: Partial<NewRecord<N>>, page?: Page<RecordKey<N>>): Promise<StoredRecord<N>[]>;
   /** @throws KeysteadError `NAME_TAKEN` when a unique column combination exists already. */
   insert(record: NewRecord<N>): Promise<StoredRecord<N>>;
+  /**
+   * Inserts many rows by few statements.
+   * @throws KeysteadError `NAME_TAKEN` when one of them has a unique column combination that exists already; the transaction then
+   *   can't commit.
+   */
+  insertAll(records: readonly NewRecord<N>[]): Promise<void>;
   /** Compare-and-set on `rowVersion`. @throws KeysteadError `CONFLICT` when the row changed or is gone. */
   update(record: StoredRecord<N>): Promise<StoredRecord<N>>;
   /** Compare-and-set on `rowVersion`. @throws KeysteadError `CONFLICT` when the row changed or is gone. */

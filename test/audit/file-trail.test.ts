@@ -1,6 +1,7 @@
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import type { AuditStore } from "../../src/audit/audit-store.ts";
 import { parseCheckpoint } from "../../src/audit/checkpoint.ts";
 import { parseRecord, type AuditRecord } from "../../src/audit/record.ts";
 import { KeysteadError } from "../../src/errors.ts";
@@ -94,6 +95,70 @@ describe("FileTrail", () => {
     for (const name of await journalsIn(place)) await rm(join(place.directory, name));
     await expect(trail.flush()).rejects.toMatchObject({ code: "AUDIT_TAMPERED" });
     expect(trail.problem).toMatchObject({ code: "AUDIT_TAMPERED" });
+    await trail.close();
+  });
+
+  it("saves what it recorded though its journal was removed, and goes on saying so", async () => {
+    const place = await newPlace();
+    const trail = await place.open();
+    await trail.record(numbered(1));
+    for (const name of await journalsIn(place)) await rm(join(place.directory, name));
+    for (let attempt = 0; attempt < 2; attempt++) {
+      await expect(trail.flush()).rejects.toMatchObject({ code: "AUDIT_TAMPERED", message: expect.stringContaining("removed") as string });
+      expect(await storedNumbers(place)).toEqual([1]);
+    }
+    await trail.close();
+  });
+
+  it("keeps a bounded part of what is not shipped, reads the rest from the journal, and says how far behind it is", async () => {
+    const place = await newPlace();
+    let broken: Error | undefined = new KeysteadError("STORE_BUSY", "held");
+    const trail = await place.open({ store: breakable(place.store, () => broken), limits: { records: 10_000, bytes: 2 ** 30 } });
+    const reason = "x".repeat(1024);
+    const context = Object.fromEntries(Array.from({ length: 10 }, (_, index) => [`n${index}`, "y".repeat(4096)]));
+    for (let round = 0; round < 10; round++) {
+      await Promise.all(Array.from({ length: 30 }, (_, index) => trail.record({ ...numbered(round * 30 + index), reason, context })));
+    }
+    // 300 records of 43 KiB, and those of the open.
+    expect(trail.lag).toBe(301);
+    broken = undefined;
+    await trail.flush();
+    expect(trail.lag).toBe(0);
+    expect(await storedNumbers(place)).toEqual(Array.from({ length: 300 }, (_, index) => index));
+    await trail.close();
+    expect((await place.verify()).findings).toEqual([]);
+  });
+
+  it("ships in transactions of bounded size, and lets others have their turn between them", async () => {
+    const place = await newPlace();
+    const sizes: number[] = [];
+    let turns = 0;
+    const store: AuditStore = {
+      ...place.store,
+      read: (work) => place.store.read(work),
+      generation: () => place.store.generation(),
+      transaction: (work) =>
+        place.store.transaction((tables) =>
+          work({
+            ...tables,
+            auditLines: {
+              get: (key) => tables.auditLines.get(key),
+              list: (where, page) => tables.auditLines.list(where, page),
+              insert: (row) => tables.auditLines.insert(row),
+              insertAll: (rows) => {
+                sizes.push(rows.length);
+                setImmediate(() => turns++);
+                expect(turns).toBe(sizes.length - 1);
+                return tables.auditLines.insertAll(rows);
+              },
+            },
+          }),
+        ),
+    };
+    const trail = await place.open({ store });
+    await Promise.all(Array.from({ length: 999 }, (_, index) => trail.record(numbered(index))));
+    await trail.flush();
+    expect(sizes).toEqual([256, 256, 256, 232]);
     await trail.close();
   });
 

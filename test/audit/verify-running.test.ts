@@ -74,6 +74,7 @@ function lateCheckpoints(store: AuditStore, times: number): AuditStore {
     checkpoints: {
       get: (key) => tables.checkpoints.get(key),
       insert: (row) => tables.checkpoints.insert(row),
+      insertAll: (rows) => tables.checkpoints.insertAll(rows),
       list: async (where, page) => (page !== undefined && read++ < times ? [] : tables.checkpoints.list(where, page)),
     },
   });

@@ -87,9 +87,30 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
     { name: "encryptStream", args: ["k", noBytes(), { context: {}, dataset: "d" }], accepts: [target, [], options] },
     { name: "decryptStream", args: [noBytes(), { context: {} }], accepts: [[], options] },
     { name: "rewrapStream", args: [noBytes(), { context: {}, key: "k", dataset: "d" }], accepts: [[], options] },
+    { name: "encryptMany", args: [[{ target: "k", plaintext: "x", value: undefined, context: {}, dataset: "d" }]] },
+    { name: "decryptMany", args: [[{ ciphertext: sealedText, context: {}, typed: false }]] },
+    { name: "hashMany", args: [[{ data: "x", algorithm: "SHA-256" }]] },
+    { name: "randomBytesMany", args: [[{ bytes: 1 }]] },
+    { name: "rewrapMany", args: [[{ ciphertext: sealedText, context: {}, key: "k", dataset: "d" }]] },
+    { name: "mac", args: ["k", "x"], accepts: [target, textAndBytes] },
+    { name: "macMany", args: [[{ target: "k", data: "x" }]] },
+    { name: "verifyMac", args: ["k", "x", "1-aaaaaa.AA"], accepts: [target, textAndBytes, texts] },
+    { name: "verifyMacMany", args: [[{ target: "k", data: "x", tag: "1-aaaaaa.AA" }]] },
+    { name: "hash", args: ["x", "SHA-256"], accepts: [textAndBytes, ["undefined"]] },
+    { name: "randomBytes", args: [1], accepts: [["number"]] },
+    {
+      name: "as",
+      args: [{ principal: { source: "embedded", id: "x" }, roles: [], claims: {}, groups: [], scope: {}, request: { id: "1" } }],
+    },
     { name: "handOver", args: ["sqlite:copy.db", false], accepts: [texts, ["boolean"]] },
     { name: "refresh", args: [] },
     { name: "close", args: [] },
+  ],
+  dataKeys: [
+    { name: "create", args: ["k", { context: {}, bytes: 32, plain: false }], accepts: [target, options] },
+    { name: "createMany", args: [[{ target: "k", context: {}, bytes: 32, plain: false }]] },
+    { name: "open", args: [sealedText, { context: {} }], accepts: [textAndBytes, options] },
+    { name: "openMany", args: [[{ ciphertext: sealedText, context: {} }]] },
   ],
   keys: [
     {
@@ -123,7 +144,6 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
       args: ["pii", { description: "", defaultKey: "k", rotationDays: 1, algorithms: [], hardware: false }],
       accepts: [texts, ["empty object"]],
     },
-    { name: "defaultKey", args: ["pii"], accepts: [texts] },
   ],
   routes: [
     { name: "list", args: [] },
@@ -300,8 +320,8 @@ async function objectionsTo(targets: Readonly<Record<string, object>>): Promise<
 }
 
 function servicesOf(keystead: Keystead): Readonly<Record<string, object>> {
-  const { keys, purposes, routes, keks, settings, datasets, jobs, audit, doctor } = keystead;
-  return { keystead, keys, purposes, routes, keks, settings, datasets, jobs, audit, doctor };
+  const { dataKeys, keys, purposes, routes, keks, settings, datasets, jobs, audit, doctor } = keystead;
+  return { keystead, dataKeys, keys, purposes, routes, keks, settings, datasets, jobs, audit, doctor };
 }
 
 it("every public method refuses what it must not be given by an error that names it and not the value, and changes nothing", async () => {
@@ -319,15 +339,22 @@ it("every public method refuses what it must not be given by an error that names
   await keystead.close();
 }, 60_000);
 
+/** Names of the methods of an instance, those that it inherits included. */
+function methodsOf(instance: object): string[] {
+  const prototype: unknown = Object.getPrototypeOf(instance);
+  if (typeof prototype !== "object" || prototype === null || prototype === Object.prototype) return [];
+  const own = Object.entries(Object.getOwnPropertyDescriptors(prototype))
+    .filter(([name, { value }]) => name !== "constructor" && typeof value === "function")
+    .map(([name]) => name);
+  return [...new Set([...own, ...methodsOf(prototype)])];
+}
+
 it("no public method is missing in the table", async () => {
   const { keystead } = await createTestKeystead();
   await keystead.keys.create({ name: "k", purpose: "pii" });
   for (const [service, target] of Object.entries({ ...servicesOf(keystead), handle: await keystead.open("k") })) {
-    const prototype: unknown = Object.getPrototypeOf(target);
-    const names = Object.entries(Object.getOwnPropertyDescriptors(prototype ?? {}))
-      .filter(([name, { value }]) => name !== "constructor" && typeof value === "function")
-      .map(([name]) => name);
-    expect((methods[service] ?? []).map(({ name }) => name).sort(), service).toEqual(names.sort());
+    const names = methodsOf(target).sort();
+    expect((methods[service] ?? []).map(({ name }) => name).sort(), service).toEqual(names);
   }
 });
 

@@ -166,30 +166,34 @@ describe("rewrapping", () => {
   });
 
   it("is an act of its own to access control and audit", async () => {
-    const denied = new Set(["keys.open"]);
+    const denied = new Set<string>();
     const asked: string[] = [];
     const access: AccessControl = {
       authorize: (_, action, { key }) => {
-        if (action === "keys.rewrap" || action === "keys.open") asked.push(`${action} ${key ?? ""}`);
-        return denied.has(action) ? Promise.reject(new KeysteadError("ACCESS_DENIED", "no")) : Promise.resolve();
+        asked.push(`${action} ${key ?? ""}`);
+        if (denied.has(`${action} ${key ?? ""}`)) throw new KeysteadError("ACCESS_DENIED", "no");
       },
     };
     const { keystead } = await createTestKeystead({ access });
     for (const name of ["k", "other"]) await keystead.keys.create({ name, purpose: "pii" });
-    denied.clear();
     const sealed = await keystead.encrypt("k", "x");
     await keystead.keys.rotate("k");
-    denied.add("keys.rewrap");
-    expect(await codeOf(keystead.rewrap(sealed, { key: "other" }))).toBe("ACCESS_DENIED");
+    denied.add("data.rewrap k");
+    expect(await codeOf(keystead.rewrap(sealed))).toBe("ACCESS_DENIED");
     expect(await keystead.decryptText(sealed)).toBe("x");
     denied.clear();
+    denied.add("data.encrypt other");
+    asked.length = 0;
+    await keystead.rewrap(sealed);
+    expect(await codeOf(keystead.rewrap(sealed, { key: "other" }))).toBe("ACCESS_DENIED");
+    denied.clear();
     await keystead.rewrap(sealed, { key: "other" });
-    await keystead.rewrap(sealed, { key: "other" });
-    expect(asked).toEqual(["keys.open k", "keys.rewrap k", "keys.rewrap k", "keys.open other"]);
-    const records = await keystead.audit.show({ action: "keys.rewrap" });
+    expect(asked).toEqual(["data.rewrap k", "data.rewrap k", "data.encrypt other", "data.rewrap k", "data.encrypt other"]);
+    expect(await keystead.audit.show({ action: "keys.rewrap" })).toMatchObject([{ key: "k", outcome: "allowed" }]);
+    const records = await keystead.audit.show({ action: "data.rewrap" });
     expect(records).toMatchObject([
       { key: "k", outcome: "denied" },
-      { key: "k", outcome: "allowed" },
+      { key: "k", outcome: "denied" },
     ]);
   });
 });

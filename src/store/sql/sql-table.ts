@@ -6,6 +6,7 @@ import { toStoredRecord } from "./record.ts";
 import { checkRow, sealRow, tamperedRow, type OpenedRow, type SqlRow } from "./row.ts";
 import type { SqlValue } from "./sql-database.ts";
 import { checkColumns, checkValue, layoutOf, rowVersionColumn, toSql, type ColumnLayout, type TableLayout } from "./table-layout.ts";
+import { insertion, statementSizes } from "./insertion.ts";
 import type { TransactionScope } from "./transaction-scope.ts";
 
 type Condition = readonly [column: string, value: SqlValue];
@@ -46,6 +47,23 @@ export class SqlTable<N extends TableName> implements Table<N> {
       if (numInsertedOrUpdatedRows !== 1n) throw this.#nameTaken();
       this.#scope.enter(this.#layout, { added: mac });
       return toStoredRecord<N>(this.#layout, row);
+    });
+  }
+
+  async insertAll(records: readonly NewRecord<N>[]): Promise<void> {
+    await this.#scope.write(async () => {
+      const { sql, key } = this.#scope;
+      const rows = records.map((record) => sealRow(key, this.#layout, checkColumns(this.#layout, this.#layout.columns, record), 1));
+      for (const [from, count] of statementSizes(rows.length)) {
+        const part = rows.slice(from, from + count);
+        const { numAffectedRows } = await sql.executeQuery(insertion(sql, this.#layout, part));
+        if (numAffectedRows !== BigInt(count)) {
+          const failure = this.#nameTaken();
+          this.#scope.fail(failure);
+          throw failure;
+        }
+        for (const { mac } of part) this.#scope.enter(this.#layout, { added: mac });
+      }
     });
   }
 

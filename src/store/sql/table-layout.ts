@@ -172,8 +172,10 @@ export function checkValue(table: TableLayout, column: ColumnLayout, value: unkn
 
 /** Some columns of a record, checked as {@link checkValue} does. */
 export function checkColumns(table: TableLayout, columns: readonly ColumnLayout[], record: object): ColumnValues {
-  const given = new Map<string, unknown>(Object.entries(record));
-  return Object.fromEntries(columns.map((column) => [column.property, checkValue(table, column, given.get(column.property))]));
+  const given: Readonly<Record<string, unknown>> = { ...record };
+  const values: Record<string, ColumnValue> = {};
+  for (const column of columns) values[column.property] = checkValue(table, column, given[column.property]);
+  return values;
 }
 
 /** A column's value as the database takes it. Integers go as bigint: a JavaScript number would be bound as a real. */

@@ -76,6 +76,11 @@ export class TransactionScope {
     await Promise.allSettled(this.#running);
   }
 
+  /** Keeps the transaction from committing. */
+  fail(failure: Error): void {
+    this.#failure ??= failure;
+  }
+
   /** Throws when what ran may not commit. */
   assertWhole(): void {
     if (this.#failure !== undefined) throw this.#failure;

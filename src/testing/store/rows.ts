@@ -25,6 +25,29 @@ export function testRows(suite: StoreSuite): void {
     });
   });
 
+  suite.it("inserts many rows at once, or none of them", async () => {
+    await inNewStore(suite, async ({ store }) => {
+      const lines = Array.from({ length: 150 }, (_, index) => ({ writer: "a", sequence: index + 1, line: Uint8Array.of(index) }));
+      const tags = Array.from({ length: 130 }, (_, index) => ({ name: `s${String(index).padStart(3, "0")}`, value: String(index) }));
+      await store.transaction(async ({ auditLines, settings }) => {
+        await auditLines.insertAll(lines);
+        await auditLines.insertAll([]);
+        await settings.insertAll(tags);
+      });
+      const stored = await store.read(async ({ auditLines, settings }) => [await auditLines.list(), await settings.list()] as const);
+      assert.deepEqual(stored, [lines.map(firstVersion), tags.map(firstVersion)]);
+      assert.deepEqual(await store.verify(), []);
+      const more = [...lines.slice(0, 3).map((line) => ({ ...line, writer: "b" })), ...lines.slice(-1)];
+      await failsWith("NAME_TAKEN", async () => {
+        await store.transaction(async ({ auditLines }) => {
+          // Not even for who goes on nevertheless.
+          await auditLines.insertAll(more).catch(() => undefined);
+        });
+      });
+      assert.equal((await store.read(async ({ auditLines }) => await auditLines.list())).length, 150);
+    });
+  });
+
   suite.it("lists by the bytes of the primary key", async () => {
     await inNewStore(suite, async ({ store }) => {
       const names = ["b", "B", "a", "é", "z", "\u{1f511}", "\uff21", "a\u0301"];

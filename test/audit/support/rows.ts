@@ -40,6 +40,7 @@ function tableOf<Row extends Key, Key extends object>(
     get: async (key) => rows.find((row) => compare(row, key) === 0),
     list,
     insert: () => Promise.reject(new Error("read only")),
+    insertAll: () => Promise.reject(new Error("read only")),
   };
 }
 

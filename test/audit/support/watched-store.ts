@@ -16,6 +16,7 @@ export function watchStore(store: AuditStore): WatchedStore {
   const watch = <Row, Key>(table: AuditTable<Row, Key>): AuditTable<Row, Key> => ({
     get: (key) => table.get(key),
     insert: (row) => table.insert(row),
+    insertAll: (rows) => table.insertAll(rows),
     list: async (where?: Partial<Row>, page?: AuditPage<Key>) => {
       const rows = await table.list(where, page);
       lists.push(rows.length);

@@ -1,0 +1,125 @@
+import { z } from "zod";
+import { jsonRoute, silent, usual } from "../route-row.ts";
+import { keyText, list, purposeText } from "../schemas/common.ts";
+import { kekInfo, purposeInfo, routeInfo, settings } from "../schemas/keys.ts";
+
+const kekUri = z.string().min(1).max(2048);
+const purposeSettings = z.strictObject({
+  description: z.exactOptional(z.string().max(500)),
+  defaultKey: z.exactOptional(keyText.nullable()),
+  rotationDays: z.exactOptional(z.int().min(1).max(36_500).nullable()),
+  algorithms: z.exactOptional(z.array(z.string().min(1).max(64)).max(32)),
+  hardware: z.exactOptional(z.boolean()),
+});
+
+/** Purposes, provider routes, KEKs and settings. */
+export const registryRoutes = {
+  "GET /v1/purposes": jsonRoute({
+    ...usual,
+    summary: "Every purpose, by name.",
+    tag: "purposes",
+    action: "purposes.list",
+    idempotent: true,
+    answer: z.strictObject({ purposes: list(purposeInfo) }),
+    handle: async (keystead) => ({ purposes: await keystead.purposes.list() }),
+  }),
+  "POST /v1/purposes": jsonRoute({
+    ...usual,
+    summary: "Register a purpose.",
+    tag: "purposes",
+    action: "purposes.create",
+    status: 201,
+    body: purposeSettings.extend({ name: purposeText }),
+    answer: purposeInfo,
+    handle: (keystead, { body: { name, ...rest } }) => keystead.purposes.create(name, rest),
+  }),
+  "PATCH /v1/purposes/:purpose": jsonRoute({
+    ...usual,
+    summary: "Change a purpose; what is absent stays, `null` removes.",
+    tag: "purposes",
+    action: "purposes.set",
+    tagged: true,
+    params: z.strictObject({ purpose: purposeText }),
+    body: purposeSettings,
+    answer: purposeInfo,
+    handle: (keystead, { params, body }, { ifMatch }) =>
+      keystead.purposes.set(params.purpose, body, ifMatch === undefined ? {} : { ifMatch }),
+  }),
+  "GET /v1/routes": jsonRoute({
+    ...usual,
+    summary: "Which KEK wraps the keys of which purposes and name prefixes, the default first.",
+    tag: "KEKs",
+    action: "routes.list",
+    idempotent: true,
+    answer: z.strictObject({ routes: list(routeInfo) }),
+    handle: async (keystead) => ({ routes: await keystead.routes.list() }),
+  }),
+  "PUT /v1/routes": jsonRoute({
+    ...usual,
+    summary: "Send the keys of a purpose or a name prefix to a KEK of the local configuration.",
+    tag: "KEKs",
+    action: "routes.set",
+    idempotent: true,
+    body: z.strictObject({ purpose: z.exactOptional(purposeText), namePrefix: z.exactOptional(keyText), kekUri }),
+    answer: routeInfo,
+    handle: (keystead, { body: { kekUri: uri, ...selector } }) => keystead.routes.set(selector, uri),
+  }),
+  "GET /v1/keks": jsonRoute({
+    ...usual,
+    summary: "Every KEK of the store, what it wraps, and whether it answers.",
+    tag: "KEKs",
+    action: "keks.list",
+    idempotent: true,
+    answer: z.strictObject({ keks: list(kekInfo) }),
+    handle: async (keystead) => ({ keks: await keystead.keks.list() }),
+  }),
+  "POST /v1/keks": jsonRoute({
+    ...silent,
+    summary: "Make a KEK of the local configuration known to the store, before it wraps anything.",
+    tag: "KEKs",
+    action: "kek.add",
+    idempotent: true,
+    body: z.strictObject({ kekUri }),
+    handle: (keystead, { body }) => keystead.keks.add(body.kekUri),
+  }),
+  "POST /v1/keks/test": jsonRoute({
+    ...usual,
+    summary: "Test the connection to a KEK of the local configuration. Nothing is changed.",
+    tag: "KEKs",
+    action: "kek.test",
+    idempotent: true,
+    body: z.strictObject({ kekUri }),
+    answer: z.strictObject({ available: z.boolean(), problem: z.exactOptional(z.string()) }),
+    handle: (keystead, { body }) => keystead.keks.test(body.kekUri),
+  }),
+  "POST /v1/keks/rotate": jsonRoute({
+    ...usual,
+    summary: "Re-wrap every keyset key from one KEK under another, and point the routes there.",
+    tag: "KEKs",
+    action: "kek.rotate",
+    idempotent: true,
+    body: z.strictObject({ from: kekUri, to: kekUri }),
+    answer: z.strictObject({ done: z.int(), total: z.int() }),
+    handle: (keystead, { body }) => keystead.keks.rotate(body.from, body.to),
+  }),
+  "GET /v1/settings": jsonRoute({
+    ...usual,
+    summary: "Settings that live in the store and hold for every process.",
+    tag: "settings",
+    action: "settings.list",
+    idempotent: true,
+    answer: settings,
+    handle: (keystead) => keystead.settings.list(),
+  }),
+  "PUT /v1/settings/:name": jsonRoute({
+    ...usual,
+    summary: "Change a setting.",
+    tag: "settings",
+    action: "settings.set",
+    idempotent: true,
+    params: z.strictObject({ name: z.enum(["refreshBound", "destructionWaitingDays", "backupRetentionDays"]) }),
+    body: z.strictObject({ value: z.int().min(0) }),
+    answer: settings,
+    handle: (keystead, { params, body }) => keystead.settings.set(params.name, body.value),
+  }),
+} as const;

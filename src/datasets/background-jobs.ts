@@ -1,0 +1,178 @@
+import { isDeepStrictEqual } from "node:util";
+import { allowAll } from "../access/access-control.ts";
+import type { Principal } from "../access/principal.ts";
+import { systemClock } from "../clock.ts";
+import { audited } from "../keys/audited.ts";
+import type { Engine } from "../keys/engine.ts";
+import type { Codecs } from "./codecs.ts";
+import type { Databases } from "./databases.ts";
+import { DatasetService } from "./dataset-service.ts";
+import { leaseOwner } from "./job-lease.ts";
+import type { JobOptions, RecontextOptions, ReencryptOptions } from "./job-options.ts";
+import type { JobResult } from "./job-run.ts";
+import { type JobInfo, JobService, type ResumeOptions } from "./job-service.ts";
+import { isUnfinished } from "./job-state.ts";
+import { readWork } from "./job-work.ts";
+import type { PlaintextJobResult } from "./remains.ts";
+
+/** What a job is told that runs by itself: nobody listens to it, and the end of the process stops it. */
+type Apart<T> = Omit<T, "onProgress" | "onProblems" | "signal">;
+
+/** A job to be started, with what its method of `DatasetService` takes. */
+export type JobOrder =
+  | { readonly kind: "protect" | "verify" | "index" | "unprotect"; readonly options?: Apart<JobOptions> }
+  | { readonly kind: "reencrypt"; readonly options?: Apart<ReencryptOptions> }
+  | { readonly kind: "recontext"; readonly context?: Readonly<Record<string, string>>; readonly options?: Apart<RecontextOptions> }
+  | { readonly kind: "cut-over"; readonly index: string; readonly generation: number; readonly options?: Apart<JobOptions> }
+  | { readonly kind: "cut-over-column" | "erase-column"; readonly column: string; readonly options?: Apart<JobOptions> }
+  | { readonly kind: "resume"; readonly options?: Apart<ResumeOptions> };
+
+/** Milliseconds between looks at whether a job has begun. */
+const lookMilliseconds = 20;
+
+/** Results that are kept for those who ask. */
+const keptResults = 1000;
+
+/** Milliseconds between looks at a job that somebody follows. */
+const watchMilliseconds = 250;
+
+/** A job as it goes on. */
+export interface JobSighting {
+  readonly job: JobInfo;
+  readonly result?: PlaintextJobResult;
+}
+
+/** What became of the jobs that this process started: one for all callers. */
+export class JobResults {
+  readonly #results = new Map<string, PlaintextJobResult>();
+
+  add(result: PlaintextJobResult): void {
+    this.#results.set(result.id, result);
+    const [oldest] = this.#results.keys();
+    if (oldest !== undefined && this.#results.size > keptResults) this.#results.delete(oldest);
+  }
+
+  get(id: string): PlaintextJobResult | undefined {
+    return this.#results.get(id);
+  }
+}
+
+/** Jobs that are started and go on by themselves, as a server runs them for its callers. */
+export class BackgroundJobs {
+  readonly #engine: Engine;
+  readonly #jobs: JobService;
+  readonly #worker: DatasetService;
+  readonly #workerJobs: JobService;
+  readonly #results: JobResults;
+
+  constructor(engine: Engine, databases: Databases, codecs: Codecs, results: JobResults) {
+    const { source, id } = engine.caller.principal;
+    const principal: Principal = { source: "engine", id: "jobs", actingFor: `${source}:${id}` };
+    // Whoever starts a job has been asked for it; the engine does the work.
+    const worker: Engine = { ...engine, caller: { principal }, access: allowAll };
+    this.#engine = engine;
+    this.#jobs = new JobService(engine, databases, codecs);
+    this.#worker = new DatasetService(worker, databases, codecs);
+    this.#workerJobs = new JobService(worker, databases, codecs);
+    this.#results = results;
+  }
+
+  /**
+   * Starts a job, or joins the workers of one of its kind, and lets it go on by itself: until it is done, paused or cancelled, or the process
+   * ends, which pauses it. `jobs.show()` tells how far it is.
+   * @returns the job, once it has begun or ended
+   * @throws KeysteadError what the job's own method of `datasets` throws before it has begun
+   * @example
+   * const { id } = await keystead.backgroundJobs.start("crm.person", { kind: "reencrypt", options: { rowsPerSecond: 500 } });
+   */
+  start(dataset: string, order: JobOrder): Promise<JobInfo> {
+    return audited(
+      this.#engine,
+      { action: actions[order.kind], dataset },
+      () => this.#start(dataset, order),
+      ({ id }) => ({ detail: { job: id, started: true } }),
+    );
+  }
+
+  /**
+   * Follows the newest job on a dataset until it does not run any more; the last sighting says how it ended, where this process knows.
+   * @throws KeysteadError `UNKNOWN_DATASET`, `UNKNOWN_JOB`, `ACCESS_DENIED`
+   */
+  async *watch(dataset: string, signal: AbortSignal): AsyncGenerator<JobSighting> {
+    const first = await this.#jobs.show(dataset);
+    for (let look = first, seen: JobInfo | undefined; ; seen = look, look = await this.#workerJobs.show(dataset)) {
+      const isOver = look.id !== first.id || look.state !== "running";
+      const result = isOver ? this.#results.get(first.id) : undefined;
+      if (isOver || !isDeepStrictEqual(look, seen)) yield { job: look, ...(result !== undefined && { result }) };
+      if (isOver || signal.aborted) return;
+      await systemClock.wait(watchMilliseconds, signal).catch(() => undefined);
+    }
+  }
+
+  async #start(dataset: string, order: JobOrder): Promise<JobInfo> {
+    const state = { isOver: false };
+    const run = this.#run(dataset, order).finally(() => {
+      state.isOver = true;
+    });
+    // Once it has begun its end is in the audit and in the store.
+    run.catch(() => undefined);
+    for (;;) {
+      if (state.isOver) await run;
+      if (state.isOver || (await this.#ownJob(dataset))) return this.#workerJobs.show(dataset);
+      await Promise.race([run.catch(() => undefined), systemClock.wait(lookMilliseconds)]);
+    }
+  }
+
+  async #run(dataset: string, order: JobOrder): Promise<JobResult> {
+    const result = await this.#method(dataset, order);
+    this.#results.add(result);
+    return result;
+  }
+
+  #method(dataset: string, order: JobOrder): Promise<PlaintextJobResult> {
+    const { signal } = this.#engine.acts;
+    switch (order.kind) {
+      case "reencrypt":
+        return this.#worker.reencrypt(dataset, { ...order.options, signal });
+      case "recontext":
+        return this.#worker.recontext(dataset, order.context, { ...order.options, signal });
+      case "cut-over":
+        return this.#worker.cutOver(dataset, order.index, order.generation, { ...order.options, signal });
+      case "cut-over-column":
+        return this.#worker.cutOverColumn(dataset, order.column, { ...order.options, signal });
+      case "erase-column":
+        return this.#worker.eraseColumn(dataset, order.column, { ...order.options, signal });
+      case "resume":
+        return this.#workerJobs.resume(dataset, { ...order.options, signal });
+      case "protect":
+      case "verify":
+      case "index":
+      case "unprotect":
+        return this.#worker[order.kind](dataset, { ...order.options, signal });
+    }
+  }
+
+  /** True once this process is among the workers of an unfinished job on the dataset. */
+  async #ownJob(dataset: string): Promise<boolean> {
+    const own = leaseOwner();
+    return this.#engine.store.read(async (tables) => {
+      const [found] = await tables.datasets.list({ name: dataset });
+      const jobs = found === undefined ? [] : await tables.jobs.list({ datasetId: found.id });
+      return jobs.some((row) => isUnfinished(row) && readWork(row.progress)?.workers.some(({ owner }) => owner === own) === true);
+    });
+  }
+}
+
+/** What access control is asked, and the audit told, when a job is started. */
+const actions: Readonly<Record<JobOrder["kind"], string>> = {
+  protect: "datasets.protect",
+  reencrypt: "datasets.reencrypt",
+  recontext: "datasets.recontext",
+  verify: "datasets.verify",
+  index: "datasets.index",
+  unprotect: "datasets.unprotect",
+  "cut-over": "datasets.cut-over",
+  "cut-over-column": "datasets.cut-over-column",
+  "erase-column": "datasets.erase-column",
+  resume: "jobs.resume",
+};

@@ -1,0 +1,231 @@
+import { createHash, hash } from "node:crypto";
+import type { Caller } from "../access/caller.ts";
+import type { AuditEvent } from "../audit/event.ts";
+import { maxItems } from "../audit/record.ts";
+import { isKeyName } from "../crypto/ciphertext.ts";
+import type { Context } from "../crypto/context.ts";
+import { isKeysteadError, KeysteadError } from "../errors.ts";
+import type { Engine } from "./engine.ts";
+import { isAlias } from "./key-records.ts";
+import type { NamedKey } from "./key-names.ts";
+import type { KeyTarget } from "./key-target.ts";
+import { isPurposeName } from "./purpose-records.ts";
+
+/** An operation on data, as access control is asked and as the audit tells it. */
+export interface DataAct {
+  readonly action: string;
+  /** Undefined for one that needs no key. */
+  readonly target?: KeyTarget;
+  readonly context?: Context | undefined;
+  readonly dataset?: string | undefined;
+  readonly reason?: string | undefined;
+  readonly detail?: AuditEvent["detail"];
+}
+
+/** What an operation gave, and the label of the version that it used. */
+export interface DataDone<T> {
+  readonly result: T;
+  readonly label?: string;
+}
+
+/** One item of a batch that failed, in its place. */
+export interface ItemProblem {
+  readonly problem: KeysteadError;
+}
+
+/** An item of a batch: what it asks for and does with the key that the target means, or why it can't be asked for. */
+export type BatchItem<T> = (
+  | {
+      /** What is asked for; that of the batch when absent. */
+      readonly action?: string;
+      /** Absent for what needs no key. */
+      readonly target?: KeyTarget;
+      readonly context?: Context | undefined;
+      readonly dataset?: string | undefined;
+      readonly work: (key: NamedKey) => T | Promise<T>;
+    }
+  | ItemProblem
+) & {
+  /** Ciphertext that came in; its digest goes into the record. */
+  readonly ciphertext?: string | Uint8Array;
+};
+
+/**
+ * Operations on data: each asks access control for itself. A served one, and one that is denied, leaves exactly one record, durable
+ * before the answer; of others the opening of keys and their counted use is recorded.
+ */
+export class DataActs {
+  readonly #engine: Engine;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  /**
+   * Does one operation.
+   * @throws KeysteadError `ACCESS_DENIED`, `UNKNOWN_KEY`, `UNKNOWN_PURPOSE`, `AUDIT_UNAVAILABLE`, `CLOSED`, and what the work throws
+   */
+  perform<T>(act: DataAct, work: (key: NamedKey) => Promise<DataDone<T>> | DataDone<T>): Promise<T> {
+    return this.#engine.acts.run(() => this.#perform(act, work));
+  }
+
+  /**
+   * Does many operations of one kind: each is asked for, each fails alone, and one record holds a digest of every item.
+   * @param digested the ciphertext that an item gave, where it gave one
+   * @returns one result or problem per item, in order
+   * @throws KeysteadError `TOO_LARGE` for more than 1,000 items, `AUDIT_UNAVAILABLE`, `CLOSED`
+   */
+  performEach<T>(
+    action: string,
+    items: readonly BatchItem<T>[],
+    digested: (result: T) => string | Uint8Array | undefined,
+  ): Promise<(T | ItemProblem)[]> {
+    return this.#engine.acts.run(() => this.#performEach(action, items, digested));
+  }
+
+  async #perform<T>(act: DataAct, work: (key: NamedKey) => Promise<DataDone<T>> | DataDone<T>): Promise<T> {
+    const { access, caller, names } = this.#engine;
+    let key: NamedKey | undefined;
+    let done: DataDone<T>;
+    try {
+      const { target } = act;
+      key = target === undefined ? noKey : (names.recall(target) ?? (await this.#find(act, target)));
+      const asked = access.authorize(caller, act.action, resourceOf(act, key));
+      if (asked !== undefined) await asked;
+      const doing = work(key);
+      done = doing instanceof Promise ? await doing : doing;
+    } catch (error) {
+      const denied = isKeysteadError(error, "ACCESS_DENIED") || isKeysteadError(error, "APPROVAL_REQUIRED");
+      if (denied || caller.request !== undefined) {
+        const code = error instanceof KeysteadError ? error.code : "INTERNAL";
+        await this.#record({ ...eventOf(caller, act, key), outcome: denied ? "denied" : "failed", code });
+      }
+      throw error;
+    }
+    if (caller.request !== undefined)
+      await this.#record({ ...eventOf(caller, act, key), ...(done.label !== undefined && { version: done.label }), outcome: "allowed" });
+    return done.result;
+  }
+
+  async #performEach<T>(
+    action: string,
+    items: readonly BatchItem<T>[],
+    digested: (result: T) => string | Uint8Array | undefined,
+  ): Promise<(T | ItemProblem)[]> {
+    if (items.length > maxItems)
+      throw new KeysteadError("TOO_LARGE", `a batch has at most ${String(maxItems)} items; send several, or a stream`);
+    const { caller, access, names } = this.#engine;
+    const results: (T | ItemProblem)[] = [];
+    const used = new Set<string>();
+    let denied = 0;
+    let failed = 0;
+    for (const item of items) {
+      try {
+        if ("problem" in item) throw item.problem;
+        const { target, context, dataset } = item;
+        const act = { action: item.action ?? action, context, dataset, ...(target !== undefined && { target }) };
+        const key = target === undefined ? noKey : (names.recall(target) ?? (await this.#find(act, target)));
+        if (key !== noKey) used.add(key.name);
+        const asked = access.authorize(caller, act.action, resourceOf(act, key));
+        if (asked !== undefined) await asked;
+        const doing = item.work(key);
+        results.push(doing instanceof Promise ? await doing : doing);
+      } catch (error) {
+        if (!(error instanceof KeysteadError)) throw error;
+        failed += 1;
+        if (error.code === "ACCESS_DENIED") denied += 1;
+        results.push({ problem: error });
+      }
+    }
+    if (caller.request !== undefined || denied > 0) {
+      const [only] = used;
+      await this.#record({
+        ...eventOf(caller, { action }, undefined),
+        ...(used.size === 1 && only !== undefined && { key: only }),
+        outcome: denied > 0 && denied === items.length ? "denied" : failed > 0 && failed === items.length ? "failed" : "allowed",
+        items: results.map((result, index) => digestOf(result, items[index], digested)),
+        detail: { items: items.length, failed, denied, ...(used.size > 1 && { keys: used.size }) },
+      });
+    }
+    return results;
+  }
+
+  /** Whoever may do nothing with a name does not learn whether there is such a key. */
+  async #find(act: DataAct, target: KeyTarget): Promise<NamedKey> {
+    const { access, caller, names } = this.#engine;
+    try {
+      return await names.find(target);
+    } catch (error) {
+      await access.authorize(caller, act.action, resourceOf(act, undefined));
+      throw error;
+    }
+  }
+
+  async #record(event: AuditEvent): Promise<void> {
+    const { audit } = this.#engine;
+    try {
+      await audit.record(event);
+    } catch (error) {
+      // What no record can hold is not done; that itself is recorded.
+      if (!isKeysteadError(error, "INVALID_ARGUMENT")) throw error;
+      const { context: _, detail: __, reason: ___, items: ____, ...rest } = event;
+      await audit.record({ ...rest, outcome: "failed", code: error.code });
+      throw error;
+    }
+  }
+}
+
+const noKey: NamedKey = { id: "", name: "", purpose: "" };
+
+function resourceOf({ target, context, dataset }: DataAct, key: NamedKey | undefined): Parameters<Engine["access"]["authorize"]>[2] {
+  return {
+    ...(key !== undefined && key !== noKey ? { key: key.name, purpose: key.purpose } : namedBy(target)),
+    ...(dataset !== undefined && { dataset }),
+    ...(context !== undefined && { context }),
+  };
+}
+
+/** What of a target that leads nowhere can be told: a name that is none may be somebody's data. */
+function namedBy(target: KeyTarget | undefined): { readonly key?: string; readonly purpose?: string } {
+  if (target === undefined) return {};
+  if (typeof target === "string") return isKeyName(target) ? { key: target } : {};
+  return isPurposeName(target.purpose) ? { purpose: target.purpose } : {};
+}
+
+function eventOf(
+  { principal, request }: Caller,
+  { action, target, context, dataset, reason, detail }: DataAct,
+  key: NamedKey | undefined,
+): Omit<AuditEvent, "outcome"> {
+  return {
+    action,
+    principal,
+    ...(request !== undefined && { request }),
+    ...(key !== undefined && key !== noKey ? { key: key.name } : namedBy(target)),
+    ...(dataset !== undefined && isAlias(dataset) && { dataset }),
+    ...(context !== undefined && { context }),
+    ...(reason !== undefined && { reason }),
+    ...(detail !== undefined && { detail }),
+  };
+}
+
+function digestOf<T>(
+  result: T | ItemProblem,
+  item: BatchItem<T> | undefined,
+  digested: (result: T) => string | Uint8Array | undefined,
+): string {
+  if (isProblem(result)) return `${digest(item?.ciphertext)}!${result.problem.code}`;
+  return digest(item?.ciphertext ?? digested(result));
+}
+
+function digest(ciphertext: string | Uint8Array | undefined): string {
+  if (ciphertext === undefined) return "";
+  return typeof ciphertext === "string"
+    ? hash("sha256", ciphertext, "base64url")
+    : createHash("sha256").update(ciphertext).digest("base64url");
+}
+
+/** True for an item of a batch that failed. */
+export function isProblem(result: unknown): result is ItemProblem {
+  return typeof result === "object" && result !== null && "problem" in result && result.problem instanceof KeysteadError;
+}

@@ -1,0 +1,148 @@
+import { type ErrorCode, isKeysteadError, KeysteadError } from "../errors.ts";
+import { audited } from "./audited.ts";
+import type { Engine } from "./engine.ts";
+import { KeyHandle, type KeyHandleOptions } from "./key-handle.ts";
+import type { NamedKey } from "./key-names.ts";
+
+/** Handles that are kept open: how many, and for how many milliseconds since their last use. */
+const openHandles = { count: 256, milliseconds: 600_000 } as const;
+
+/** What tells that a call may succeed when it is made again, after what is done about it. */
+const retries: Readonly<Partial<Record<ErrorCode, (key: KeyHandle) => Promise<void>>>> = {
+  KEY_BUDGET_NOT_LEASED: (key) => key.prepare(),
+  KEY_VERSION_NOT_LOADED: (key) => key.refresh(),
+  KEY_LEASE_EXPIRED: (key) => key.refresh(),
+};
+
+/** A key, and what it is opened for. */
+export interface Place {
+  readonly key: NamedKey;
+  /** Name of the dataset that it seals for; absent: none. */
+  readonly dataset?: string | undefined;
+  readonly opening?: KeyHandleOptions["opening"];
+}
+
+/** What the audit is told of an opening. */
+export const openingActs: Readonly<Record<KeyHandleOptions["opening"], string>> = { open: "keys.open", reencrypt: "keys.rewrap" };
+
+interface OpenHandle {
+  readonly key: KeyHandle;
+  /** When it was last used, by the monotonic clock. */
+  usedAt: number;
+}
+
+/**
+ * The keys that asynchronous calls of any caller have open. Each opening is recorded as the process's own act; a version that another
+ * process made a moment ago is loaded and the call tried again, once.
+ */
+export class HandlePool {
+  readonly #engine: Engine;
+  /** By place, the one that was used last at the end. */
+  readonly #handles = new Map<string, OpenHandle>();
+  readonly #opening = new Map<string, Promise<void>>();
+
+  /** @param engine whose access control allows everything: whoever uses a key of the pool has asked for the use itself */
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  /** Opens a handle that is the caller's own. @throws KeysteadError `UNKNOWN_KEY`, KEK errors, `CLOSED` */
+  async open(keyId: string, options: KeyHandleOptions): Promise<KeyHandle> {
+    const { registry } = this.#engine;
+    const key = new KeyHandle(registry, await registry.get(keyId), options);
+    // A key that can't seal at the moment may still open: whoever seals is told why not.
+    if (options.opening === "open") await key.prepare().catch(() => undefined);
+    return key;
+  }
+
+  /** The open handle of a place, for use before anything else can close it. */
+  peek(place: Place): KeyHandle | undefined {
+    const name = nameOf(place);
+    const handle = this.#handles.get(name);
+    if (handle === undefined) return undefined;
+    handle.usedAt = this.#engine.clock.monotonic();
+    this.#handles.delete(name);
+    this.#handles.set(name, handle);
+    return handle.key;
+  }
+
+  /** As {@link use}, at once where the key is open already. */
+  now<T>(place: Place, work: (key: KeyHandle) => T): T | Promise<T> {
+    const key = this.peek(place);
+    if (key === undefined) return this.use(place, work);
+    try {
+      return work(key);
+    } catch (error) {
+      if (!(error instanceof KeysteadError) || retries[error.code] === undefined) throw error;
+      return this.use(place, work);
+    }
+  }
+
+  /** Works with a key. `work` may run again. @throws KeysteadError as {@link open}, `UNKNOWN_DATASET`, and what the work throws */
+  async use<T>(place: Place, work: (key: KeyHandle) => T): Promise<T> {
+    const tried = new Set<string>();
+    for (;;) {
+      const key = this.peek(place);
+      if (key === undefined) {
+        await this.#openOnce(place);
+        continue;
+      }
+      try {
+        return work(key);
+      } catch (error) {
+        const retry = error instanceof KeysteadError && !tried.has(error.code) ? retries[error.code] : undefined;
+        if (retry === undefined || !(error instanceof KeysteadError)) throw error;
+        tried.add(error.code);
+        await retry(key).catch(unlessClosed);
+      }
+    }
+  }
+
+  /** Closes handles that were not used for ten minutes. */
+  async closeIdle(): Promise<void> {
+    const since = this.#engine.clock.monotonic() - openHandles.milliseconds;
+    await this.#closeWhere(({ usedAt }) => usedAt <= since);
+  }
+
+  /** Closes every handle. */
+  close(): Promise<void> {
+    return this.#closeWhere(() => true);
+  }
+
+  async #closeWhere(isOver: (handle: OpenHandle) => boolean): Promise<void> {
+    const over = [...this.#handles].filter(([, handle]) => isOver(handle));
+    for (const [place] of over) this.#handles.delete(place);
+    for (const [, { key }] of over) await key.close();
+  }
+
+  #openOnce(place: Place): Promise<void> {
+    const name = nameOf(place);
+    let opening = this.#opening.get(name);
+    if (opening === undefined) {
+      opening = this.#openNow(place, name).finally(() => this.#opening.delete(name));
+      this.#opening.set(name, opening);
+    }
+    return opening;
+  }
+
+  async #openNow({ key: { id, name: keyName }, dataset, opening = "open" }: Place, name: string): Promise<void> {
+    const datasetId = await this.#engine.names.datasetId(dataset);
+    const act = { action: openingActs[opening], key: keyName, ...(dataset !== undefined && { dataset }) };
+    const key = await audited(this.#engine, act, () => this.open(id, { datasetId, opening }));
+    this.#handles.set(name, { key, usedAt: this.#engine.clock.monotonic() });
+    const [oldest] = this.#handles;
+    if (oldest === undefined || this.#handles.size <= openHandles.count) return;
+    this.#handles.delete(oldest[0]);
+    await oldest[1].key.close();
+  }
+}
+
+/** Neither ids nor ways of opening hold a space; names of datasets may, at the end. */
+function nameOf({ key, dataset, opening = "open" }: Place): string {
+  return `${opening} ${key.id} ${dataset ?? ""}`;
+}
+
+/** A handle that made room for another one meanwhile is opened again. */
+function unlessClosed(error: unknown): void {
+  if (!isKeysteadError(error, "CLOSED")) throw error;
+}

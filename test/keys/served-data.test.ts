@@ -1,0 +1,203 @@
+import { createHash } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import type { AccessControl } from "../../src/access/access-control.ts";
+import type { Caller } from "../../src/access/caller.ts";
+import { KeysteadError } from "../../src/errors.ts";
+import { isProblem } from "../../src/keys/data-acts.ts";
+import { codeOf, createTestKeystead } from "../support/test-keystead.ts";
+
+const anna: Caller = { principal: { source: "token", id: "t1", name: "anna" }, request: { id: "r1", address: "127.0.0.1" } };
+const by = { principal: anna.principal, request: anna.request };
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("base64url");
+}
+
+/** Everybody may do everything but what is listed, `action key`. */
+function except(...denied: readonly string[]): AccessControl {
+  return {
+    authorize: (_, action, { key }) => {
+      if (denied.includes(`${action} ${key ?? ""}`)) throw new KeysteadError("ACCESS_DENIED", "no");
+    },
+  };
+}
+
+describe("a served call on data", () => {
+  it("leaves one record with its request, key, version and context, and no value", async () => {
+    const { keystead } = await createTestKeystead();
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    await keystead.purposes.set("pii", { defaultKey: "k" });
+    const context = { table: "person" };
+    const call = keystead.as(anna);
+    const sealed = await call.encrypt({ purpose: "pii" }, "x", { context });
+    expect(call.records).toBe(1);
+    await keystead.as(anna).decryptText(sealed, { context });
+    expect(await codeOf(keystead.as(anna).decrypt(sealed))).toBe("DECRYPTION_FAILED");
+    await keystead.as(anna).rewrap(sealed, { context });
+    const { label } = (await keystead.keys.show("k")).versions[0] ?? {};
+    expect(await keystead.audit.show({ action: "data" })).toMatchObject([
+      { action: "data.encrypt", outcome: "allowed", key: "k", version: label, context, ...by },
+      { action: "data.decrypt", outcome: "allowed", key: "k", version: label, context, ...by },
+      { action: "data.decrypt", outcome: "failed", code: "DECRYPTION_FAILED", key: "k", ...by },
+      { action: "data.rewrap", outcome: "allowed", key: "k", context, ...by },
+    ]);
+  });
+
+  it("of the process itself leaves none but its denial", async () => {
+    const { keystead } = await createTestKeystead({ access: except("data.decrypt k") });
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    const sealed = await keystead.encrypt("k", "x");
+    expect(await codeOf(keystead.decrypt(sealed))).toBe("ACCESS_DENIED");
+    expect(await keystead.audit.show({ action: "data" })).toMatchObject([{ action: "data.decrypt", outcome: "denied", key: "k" }]);
+  });
+
+  it("that is denied does not tell whether there is such a key", async () => {
+    const { keystead } = await createTestKeystead({ access: except("data.encrypt k", "data.encrypt l") });
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    expect(await codeOf(keystead.as(anna).encrypt("k", "x"))).toBe("ACCESS_DENIED");
+    expect(await codeOf(keystead.as(anna).encrypt("l", "x"))).toBe("ACCESS_DENIED");
+    expect(await codeOf(keystead.as(anna).encrypt("m", "x"))).toBe("UNKNOWN_KEY");
+    expect(await keystead.audit.show({ action: "data" })).toMatchObject([
+      { outcome: "denied", key: "k" },
+      { outcome: "denied", key: "l" },
+      { outcome: "failed", key: "m", code: "UNKNOWN_KEY" },
+    ]);
+  });
+
+  it("follows an alias and a purpose where they are moved", async () => {
+    const { keystead } = await createTestKeystead();
+    for (const name of ["k", "l"]) await keystead.keys.create({ name, purpose: "pii" });
+    for (const name of ["k", "l", "k"]) {
+      await keystead.keys.setAlias("current", name);
+      await keystead.purposes.set("pii", { defaultKey: name });
+      for (let round = 0; round < 2; round += 1) {
+        expect(await keystead.encrypt("current", "x")).toMatch(`ks1:${name}:`);
+        expect(await keystead.encrypt({ purpose: "pii" }, "x")).toMatch(`ks1:${name}:`);
+        await keystead.refresh();
+      }
+    }
+    await keystead.keys.removeAlias("current");
+    expect(await codeOf(keystead.encrypt("current", "x"))).toBe("UNKNOWN_KEY");
+  });
+
+  it("whose context no record can hold is not answered, and that is recorded", async () => {
+    const { keystead } = await createTestKeystead();
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    expect(await codeOf(keystead.as(anna).encrypt("k", "x", { context: { long: "x".repeat(5000) } }))).toBe("INVALID_ARGUMENT");
+    expect(await keystead.audit.show({ action: "data" })).toMatchObject([{ outcome: "failed", code: "INVALID_ARGUMENT", key: "k" }]);
+  });
+});
+
+describe("a batch", () => {
+  it("answers each item in its place and leaves one record with their digests", async () => {
+    const { keystead } = await createTestKeystead({ access: except("data.encrypt secret") });
+    for (const name of ["k", "secret"]) await keystead.keys.create({ name, purpose: "pii" });
+    const sealed = await keystead
+      .as(anna)
+      .encryptMany([
+        { target: "k", plaintext: "a" },
+        { target: "secret", plaintext: "b" },
+        { target: "unknown", plaintext: "c" },
+        { target: "k", value: 7n },
+        { target: "k" },
+      ]);
+    const codes = sealed.map((item) => (isProblem(item) ? item.problem.code : "sealed"));
+    expect(codes).toEqual(["sealed", "ACCESS_DENIED", "UNKNOWN_KEY", "sealed", "INVALID_ARGUMENT"]);
+    const [first, , , typed] = sealed.map(String);
+    expect(await keystead.decryptText(first ?? "")).toBe("a");
+    expect(await keystead.decryptValue(typed ?? "")).toBe(7n);
+    const items = [sha256(first ?? ""), "!ACCESS_DENIED", "!UNKNOWN_KEY", sha256(typed ?? ""), "!INVALID_ARGUMENT"];
+    expect(await keystead.audit.show({ action: "data" })).toMatchObject([
+      { action: "data.encrypt", outcome: "allowed", items, detail: { items: 5, failed: 3, denied: 1 }, ...by },
+    ]);
+  });
+
+  it("of ciphertext is recorded by the digests of what came", async () => {
+    const { keystead } = await createTestKeystead();
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    const context = { row: "1" };
+    const sealed = await keystead.encrypt("k", "a", { context });
+    const typed = await keystead.encryptValue("k", new Date(0), { context });
+    const batch = [{ ciphertext: sealed, context }, { ciphertext: sealed }, { ciphertext: "x" }];
+    const opened = await keystead.as(anna).decryptMany(batch);
+    expect(opened.map((item) => (isProblem(item) ? item.problem.code : item.plaintext?.toString()))).toEqual([
+      "a",
+      "DECRYPTION_FAILED",
+      "MALFORMED_CIPHERTEXT",
+    ]);
+    expect(await keystead.decryptMany([{ ciphertext: typed, context, typed: true }])).toEqual([{ value: new Date(0) }]);
+    const moved = await keystead.as(anna).rewrapMany(batch);
+    expect(moved.map((item) => (isProblem(item) ? item.problem.code : "moved"))).toEqual([
+      "moved",
+      "DECRYPTION_FAILED",
+      "MALFORMED_CIPHERTEXT",
+    ]);
+    const items = [sha256(sealed), `${sha256(sealed)}!DECRYPTION_FAILED`, `${sha256("x")}!MALFORMED_CIPHERTEXT`];
+    expect(await keystead.audit.show({ action: "data" })).toMatchObject([
+      { action: "data.decrypt", outcome: "allowed", key: "k", items },
+      { action: "data.rewrap", outcome: "allowed", key: "k", items },
+    ]);
+  });
+
+  it("has at most 1,000 items, which its record holds", async () => {
+    const { keystead } = await createTestKeystead();
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    const item = { target: "k", plaintext: "x" };
+    expect(await keystead.as(anna).encryptMany(Array.from({ length: 1000 }, () => item))).toHaveLength(1000);
+    expect(await codeOf(keystead.as(anna).encryptMany(Array.from({ length: 1001 }, () => item)))).toBe("TOO_LARGE");
+    expect((await keystead.audit.show({ action: "data" }))[0]).toMatchObject({ detail: { items: 1000, failed: 0 } });
+  });
+});
+
+describe("data keys, tags, hashes and random bytes", () => {
+  it("are made, opened and recorded", async () => {
+    const { keystead } = await createTestKeystead();
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    await keystead.keys.create({ name: "m", purpose: "pii", usage: "mac" });
+    const context = { file: "1" };
+    const call = keystead.as(anna);
+    const { ciphertext, plaintext } = await call.dataKeys.create("k", { context, bytes: 64 });
+    expect(plaintext).toHaveLength(64);
+    expect(await call.dataKeys.open(ciphertext, { context })).toEqual(plaintext);
+    expect(await codeOf(call.decrypt(ciphertext, { context }))).toBe("DECRYPTION_FAILED");
+    const wrapped = await call.dataKeys.create("k", { plain: false });
+    expect(wrapped).toEqual({ ciphertext: expect.any(String) });
+    const [made, short] = await call.dataKeys.createMany([{ target: "k" }, { target: "k", bytes: 8 }]);
+    expect(isProblem(short)).toBe(true);
+    const opened =
+      made === undefined || isProblem(made) ? [] : await call.dataKeys.openMany([{ ciphertext: made.ciphertext }, { ciphertext: "x" }]);
+    expect(opened.map((item) => (isProblem(item) ? item.problem.code : item.length))).toEqual([32, "MALFORMED_CIPHERTEXT"]);
+    const tag = await call.mac("m", "x");
+    expect(await call.verifyMac("m", "x", tag)).toBe(true);
+    expect(await call.verifyMacMany([{ target: "m", data: "y", tag }])).toEqual([false]);
+    expect(await call.macMany([{ target: "m", data: "x" }])).toEqual([tag]);
+    expect((await call.hash("abc")).toString("hex")).toBe("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    expect((await call.hash("abc", "SHA3-256")).toString("hex")).toBe("3a985da74fe225b2045c172d6bd390bd855f086e3e9d525b46bfe24511431532");
+    expect(await call.randomBytes(5)).toHaveLength(5);
+    const actions = (await keystead.audit.show()).filter((record) => "request" in record).map((record) => record["action"]);
+    expect(actions).toEqual([
+      "data-keys.create-plain",
+      "data-keys.open",
+      "data.decrypt",
+      "data-keys.create",
+      "data-keys.create",
+      "data-keys.open",
+      "data.mac",
+      "data.verify-mac",
+      "data.verify-mac",
+      "data.mac",
+      "data.hash",
+      "data.hash",
+      "data.random",
+    ]);
+  });
+
+  it("seeing a data key is another right than having one made", async () => {
+    const { keystead } = await createTestKeystead({ access: except("data-keys.create-plain k") });
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    expect(await codeOf(keystead.dataKeys.create("k"))).toBe("ACCESS_DENIED");
+    expect(await codeOf(keystead.dataKeys.create("k", { plain: false }))).toBe("no error");
+    const [plain, wrapped] = await keystead.dataKeys.createMany([{ target: "k" }, { target: "k", plain: false }]);
+    expect([isProblem(plain), isProblem(wrapped)]).toEqual([true, false]);
+  });
+});
