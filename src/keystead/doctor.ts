@@ -11,6 +11,7 @@ import type { StoreTables } from "../store/store.ts";
 import { examineDatasets } from "./dataset-findings.ts";
 import { type Diagnosis, failed, warning } from "./diagnosis.ts";
 import { examineKeys } from "./key-findings.ts";
+import { examineReadiness, type ReadinessCheck } from "./readiness.ts";
 
 /** What the doctor looks at. */
 export interface DoctorParts {
@@ -51,6 +52,11 @@ export class Doctor {
       findings.push(...(found.length === 0 ? [{ check, status: "good" as const, message: "nothing to report" }] : found));
     }
     return findings;
+  }
+
+  /** What this process needs to answer calls, looked at now; much quicker than {@link examine}. Never throws. */
+  readiness(): Promise<ReadinessCheck[]> {
+    return examineReadiness(this.#parts);
   }
 
   async #store(): Promise<Diagnosis[]> {

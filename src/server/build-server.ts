@@ -135,8 +135,8 @@ function makeServer({ settings, tls, random }: ServerParts, handler: RequestList
           {
             ...options,
             ...tls.context,
-            requestCert: tls.requestCertificate,
-            rejectUnauthorized: tls.requestCertificate,
+            requestCert: tls.requiresCertificate,
+            rejectUnauthorized: tls.requiresCertificate,
             handshakeTimeout: limits.headersMilliseconds,
           },
           handler,

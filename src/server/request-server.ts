@@ -5,7 +5,7 @@ import type { AnyRoute, Route, RouteCall } from "../api/route.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import { sendAnswer } from "./answer.ts";
 import { bearerToken } from "./bearer.ts";
-import { expectedTag } from "./entity-tag.ts";
+import { expectedTag } from "./if-match.ts";
 import { Exchange } from "./exchange.ts";
 import { Load } from "./load.ts";
 import { errorForLog } from "./log.ts";

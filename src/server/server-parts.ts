@@ -5,16 +5,9 @@ import type { AnyRoute } from "../api/route.ts";
 import type { AuditEvent } from "../audit/event.ts";
 import type { Clock } from "../clock.ts";
 import type { RandomSource } from "../crypto/random.ts";
+import type { ReadinessCheck } from "../keystead/readiness.ts";
 import type { ServerSettings } from "./settings.ts";
 import type { ServerTls } from "./server-tls.ts";
-
-/** One thing without which the server can't answer. */
-export interface HealthCheck {
-  readonly check: string;
-  readonly ready: boolean;
-  /** What is wrong, in words without secrets; absent when it is as it must be. */
-  readonly cause?: string;
-}
 
 /** Where log lines go. */
 export interface LogTarget {
@@ -34,7 +27,7 @@ export interface ServerParts {
    */
   readonly recordRefusal: (event: AuditEvent) => Promise<void>;
   /** Everything without which the server can't answer, looked at now. */
-  readonly health: () => Promise<readonly HealthCheck[]>;
+  readonly health: () => Promise<readonly ReadinessCheck[]>;
   readonly version: string;
   readonly settings: ServerSettings;
   readonly clock: Clock;
