@@ -68,6 +68,11 @@ export function textOr(inner: Rule): Rule {
   return (value, path) => (typeof value === "string" ? undefined : inner(value, path));
 }
 
+/** One word, or what the rule says. */
+export function wordOr(word: string, inner: Rule): Rule {
+  return (value, path) => (value === word ? undefined : inner(value, path));
+}
+
 /** A plain object of one of several forms, told by the property that only this form has. */
 export function either(forms: Readonly<Record<string, Rule>>): Rule {
   const names = Object.keys(forms);

@@ -2,7 +2,20 @@ import { dirname, join } from "node:path";
 import { allowAll, type AccessControl, isPrincipal, malformedPrincipal } from "./access/access-control.ts";
 import type { Caller, RequestOrigin } from "./access/caller.ts";
 import { embeddedPrincipal, type Principal } from "./access/principal.ts";
-import { anything, assertArguments, flag, having, listOf, number, object, optional, recordOf, type Shape, text } from "./arguments.ts";
+import {
+  anything,
+  assertArguments,
+  flag,
+  having,
+  listOf,
+  number,
+  object,
+  optional,
+  recordOf,
+  type Shape,
+  text,
+  wordOr,
+} from "./arguments.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type RandomSource, systemRandom } from "./crypto/random.ts";
 import { JobResults } from "./datasets/background-jobs.ts";
@@ -12,6 +25,7 @@ import { KekProviders } from "./kek/kek-providers.ts";
 import { type MasterKeyConfig, masterKeyConfig } from "./kek/local/master-key-source.ts";
 import { AuditService } from "./keys/audit-service.ts";
 import { Background, reportUse } from "./keys/background.ts";
+import { PolicyAccess } from "./keys/access/policy-access.ts";
 import { createStore, unlockStore } from "./keys/create-store.ts";
 import type { Engine } from "./keys/engine.ts";
 import { HandlePool } from "./keys/handle-pool.ts";
@@ -43,7 +57,8 @@ export interface KeysteadOptions {
   readonly auditDirectory?: string;
   /** Who asks, for access control and audit. */
   readonly principal?: Principal;
-  readonly access?: AccessControl;
+  /** Who may do what; the word `policies`: what the store's policies say, and nothing else. Everything is allowed when absent. */
+  readonly access?: AccessControl | "policies";
   /** For demo stores and for tests: waiting times, expiry and leases pass by this clock. */
   readonly clock?: Clock;
   readonly random?: RandomSource;
@@ -67,7 +82,7 @@ export const optionRules: Shape<KeysteadOptions> = {
   codecs: optional(recordOf(recordOf(anything))),
   auditDirectory: optional(text),
   principal: anything,
-  access: optional(having("access control with authorize()", "authorize")),
+  access: optional(wordOr("policies", having("the word policies, or access control with authorize()", "authorize"))),
   clock: optional(having("a clock with now(), monotonic() and wait()", "now", "monotonic", "wait")),
   random: optional(having("a source of randomness with bytes()", "bytes")),
   migrate: optional(flag),
@@ -163,14 +178,17 @@ export class Keystead extends KeysteadView {
   readonly doctor: Doctor;
   readonly #parts: ViewParts;
   readonly #background: Background;
+  /** Asked for callers other than the process itself. */
+  readonly #callAccess: AccessControl;
   #closed: Promise<void> | undefined;
 
-  private constructor(parts: ViewParts, background: Background) {
+  private constructor(parts: ViewParts, background: Background, callAccess: AccessControl) {
     super(parts);
     this.#parts = parts;
+    this.#callAccess = callAccess;
     this.#background = background;
-    const { engine, audit } = parts;
-    this.doctor = new Doctor({ engine, audit, keks: this.keks, datasets: this.datasets, background });
+    const { engine, audit, databases, codecs } = parts;
+    this.doctor = new Doctor({ engine, audit, databases, codecs, background });
   }
 
   /** Wires the parts of an unlocked store; {@link initKeystead} and {@link openKeystead} call it. */
@@ -179,8 +197,11 @@ export class Keystead extends KeysteadView {
     const registry = new KeysetRegistry({ store, keks, clock, random });
     const directory = options.auditDirectory ?? auditDirectoryOf(options.store);
     const audit = await AuditService.open({ store, registry, identity, clock, random, ...(directory !== undefined && { directory }) });
-    const { principal = embeddedPrincipal, access = allowAll } = options;
+    const { principal = embeddedPrincipal } = options;
     const acts = new RunningActs();
+    const policies = new PolicyAccess({ store, clock });
+    const callAccess = typeof options.access === "object" ? options.access : policies;
+    const access = options.access === "policies" ? policies : (options.access ?? allowAll);
     const engine: Engine = {
       store,
       identity,
@@ -188,6 +209,7 @@ export class Keystead extends KeysteadView {
       registry,
       audit: audit.trail,
       access,
+      policies,
       acts,
       clock,
       random,
@@ -203,7 +225,7 @@ export class Keystead extends KeysteadView {
       await audit.close();
       throw error;
     }
-    return new Keystead({ engine, pool, databases, codecs, audit, jobResults: new JobResults() }, background);
+    return new Keystead({ engine, pool, databases, codecs, audit, jobResults: new JobResults() }, background, callAccess);
   }
 
   /** Facts about the opened store. */
@@ -212,7 +234,8 @@ export class Keystead extends KeysteadView {
   }
 
   /**
-   * The same engine for another caller: access control is asked for that one, and records bear its name.
+   * The same engine for another caller: the store's policies say what that one may do, or the access control that was given; records
+   * bear its name.
    * @throws KeysteadError `INVALID_ARGUMENT` for a malformed principal, and for one that only the engine itself may be
    * @example
    * await keystead.as({ principal: { source: "embedded", id: "payroll" } }).decryptText(sealed);
@@ -220,7 +243,7 @@ export class Keystead extends KeysteadView {
   as(caller: Caller): KeysteadCall {
     assertArguments({ caller }, { caller: callerShape });
     if (!isPrincipal(caller.principal) || caller.principal.source === "engine") throw malformedPrincipal("INVALID_ARGUMENT");
-    return new KeysteadCall(this.#parts, caller);
+    return new KeysteadCall(this.#parts, caller, this.#callAccess);
   }
 
   /** Learns of every change of other processes up to now; goes on in the background anyway. @throws what the store says */

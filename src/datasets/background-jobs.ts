@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { anything, assertArguments, choice, having, number, object, optional, recordOf, text } from "../arguments.ts";
 import { allowAll } from "../access/access-control.ts";
 import type { Principal } from "../access/principal.ts";
 import { systemClock } from "../clock.ts";
@@ -26,6 +27,34 @@ export type JobOrder =
   | { readonly kind: "cut-over"; readonly index: string; readonly generation: number; readonly options?: Apart<JobOptions> }
   | { readonly kind: "cut-over-column" | "erase-column"; readonly column: string; readonly options?: Apart<JobOptions> }
   | { readonly kind: "resume"; readonly options?: Apart<ResumeOptions> };
+
+/** What access control is asked, and the audit told, when a job is started. */
+const actions: Readonly<Record<JobOrder["kind"], string>> = {
+  protect: "datasets.protect",
+  reencrypt: "datasets.reencrypt",
+  recontext: "datasets.recontext",
+  verify: "datasets.verify",
+  index: "datasets.index",
+  unprotect: "datasets.unprotect",
+  "cut-over": "datasets.cut-over",
+  "cut-over-column": "datasets.cut-over-column",
+  "erase-column": "datasets.erase-column",
+  resume: "jobs.resume",
+};
+
+/** What is particular to one kind, that kind's own method checks. */
+const order = object<Record<"kind" | "options" | "context" | "index" | "generation" | "column", unknown>>({
+  kind: choice(...Object.keys(actions)),
+  options: optional(recordOf(anything)),
+  context: optional(recordOf(text)),
+  index: optional(text),
+  generation: optional(number),
+  column: optional(text),
+});
+const rules = {
+  start: { dataset: text, order },
+  watch: { dataset: text, signal: having("an AbortSignal", "addEventListener", "throwIfAborted") },
+} as const;
 
 /** Milliseconds between looks at whether a job has begun. */
 const lookMilliseconds = 20;
@@ -85,7 +114,8 @@ export class BackgroundJobs {
    * @example
    * const { id } = await keystead.backgroundJobs.start("crm.person", { kind: "reencrypt", options: { rowsPerSecond: 500 } });
    */
-  start(dataset: string, order: JobOrder): Promise<JobInfo> {
+  async start(dataset: string, order: JobOrder): Promise<JobInfo> {
+    assertArguments({ dataset, order }, rules.start);
     return audited(
       this.#engine,
       { action: actions[order.kind], dataset },
@@ -99,6 +129,7 @@ export class BackgroundJobs {
    * @throws KeysteadError `UNKNOWN_DATASET`, `UNKNOWN_JOB`, `ACCESS_DENIED`
    */
   async *watch(dataset: string, signal: AbortSignal): AsyncGenerator<JobSighting> {
+    assertArguments({ dataset, signal }, rules.watch);
     const first = await this.#jobs.show(dataset);
     for (let look = first, seen: JobInfo | undefined; ; seen = look, look = await this.#workerJobs.show(dataset)) {
       const isOver = look.id !== first.id || look.state !== "running";
@@ -162,17 +193,3 @@ export class BackgroundJobs {
     });
   }
 }
-
-/** What access control is asked, and the audit told, when a job is started. */
-const actions: Readonly<Record<JobOrder["kind"], string>> = {
-  protect: "datasets.protect",
-  reencrypt: "datasets.reencrypt",
-  recontext: "datasets.recontext",
-  verify: "datasets.verify",
-  index: "datasets.index",
-  unprotect: "datasets.unprotect",
-  "cut-over": "datasets.cut-over",
-  "cut-over-column": "datasets.cut-over-column",
-  "erase-column": "datasets.erase-column",
-  resume: "jobs.resume",
-};

@@ -2,7 +2,7 @@ import { assertArguments } from "../arguments.ts";
 import type { RecordDefinition } from "../fields/field-specification.ts";
 import type { IndexPlan } from "../fields/index-planner.ts";
 import { KeysteadError } from "../errors.ts";
-import { audited, auditedOnKey } from "../keys/audited.ts";
+import { asked, audited, auditedOnKey } from "../keys/audited.ts";
 import type { Engine } from "../keys/engine.ts";
 import { findKeyById } from "../keys/key-records.ts";
 import { describeVersion } from "../keys/keyset.ts";
@@ -163,15 +163,19 @@ export class DatasetService {
 
   /** Every dataset, by name. */
   list(): Promise<DatasetInfo[]> {
-    return this.#engine.store.read(async (tables) =>
-      Promise.all((await listDatasets(tables)).map((dataset) => describeDataset(tables, dataset))),
+    return asked(this.#engine, { action: "datasets.list" }, () =>
+      this.#engine.store.read(async (tables) =>
+        Promise.all((await listDatasets(tables)).map((dataset) => describeDataset(tables, dataset))),
+      ),
     );
   }
 
   /** One dataset. @throws KeysteadError `UNKNOWN_DATASET` */
   async show(name: string): Promise<DatasetInfo> {
     assertArguments({ name }, rules.name);
-    return this.#engine.store.read(async (tables) => describeDataset(tables, await findDataset(tables, name)));
+    return asked(this.#engine, { action: "datasets.show", dataset: name }, () =>
+      this.#engine.store.read(async (tables) => describeDataset(tables, await findDataset(tables, name))),
+    );
   }
 
   /**
@@ -401,14 +405,16 @@ export class DatasetService {
    */
   async recordDefinition(name: string): Promise<RecordDefinition> {
     assertArguments({ name }, rules.name);
-    return this.#engine.store.read(async (tables) => {
-      const dataset = await findDataset(tables, name);
-      const { context, contextTypes, columns } = dataset.definition;
-      const indexes = await registeredIndexes(tables, dataset);
-      const shadows = shadowsOf(columns);
-      const record = { context, contextColumns: contextColumns(context, contextTypes), indexes };
-      return Object.keys(shadows).length === 0 ? record : { ...record, shadows };
-    });
+    return asked(this.#engine, { action: "datasets.show", dataset: name }, () =>
+      this.#engine.store.read(async (tables) => {
+        const dataset = await findDataset(tables, name);
+        const { context, contextTypes, columns } = dataset.definition;
+        const indexes = await registeredIndexes(tables, dataset);
+        const shadows = shadowsOf(columns);
+        const record = { context, contextColumns: contextColumns(context, contextTypes), indexes };
+        return Object.keys(shadows).length === 0 ? record : { ...record, shadows };
+      }),
+    );
   }
 
   /**

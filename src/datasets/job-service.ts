@@ -1,6 +1,6 @@
 import { assertArguments, callback, flag, having, number, object, optional, type Shape, text } from "../arguments.ts";
 import { KeysteadError } from "../errors.ts";
-import { audited } from "../keys/audited.ts";
+import { asked, audited } from "../keys/audited.ts";
 import type { Engine } from "../keys/engine.ts";
 import { instant } from "../keys/key-records.ts";
 import type { StoreTables } from "../store/store.ts";
@@ -73,21 +73,25 @@ export class JobService {
   /** Every job that the store remembers, the newest first. */
   list(): Promise<JobInfo[]> {
     const now = this.#engine.clock.now();
-    return this.#engine.store.read(async (tables) => {
-      const datasets = new Map((await listDatasets(tables)).map((dataset) => [dataset.id, dataset]));
-      const jobs = (await tables.jobs.list()).sort(newestFirst);
-      return jobs.map((row) => describeJob(row, datasets.get(row.datasetId)?.name ?? row.datasetId, now));
-    });
+    return asked(this.#engine, { action: "jobs.list" }, () =>
+      this.#engine.store.read(async (tables) => {
+        const datasets = new Map((await listDatasets(tables)).map((dataset) => [dataset.id, dataset]));
+        const jobs = (await tables.jobs.list()).sort(newestFirst);
+        return jobs.map((row) => describeJob(row, datasets.get(row.datasetId)?.name ?? row.datasetId, now));
+      }),
+    );
   }
 
   /** The newest job on a dataset. @throws KeysteadError `UNKNOWN_DATASET`, `UNKNOWN_JOB` */
   show(dataset: string): Promise<JobInfo> {
     assertArguments({ dataset }, rules.dataset);
     const now = this.#engine.clock.now();
-    return this.#engine.store.read(async (tables) => {
-      const found = await findDataset(tables, dataset);
-      return describeJob(await newestJob(tables, found), dataset, now);
-    });
+    return asked(this.#engine, { action: "jobs.show", dataset }, () =>
+      this.#engine.store.read(async (tables) => {
+        const found = await findDataset(tables, dataset);
+        return describeJob(await newestJob(tables, found), dataset, now);
+      }),
+    );
   }
 
   /**

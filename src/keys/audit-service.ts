@@ -9,8 +9,10 @@ import { type AuditReport, verifyAudit } from "../audit/verify.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import type { Store, StoreIdentity } from "../store/store.ts";
+import { asked } from "./audited.ts";
 import { type AuditFilter, auditFilterShape, checkFilter, isWanted } from "./audit-filter.ts";
 import { type AuditSignerInfo, currentSigner, findSignerKey, listSigners, openAuditKey } from "./audit-signer.ts";
+import type { Engine } from "./engine.ts";
 import type { KeyHandle } from "./key-handle.ts";
 import type { KeysetRegistry } from "./keyset-registry.ts";
 import { readSettings, writeSetting } from "./settings.ts";
@@ -40,9 +42,11 @@ export class AuditService {
   readonly #options: AuditServiceOptions;
   readonly #trail: FileTrail | MemoryTrail;
   readonly #key: KeyHandle;
+  readonly #engine: Engine | undefined;
 
-  private constructor(options: AuditServiceOptions, trail: FileTrail | MemoryTrail, key: KeyHandle) {
+  private constructor(options: AuditServiceOptions, trail: FileTrail | MemoryTrail, key: KeyHandle, engine?: Engine) {
     this.#options = options;
+    this.#engine = engine;
     this.#trail = trail;
     this.trail = trail;
     this.#key = key;
@@ -70,6 +74,11 @@ export class AuditService {
     return new AuditService(options, trail, key);
   }
 
+  /** An audit for who asks by this engine: its access control is asked, and its served calls are recorded. */
+  static boundTo(engine: Engine, audit: AuditService): AuditService {
+    return new AuditService(audit.#options, audit.#trail, audit.#key, engine);
+  }
+
   /** What the newest checkpoint on this host says against the store; undefined when they agree. */
   get witnessProblem(): string | undefined {
     return this.#trail instanceof FileTrail ? this.#trail.witness.problem : undefined;
@@ -87,7 +96,9 @@ export class AuditService {
 
   /** Goes on with a store that was put back, once a person has decided so. */
   async acceptRestoredStore(): Promise<void> {
-    if (this.#trail instanceof FileTrail) await this.#trail.acceptWitness();
+    await this.#ask("audit.accept-restored", async () => {
+      if (this.#trail instanceof FileTrail) await this.#trail.acceptWitness();
+    });
   }
 
   /** Ships what is durable and signs a checkpoint now. */
@@ -103,7 +114,10 @@ export class AuditService {
    */
   async verify(options: { readonly pinnedKeys?: readonly Uint8Array[] } = {}): Promise<StoreAuditReport> {
     assertArguments({ options }, { options: object<typeof options>({ pinnedKeys: optional(listOf(bytes)) }) });
-    const { pinnedKeys } = options;
+    return this.#ask("audit.verify", () => this.#verify(options));
+  }
+
+  async #verify({ pinnedKeys }: { readonly pinnedKeys?: readonly Uint8Array[] }): Promise<StoreAuditReport> {
     const { store, identity, directory } = this.#options;
     const anchor = { storeId: identity.id, ...(pinnedKeys !== undefined && { pinnedKeys }) };
     const report = await verifyAudit({
@@ -119,7 +133,7 @@ export class AuditService {
 
   /** The public keys that have signed checkpoints and certificates: keep them elsewhere than the store, and again after a rotation. */
   signers(): Promise<AuditSignerInfo[]> {
-    return this.#options.store.read(listSigners);
+    return this.#ask("audit.verify", () => this.#options.store.read(listSigners));
   }
 
   /**
@@ -131,6 +145,10 @@ export class AuditService {
    */
   async show(filter: AuditFilter = {}): Promise<AuditRecordView[]> {
     assertArguments({ filter }, { filter: object(auditFilterShape) });
+    return this.#ask("audit.query", () => this.#show(filter));
+  }
+
+  async #show(filter: AuditFilter): Promise<AuditRecordView[]> {
     const { limit, since, until } = checkFilter(filter);
     await this.#trail.flush();
     const found: AuditRecordView[] = [];
@@ -140,6 +158,10 @@ export class AuditService {
       if (found.length === limit) break;
     }
     return found.reverse();
+  }
+
+  #ask<T>(action: string, work: () => Promise<T>): Promise<T> {
+    return this.#engine === undefined ? work() : asked(this.#engine, { action }, work);
   }
 
   /** Ends the trail. Checkpoints are signed no more. */

@@ -1,14 +1,32 @@
+import { allowAll } from "../access/access-control.ts";
 import type { Caller } from "../access/caller.ts";
 import type { AuditEvent } from "../audit/event.ts";
+import type { JsonStructure } from "../crypto/json-text.ts";
 import { isKeyName } from "../crypto/ciphertext.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
+import { type Approval, takeApproval } from "./access/approval-requests.ts";
 import type { Engine } from "./engine.ts";
 import { lookUpKey, unknownKey } from "./key-records.ts";
 import { describeVersion } from "./keyset.ts";
+import { isPurposeName } from "./purpose-records.ts";
+import type { VersionPhase } from "./version-state.ts";
 import { assertHere, movedTo } from "./store-history.ts";
 
 /** An act as a service describes it before it happens. */
-export type Act = Pick<AuditEvent, "action"> & Partial<Pick<AuditEvent, "key" | "version" | "dataset" | "reason" | "detail">>;
+export interface Act
+  extends Pick<AuditEvent, "action">, Partial<Pick<AuditEvent, "key" | "version" | "dataset" | "purpose" | "reason" | "detail">> {
+  /** What else belongs to it: an approval holds for just that. Not recorded. */
+  readonly terms?: JsonStructure;
+  /** True for the execution of what was approved of before: it needs nobody's approval again. */
+  readonly approved?: boolean;
+}
+
+/** What an act on a version says of it. */
+interface VersionAct {
+  readonly version?: number;
+  /** Phase in which the act only executes what was approved of before. */
+  readonly approvedIn?: VersionPhase;
+}
 
 /** The act that moves a store, and may be repeated where it was interrupted. */
 export const handOverAction = "store.copy";
@@ -18,9 +36,10 @@ const longest = { dataset: 255, reason: 1024, detail: 4096 } as const;
 
 /**
  * Asks access control, does the work and records the act; the answer is given once the record is durable. Refusals and
- * failures are recorded, too. What no record could hold is refused before anything happens.
+ * failures are recorded, too. What no record could hold is refused before anything happens. What needs a second person waits as an
+ * approval, and is done when the call is made again after that.
  * @param describe adds what only the result knows (version, counts)
- * @throws KeysteadError `INVALID_ARGUMENT`, `ACCESS_DENIED`, `CLOSED`, `AUDIT_UNAVAILABLE`, and what the work throws
+ * @throws KeysteadError `INVALID_ARGUMENT`, `ACCESS_DENIED`, `APPROVAL_REQUIRED` naming the approval, `CLOSED`, `AUDIT_UNAVAILABLE`, and what the work throws
  */
 export function audited<T>(engine: Engine, act: Act, work: () => Promise<T>, describe?: (result: T) => Partial<Act>): Promise<T> {
   return engine.acts.run(() => perform(engine, act, work, describe));
@@ -34,8 +53,8 @@ export function audited<T>(engine: Engine, act: Act, work: () => Promise<T>, des
 export function auditedOnKey<T>(
   engine: Engine,
   nameOrAlias: string,
-  { version, ...act }: Omit<Act, "key" | "version"> & { readonly version?: number },
-  work: (keyId: string) => Promise<T>,
+  { version, approvedIn, ...act }: Omit<Act, "key" | "version" | "approved"> & VersionAct,
+  work: (keyId: string, approved: boolean) => Promise<T>,
   describe?: (result: T) => Partial<Act>,
 ): Promise<T> {
   return engine.acts.run(async () => {
@@ -45,37 +64,97 @@ export function auditedOnKey<T>(
       return { key, row: known ? await tables.versions.get({ keyId: key.id, version }) : undefined };
     });
     const name = key?.name ?? nameOrAlias;
-    const label = row === undefined ? String(version) : describeVersion(row).label;
+    const { label, phase } = row === undefined ? { label: String(version) } : describeVersion(row);
+    const approved = approvedIn !== undefined && phase === approvedIn;
     return perform(
       engine,
-      { ...act, ...(isKeyName(name) && { key: name }), ...(version !== undefined && { version: label }) },
-      () => (key === undefined ? Promise.reject(unknownKey(nameOrAlias)) : work(key.id)),
+      { ...act, approved, ...(isKeyName(name) && { key: name }), ...(version !== undefined && { version: label }) },
+      () => (key === undefined ? Promise.reject(unknownKey(nameOrAlias)) : work(key.id, approved)),
       describe,
     );
   });
 }
 
+/**
+ * As {@link audited}, for what only reads: access control is asked, a served call is recorded, and so is whatever is denied. What a program
+ * that links the library reads leaves no record.
+ * @throws KeysteadError `ACCESS_DENIED`, `APPROVAL_REQUIRED`, and what the work throws
+ */
+export function asked<T>(engine: Engine, act: Act, work: () => Promise<T>): Promise<T> {
+  return engine.caller.request === undefined ? askQuietly(engine, act, work) : engine.acts.run(() => perform(engine, act, work));
+}
+
+/**
+ * As {@link asked}, about a key: access control and audit are told its name, also when the caller named an alias.
+ * @param work gets that name; where nobody has to be asked, what the caller gave
+ */
+export async function askedOnKey<T>(
+  engine: Engine,
+  nameOrAlias: string,
+  act: Omit<Act, "key">,
+  work: (nameOrAlias: string) => Promise<T>,
+): Promise<T> {
+  if (engine.access === allowAll && engine.caller.request === undefined) return work(nameOrAlias);
+  const key = await engine.store.read((tables) => lookUpKey(tables, nameOrAlias));
+  const name = key?.name ?? nameOrAlias;
+  return asked(engine, { ...act, ...(isKeyName(name) && { key: name }) }, () => work(name));
+}
+
+async function askQuietly<T>(engine: Engine, act: Act, work: () => Promise<T>): Promise<T> {
+  try {
+    await permit(engine, act);
+  } catch (error) {
+    if (isDenial(error)) await recordFailure(engine, checkAct(act).recordable, error);
+    throw error;
+  }
+  return work();
+}
+
 async function perform<T>(engine: Engine, act: Act, work: () => Promise<T>, describe?: (result: T) => Partial<Act>): Promise<T> {
-  const { caller } = engine;
   const { recordable, problem } = checkAct(act);
+  let approval: Approval | undefined;
   let result: T;
   try {
     if (problem !== undefined) throw new KeysteadError("INVALID_ARGUMENT", problem);
-    await engine.access.authorize(caller, act.action, {
-      ...(act.key !== undefined && { key: act.key }),
-      ...(act.dataset !== undefined && { dataset: act.dataset }),
-    });
+    approval = await permit(engine, act);
     if (act.action !== handOverAction)
       assertHere({ movedTo: (await engine.store.read((tables) => tables.settings.get({ name: movedTo })))?.value });
     result = await work();
   } catch (error) {
-    const outcome = isKeysteadError(error, "ACCESS_DENIED") ? "denied" : "failed";
-    const code = error instanceof KeysteadError ? error.code : "INTERNAL";
-    await record(engine, { ...recordable, ...by(caller), outcome, code }, "failed", error);
+    await approval?.giveBack();
+    await recordFailure(engine, recordable, error);
     throw error;
   }
-  await record(engine, { ...recordable, ...describe?.(result), ...by(caller), outcome: "allowed" }, "was done");
+  const { terms: _terms, approved: _approved, ...described } = { ...recordable, ...describe?.(result) };
+  const detail = { ...described.detail, ...(approval !== undefined && { approval: approval.id, approvedBy: approval.approvedBy }) };
+  const event = { ...described, ...(Object.keys(detail).length > 0 && { detail }), ...by(engine.caller) };
+  await record(engine, { ...event, outcome: "allowed" }, "was done");
   return result;
+}
+
+/** Asks access control, and takes the approval that is there when it wants one. */
+async function permit(engine: Engine, act: Act): Promise<Approval | undefined> {
+  const { key, dataset, purpose } = act;
+  try {
+    await engine.access.authorize(engine.caller, act.action, {
+      ...(key !== undefined && { key }),
+      ...(dataset !== undefined && { dataset }),
+      ...(purpose !== undefined && { purpose }),
+    });
+    return undefined;
+  } catch (error) {
+    if (!isKeysteadError(error, "APPROVAL_REQUIRED")) throw error;
+    return act.approved === true ? undefined : takeApproval(engine, act, error);
+  }
+}
+
+async function recordFailure(engine: Engine, act: Act, error: unknown): Promise<void> {
+  const code = error instanceof KeysteadError ? error.code : "INTERNAL";
+  await record(engine, { ...act, ...by(engine.caller), outcome: isDenial(error) ? "denied" : "failed", code }, "failed", error);
+}
+
+function isDenial(error: unknown): boolean {
+  return isKeysteadError(error, "ACCESS_DENIED") || isKeysteadError(error, "APPROVAL_REQUIRED");
 }
 
 /** Who acts, as a record says it. */
@@ -84,7 +163,7 @@ function by({ principal, request }: Caller): Pick<AuditEvent, "principal" | "req
 }
 
 /** What of an act a record can hold, and what is wrong with the rest. */
-function checkAct({ action, key, version, dataset, reason, detail = {} }: Act): {
+function checkAct({ action, key, version, dataset, purpose, reason, detail = {} }: Act): {
   readonly recordable: Act;
   readonly problem: string | undefined;
 } {
@@ -100,6 +179,7 @@ function checkAct({ action, key, version, dataset, reason, detail = {} }: Act): 
     action,
     ...(key !== undefined && isKeyName(key) && { key }),
     ...(version !== undefined && { version }),
+    ...(purpose !== undefined && isPurposeName(purpose) && { purpose }),
     ...(dataset !== undefined &&
       keep(isText(dataset, 1, longest.dataset), "a dataset's name has 1 to 255 characters and no control characters") && { dataset }),
     ...(reason !== undefined &&

@@ -35,7 +35,7 @@ export async function reportUse({ registry, audit }: Pick<Engine, "registry" | "
 }
 
 /**
- * The work that goes on beside the callers: refreshing loaded keys within the refresh bound, finishing what is due, and
+ * The work that goes on beside the callers: refreshing loaded keys and policies within the refresh bound, finishing what is due, and
  * writing use counts. Runs on real time even where the engine's clock is injected: it is about this process's neighbours.
  */
 export class Background {
@@ -121,7 +121,8 @@ export class Background {
   }
 
   async #tend(): Promise<void> {
-    const { registry } = this.#engine;
+    const { registry, policies } = this.#engine;
+    await policies.keep();
     // A version that was current may wait for nothing but this process's lease.
     if (await registry.follow()) await registry.flush();
     await this.#settle();

@@ -1,7 +1,7 @@
 import { createHash, hash } from "node:crypto";
 import type { Caller } from "../access/caller.ts";
 import type { AuditEvent } from "../audit/event.ts";
-import { maxItems } from "../audit/record.ts";
+import { limits } from "../audit/record-check.ts";
 import { isKeyName } from "../crypto/ciphertext.ts";
 import type { Context } from "../crypto/context.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
@@ -112,8 +112,8 @@ export class DataActs {
     items: readonly BatchItem<T>[],
     digested: (result: T) => string | Uint8Array | undefined,
   ): Promise<(T | ItemProblem)[]> {
-    if (items.length > maxItems)
-      throw new KeysteadError("TOO_LARGE", `a batch has at most ${String(maxItems)} items; send several, or a stream`);
+    if (items.length > limits.items)
+      throw new KeysteadError("TOO_LARGE", `a batch has at most ${String(limits.items)} items; send several, or a stream`);
     const { caller, access, names } = this.#engine;
     const results: (T | ItemProblem)[] = [];
     const used = new Set<string>();

@@ -53,18 +53,25 @@ export function destroyVersion(
   version: number,
   options: DestroyOptions = {},
 ): Promise<DestructionStatus> {
-  const { reason } = options;
-  const act = { action: "keys.destroy", version, ...(reason !== undefined && { reason }) };
+  const { reason, waitingDays } = options;
+  const act = {
+    action: "keys.destroy",
+    version,
+    ...(reason !== undefined && { reason }),
+    ...(waitingDays !== undefined && Number.isFinite(waitingDays) && { terms: { waitingDays } }),
+    approvedIn: "destruction-pending" as const,
+  };
   return auditedOnKey(
     engine,
     nameOrAlias,
     act,
-    async (keyId) => {
+    async (keyId, approved) => {
       const { key, row } = await engine.store.read(async (tables) => {
         const key = await findKeyById(tables, keyId);
         return { key, row: await findVersion(tables, key, version) };
       });
       const { label, phase } = describeVersion(row);
+      if (approved && phase !== "destruction-pending") throw changedMeanwhile();
       const target = { keyId, keyName: key.name, version, label, row };
       if (phase === "pre-active" || phase === "destruction-pending") return execute(engine, gate, target, options);
       assertNotCurrent(key, row);
@@ -211,7 +218,11 @@ function assertUnchanged(
 ): asserts row is StoredRecord<"versions"> {
   if (row?.state === before.state && row.stateAt === before.stateAt && row.destroyAt === before.destroyAt) return;
   if (row?.state === "destroyed") throw destroyedAlready(row);
-  throw new KeysteadError(
+  throw changedMeanwhile();
+}
+
+function changedMeanwhile(): KeysteadError {
+  return new KeysteadError(
     "CONFLICT",
     "the state of the version changed meanwhile; look at it with `keystead keys show`, then decide again",
   );

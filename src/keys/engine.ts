@@ -4,6 +4,7 @@ import type { AuditTrail } from "../audit/event.ts";
 import type { Clock } from "../clock.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import type { Store, StoreIdentity } from "../store/store.ts";
+import type { PolicyAccess } from "./access/policy-access.ts";
 import type { KekRing } from "./kek-ring.ts";
 import type { KeyNames } from "./key-names.ts";
 import type { KeysetRegistry } from "./keyset-registry.ts";
@@ -18,6 +19,8 @@ export interface Engine {
   readonly names: KeyNames;
   readonly audit: AuditTrail;
   readonly access: AccessControl;
+  /** What the store's policies say, whether {@link access} goes by them or not. */
+  readonly policies: PolicyAccess;
   readonly acts: RunningActs;
   readonly clock: Clock;
   readonly random: RandomSource;

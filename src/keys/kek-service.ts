@@ -3,7 +3,7 @@ import { KeysteadError } from "../errors.ts";
 import { parseKekUri } from "../kek/kek-uri.ts";
 import type { StoreTables } from "../store/store.ts";
 import type { StoredRecord } from "../store/tables.ts";
-import { audited } from "./audited.ts";
+import { asked, audited } from "./audited.ts";
 import type { Engine } from "./engine.ts";
 import { recordableKekUri, withKek } from "./kek-records.ts";
 import { instant } from "./key-records.ts";
@@ -48,6 +48,10 @@ export class KekService {
 
   /** Every KEK that this store knows, with what it wraps. */
   async list(): Promise<KekInfo[]> {
+    return asked(this.#engine, { action: "keks.list" }, () => this.#list());
+  }
+
+  async #list(): Promise<KekInfo[]> {
     const { keks, wraps } = await this.#engine.store.read(async (tables) => ({
       keks: await tables.keks.list(),
       wraps: await tables.wraps.list(),
@@ -73,7 +77,7 @@ export class KekService {
    */
   async add(uri: string): Promise<void> {
     assertArguments({ uri }, { uri: text });
-    await audited(this.#engine, { action: "kek.add", detail: { kek: recordableKekUri(uri) } }, () =>
+    await audited(this.#engine, { action: "keks.add", detail: { kek: recordableKekUri(uri) } }, () =>
       withKek(this.#engine, parseKekUri(uri).toString(), () => Promise.resolve()),
     );
   }
@@ -84,7 +88,7 @@ export class KekService {
    */
   async test(uri: string): Promise<KekTest> {
     assertArguments({ uri }, { uri: text });
-    return audited(this.#engine, { action: "kek.test", detail: { kek: recordableKekUri(uri) } }, () =>
+    return asked(this.#engine, { action: "kek.test", detail: { kek: recordableKekUri(uri) } }, () =>
       this.#probe(parseKekUri(uri).toString()),
     );
   }
@@ -107,7 +111,7 @@ export class KekService {
     const detail = { from: recordableKekUri(from), to: recordableKekUri(to) };
     return audited(
       this.#engine,
-      { action: "kek.rotate", detail },
+      { action: "keks.rotate", detail },
       async () => {
         const oldUri = parseKekUri(from).toString();
         const newUri = parseKekUri(to).toString();

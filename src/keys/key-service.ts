@@ -1,7 +1,7 @@
 import { assertArguments, nullable, number, object, optional, recordOf, text } from "../arguments.ts";
 import { KeysteadError } from "../errors.ts";
 import type { StoreTables } from "../store/store.ts";
-import { audited, auditedOnKey } from "./audited.ts";
+import { type Act, asked, askedOnKey, audited, auditedOnKey } from "./audited.ts";
 import type { DestructionCertificate } from "./certificate.ts";
 import { changeState, stateChangeArguments, type StateChangeOptions } from "./change-state.ts";
 import { createKey, type CreateKeyInput } from "./create-key.ts";
@@ -53,17 +53,22 @@ export class KeyService {
   /** Every key, by name; Keystead's own, too. */
   async list(filter: { readonly purpose?: string } = {}): Promise<KeyInfo[]> {
     assertArguments({ filter }, { filter: keyFilter });
-    return this.#engine.store.read(async (tables) => {
-      const keys = await tables.keys.list(filter);
-      const described = await Promise.all(keys.map((key) => describeKey(tables, key)));
-      return described.sort((a, b) => (a.name < b.name ? -1 : 1));
-    });
+    const { purpose } = filter;
+    return asked(this.#engine, { action: "keys.list", ...(purpose !== undefined && { purpose }) }, () =>
+      this.#engine.store.read(async (tables) => {
+        const keys = await tables.keys.list(filter);
+        const described = await Promise.all(keys.map((key) => describeKey(tables, key)));
+        return described.sort((a, b) => (a.name < b.name ? -1 : 1));
+      }),
+    );
   }
 
   /** One key by name or alias. @throws KeysteadError `UNKNOWN_KEY` */
   async show(nameOrAlias: string): Promise<KeyInfo> {
     assertArguments({ nameOrAlias }, { nameOrAlias: text });
-    return this.#engine.store.read(async (tables) => describeKey(tables, await findKey(tables, nameOrAlias)));
+    return askedOnKey(this.#engine, nameOrAlias, { action: "keys.show" }, (name) =>
+      this.#engine.store.read(async (tables) => describeKey(tables, await findKey(tables, name))),
+    );
   }
 
   /**
@@ -145,19 +150,21 @@ export class KeyService {
    */
   async certificate(nameOrAlias: string, version: number): Promise<DestructionCertificate> {
     assertArguments({ nameOrAlias, version }, { nameOrAlias: text, version: number });
-    return readCertificate(this.#engine, nameOrAlias, version);
+    return askedOnKey(this.#engine, nameOrAlias, readOf(version), (name) => readCertificate(this.#engine, name, version));
   }
 
   /** Counted use of a version, up to now. @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_KEY_VERSION` */
   async usage(nameOrAlias: string, version: number): Promise<VersionUsage> {
     assertArguments({ nameOrAlias, version }, { nameOrAlias: text, version: number });
     const { registry, store } = this.#engine;
-    await registry.flush();
-    const { id } = await store.read((tables) => findKey(tables, nameOrAlias));
-    const unused = registry.counts.unused(id, version);
-    return store.read(async (tables) => {
-      await findVersion(tables, await findKeyById(tables, id), version);
-      return readUsage(tables, id, version, unused);
+    return askedOnKey(this.#engine, nameOrAlias, readOf(version), async (name) => {
+      await registry.flush();
+      const { id } = await store.read((tables) => findKey(tables, name));
+      const unused = registry.counts.unused(id, version);
+      return store.read(async (tables) => {
+        await findVersion(tables, await findKeyById(tables, id), version);
+        return readUsage(tables, id, version, unused);
+      });
     });
   }
 
@@ -229,4 +236,9 @@ export class KeyService {
     this.#engine.names.forget();
     return result;
   }
+}
+
+/** A look at one version of a key. */
+function readOf(version: number): Pick<Act, "action" | "detail"> {
+  return { action: "keys.show", ...(Number.isSafeInteger(version) && { detail: { version } }) };
 }

@@ -3,7 +3,7 @@ import { findAlgorithm, isAlgorithmName } from "../crypto/algorithms.ts";
 import { KeysteadError } from "../errors.ts";
 import type { NewRecord, StoredRecord } from "../store/tables.ts";
 import type { StoreTables } from "../store/store.ts";
-import { type Act, audited } from "./audited.ts";
+import { type Act, asked, audited } from "./audited.ts";
 import type { Engine } from "./engine.ts";
 import { assertUnchanged, type ChangeOptions, changeOptions } from "./entity-tag.ts";
 import { assertRotationDays } from "./key-checks.ts";
@@ -54,10 +54,12 @@ export class PurposeService {
 
   /** Every purpose, by name. */
   async list(): Promise<PurposeInfo[]> {
-    return this.#engine.store.read(async (tables) => {
-      const rows = (await tables.purposes.list()).filter((row) => row.name !== systemPurpose);
-      return Promise.all(rows.map((row) => describe(tables, row)));
-    });
+    return asked(this.#engine, { action: "purposes.list" }, () =>
+      this.#engine.store.read(async (tables) => {
+        const rows = (await tables.purposes.list()).filter((row) => row.name !== systemPurpose);
+        return Promise.all(rows.map((row) => describe(tables, row)));
+      }),
+    );
   }
 
   /**
@@ -69,7 +71,7 @@ export class PurposeService {
    */
   async create(name: string, settings: PurposeSettings = {}): Promise<PurposeInfo> {
     assertArguments({ name, settings }, purposeArguments);
-    return audited(this.#engine, { action: "purposes.create", detail: recordable(name, settings) }, async () => {
+    return audited(this.#engine, { action: "purposes.create", purpose: name, detail: recordable(name, settings) }, async () => {
       if (!isPurposeName(name)) {
         throw new KeysteadError("INVALID_ARGUMENT", "a purpose is 1 to 64 lower-case letters, digits or '-', beginning with a letter");
       }
@@ -91,7 +93,7 @@ export class PurposeService {
    */
   async set(name: string, settings: PurposeSettings, options: ChangeOptions = {}): Promise<PurposeInfo> {
     assertArguments({ name, settings, options }, { ...purposeArguments, options: changeOptions });
-    return audited(this.#engine, { action: "purposes.set", detail: recordable(name, settings) }, async () => {
+    return audited(this.#engine, { action: "purposes.set", purpose: name, detail: recordable(name, settings) }, async () => {
       const changed = await this.#engine.store.transaction(async (tables) => {
         const row = await findPurpose(tables, name);
         if (name === systemPurpose) throw new KeysteadError("INVALID_ARGUMENT", "the purpose system is Keystead's own");

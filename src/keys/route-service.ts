@@ -3,7 +3,7 @@ import { isKeyName } from "../crypto/ciphertext.ts";
 import { randomUuid } from "../crypto/uuid.ts";
 import { KeysteadError } from "../errors.ts";
 import { parseKekUri } from "../kek/kek-uri.ts";
-import { audited } from "./audited.ts";
+import { asked, audited } from "./audited.ts";
 import type { Engine } from "./engine.ts";
 import { recordableKekUri, withKek } from "./kek-records.ts";
 import { findPurpose } from "./purpose-records.ts";
@@ -35,7 +35,7 @@ export class RouteService {
 
   /** Every route, the default first. */
   async list(): Promise<RouteInfo[]> {
-    const rows = await this.#engine.store.read((tables) => tables.routes.list());
+    const rows = await asked(this.#engine, { action: "routes.list" }, () => this.#engine.store.read((tables) => tables.routes.list()));
     return rows
       .map(({ purpose, namePrefix, kekUri }) => ({
         ...(purpose !== null && { purpose }),

@@ -1,6 +1,6 @@
 import { assertArguments, number, text } from "../arguments.ts";
 import { KeysteadError } from "../errors.ts";
-import { audited } from "./audited.ts";
+import { asked, audited } from "./audited.ts";
 import type { Engine } from "./engine.ts";
 import { type ChangeableSetting, changeableSettings, readSettings, type Settings, writeSetting } from "./settings.ts";
 
@@ -14,7 +14,7 @@ export class SettingsService {
 
   /** Every setting with its value. */
   list(): Promise<Settings> {
-    return this.#engine.store.read(readSettings);
+    return asked(this.#engine, { action: "settings.list" }, () => this.#engine.store.read(readSettings));
   }
 
   /**
@@ -35,7 +35,7 @@ export class SettingsService {
         return settings;
       });
       if (name === "refreshBound" && value < before.refreshBound) await this.#engine.clock.wait(before.refreshBound);
-      return this.list();
+      return this.#engine.store.read(readSettings);
     });
   }
 }

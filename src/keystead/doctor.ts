@@ -1,24 +1,25 @@
 import { findAlgorithm } from "../crypto/algorithms.ts";
-import type { DatasetService } from "../datasets/dataset-service.ts";
+import { allowAll } from "../access/access-control.ts";
+import { DatasetService } from "../datasets/dataset-service.ts";
 import { KeysteadError } from "../errors.ts";
-import type { AuditService } from "../keys/audit-service.ts";
+import { AuditService } from "../keys/audit-service.ts";
+import { asked } from "../keys/audited.ts";
 import type { Background } from "../keys/background.ts";
 import type { Engine } from "../keys/engine.ts";
-import type { KekService } from "../keys/kek-service.ts";
+import { KekService } from "../keys/kek-service.ts";
 import { instant } from "../keys/key-records.ts";
 import { readHistory } from "../keys/store-history.ts";
 import type { StoreTables } from "../store/store.ts";
 import { examineDatasets } from "./dataset-findings.ts";
 import { type Diagnosis, failed, warning } from "./diagnosis.ts";
+import type { OutsideData } from "./outside-data.ts";
 import { examineKeys } from "./key-findings.ts";
 import { examineReadiness, type ReadinessCheck } from "./readiness.ts";
 
 /** What the doctor looks at. */
-export interface DoctorParts {
+export interface DoctorParts extends OutsideData {
   readonly engine: Engine;
   readonly audit: AuditService;
-  readonly keks: KekService;
-  readonly datasets: DatasetService;
   readonly background: Background;
 }
 
@@ -28,20 +29,30 @@ const standbyPatience = 1_000;
 /** Looks at everything that can be wrong with a store. Reads only, but for the censuses that it keeps. */
 export class Doctor {
   readonly #parts: DoctorParts;
+  readonly #keks: KekService;
+  readonly #datasets: DatasetService;
 
   constructor(parts: DoctorParts) {
-    this.#parts = parts;
+    // Who may examine is told of everything: one question, one record, whatever is looked at for it.
+    const engine = { ...parts.engine, access: allowAll, caller: { principal: parts.engine.caller.principal } };
+    this.#parts = { ...parts, audit: AuditService.boundTo(engine, parts.audit) };
+    this.#keks = new KekService(engine);
+    this.#datasets = new DatasetService(engine, parts.databases, parts.codecs);
   }
 
   /** Every check, in the order of a start-up. A check that itself fails is reported, too. */
-  async examine(): Promise<Diagnosis[]> {
+  examine(): Promise<Diagnosis[]> {
+    return asked(this.#parts.engine, { action: "doctor.examine" }, () => this.#examine());
+  }
+
+  async #examine(): Promise<Diagnosis[]> {
     const checks: [string, () => Promise<Diagnosis[]>][] = [
       ["store", () => this.#store()],
       ["metadata", () => this.#metadata()],
-      ["KEKs", () => this.#keks()],
+      ["KEKs", () => this.#examineKeks()],
       ["store history", () => this.#history()],
       ["keys", () => examineKeys(this.#parts.engine)],
-      ["datasets", () => examineDatasets(this.#parts.datasets)],
+      ["datasets", () => examineDatasets(this.#datasets)],
       ["audit", () => this.#audit()],
     ];
     const findings: Diagnosis[] = [];
@@ -95,8 +106,8 @@ export class Doctor {
     );
   }
 
-  async #keks(): Promise<Diagnosis[]> {
-    const keks = await this.#parts.keks.list();
+  async #examineKeks(): Promise<Diagnosis[]> {
+    const keks = await this.#keks.list();
     return keks
       .filter((kek) => !kek.available && kek.wraps > 0)
       .map((kek) => failed("KEKs", `${kek.uri} wraps ${String(kek.wraps)} keys and can't be opened: ${kek.problem ?? "no cause given"}`));

@@ -1,3 +1,4 @@
+import type { AccessControl } from "../access/access-control.ts";
 import type { Caller } from "../access/caller.ts";
 import type { AuditEvent, AuditTrail } from "../audit/event.ts";
 import type { FieldValue } from "../crypto/typed-value.ts";
@@ -7,7 +8,8 @@ import type { Databases } from "../datasets/databases.ts";
 import { DatasetGate } from "../datasets/dataset-gate.ts";
 import { DatasetService } from "../datasets/dataset-service.ts";
 import { JobService } from "../datasets/job-service.ts";
-import type { AuditService } from "../keys/audit-service.ts";
+import { TokenService } from "../keys/access/token-service.ts";
+import { AuditService } from "../keys/audit-service.ts";
 import {
   type CipherOptions,
   CipherService,
@@ -54,12 +56,14 @@ export class KeysteadView {
   readonly backgroundJobs: BackgroundJobs;
   readonly dataKeys: DataKeyService;
   readonly audit: AuditService;
+  readonly tokens: TokenService;
   readonly #ciphers: CipherService;
   readonly #macs: MacService;
   readonly #keyless: KeylessService;
 
   constructor({ engine, pool, databases, codecs, audit, jobResults }: ViewParts) {
-    this.audit = audit;
+    this.audit = AuditService.boundTo(engine, audit);
+    this.tokens = new TokenService(engine);
     this.keys = new KeyService(engine, new DatasetGate(engine, databases));
     this.purposes = new PurposeService(engine);
     this.routes = new RouteService(engine);
@@ -248,9 +252,9 @@ export class KeysteadView {
 export class KeysteadCall extends KeysteadView {
   readonly #trail: CallTrail;
 
-  constructor(parts: ViewParts, caller: Caller) {
+  constructor(parts: ViewParts, caller: Caller, access: AccessControl) {
     const trail = new CallTrail(parts.engine.audit);
-    super({ ...parts, engine: { ...parts.engine, caller, audit: trail } });
+    super({ ...parts, engine: { ...parts.engine, caller, access, audit: trail } });
     this.#trail = trail;
   }
 

@@ -182,6 +182,62 @@ export const tables = {
     createdAt: "integer",
     updatedAt: "integer",
   }),
+  /** `effect`: allow, deny, approve. `actions`: JSON array of patterns. `scope`: JSON, for what, when and in which context it holds. */
+  policies: table("policies", "followed", ["id"], {
+    id: "text",
+    effect: "text",
+    subject: "text",
+    actions: "text",
+    scope: "text",
+    description: "text",
+    createdAt: "integer",
+    createdBy: "text",
+    updatedAt: "integer",
+    updatedBy: "text",
+  }),
+  /** `subject`: whom it is about, as in policies. `roles`: JSON array. `disabled`: 1 = may do nothing. */
+  principals: table("principals", "followed", ["subject"], {
+    subject: "text",
+    roles: "text",
+    disabled: "integer",
+    description: "text",
+    createdAt: "integer",
+    createdBy: "text",
+    updatedAt: "integer",
+    updatedBy: "text",
+  }),
+  /** `hash`: SHA-256 of the token. `createdBy`: `<source>:<id>`, which may be another token. `roles`, `scope`: JSON. */
+  tokens: table("tokens", "followed", ["id"], {
+    id: "text",
+    hash: "bytes",
+    name: "text",
+    roles: "text",
+    scope: "text",
+    createdAt: "integer",
+    createdBy: "text",
+    expiresAt: "integer",
+    revokedAt: "integer?",
+    revokedBy: "text?",
+  }),
+  /**
+   * `state`: pending, approved, rejected, used. `requester`: the principal, `person`: who is behind it. `act`: JSON, all that is asked for;
+   * `digest`: SHA-256 of it and of the requester, base64url.
+   */
+  approvals: table("approvals", "followed", ["id"], {
+    id: "text",
+    state: "text",
+    requester: "text",
+    person: "text",
+    policy: "text",
+    action: "text",
+    act: "text",
+    digest: "text",
+    requestedAt: "integer",
+    expiresAt: "integer",
+    decidedAt: "integer?",
+    decidedBy: "text?",
+    decisionReason: "text?",
+  }),
   /** Audit lines as the exact bytes that were written. */
   auditLines: table("audit_lines", "none", ["writer", "sequence"], { writer: "text", sequence: "integer", line: "bytes" }),
   /** Signed checkpoints over the audit chains. `body`: the signed bytes; `hash`: SHA-256 of it, hex. `previous` is unique: one chain, no forks. */

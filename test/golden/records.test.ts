@@ -67,7 +67,11 @@ function textOf(value: SQLOutputValue | undefined): string {
 }
 
 describe("golden metadata", () => {
-  const layouts = new Map<string, TableLayout>([manifestTable, ...guardedLayouts()].map((layout) => [layout.name, layout]));
+  /** Tables that came after the golden store was written. */
+  const later = ["policies", "principals", "tokens", "approvals"];
+  const layouts = new Map<string, TableLayout>(
+    [manifestTable, ...guardedLayouts()].filter(({ name }) => !later.includes(name)).map((layout) => [layout.name, layout]),
+  );
   const metadataKey = deriveMetadataKey(unhex(metadataFile.storeKey));
   const valueOf = { t: (text: string) => text, i: Number, b: unhex, n: () => null } as const;
 

@@ -25,7 +25,7 @@ function writeStore(more = ""): { readonly store: string; readonly masterKeys: {
 }
 
 function openGoldenStore(): Promise<Keystead> {
-  return openTestKeystead({ ...writeStore(), clock: newClock() });
+  return openTestKeystead({ ...writeStore(), migrate: true, clock: newClock() });
 }
 
 describe("the golden store", () => {
@@ -67,8 +67,8 @@ describe("the golden store", () => {
 
   it("is refused once a row was edited", async () => {
     const edited = writeStore("update keys set purpose = 'api' where name = 'pii-email';");
-    expect(await codeOf(openKeystead({ ...edited, clock: newClock() }))).toBe("STORE_TAMPERED");
+    expect(await codeOf(openKeystead({ ...edited, migrate: true, clock: newClock() }))).toBe("STORE_TAMPERED");
     const deleted = writeStore("delete from aliases;");
-    expect(await codeOf(openKeystead({ ...deleted, clock: newClock() }))).toBe("STORE_TAMPERED");
+    expect(await codeOf(openKeystead({ ...deleted, migrate: true, clock: newClock() }))).toBe("STORE_TAMPERED");
   });
 });

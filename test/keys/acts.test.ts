@@ -137,7 +137,7 @@ describe("the audit", () => {
       ["keys.set", "allowed", { tags: 1, rotationDays: 30 }],
       ["settings.set", "allowed", { name: "backupRetentionDays", value: 30 }],
       ["routes.set", "failed", { purpose: null, namePrefix: null, kek: "malformed" }],
-      ["kek.rotate", "failed", { from: "local:main", to: "malformed" }],
+      ["keks.rotate", "failed", { from: "local:main", to: "malformed" }],
     ]);
     expect(JSON.stringify(await keystead.audit.show())).not.toContain(canaries.passphrase.text);
   });

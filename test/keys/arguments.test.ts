@@ -152,6 +152,7 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
   keks: [
     { name: "list", args: [] },
     { name: "add", args: ["local:other"], accepts: [texts] },
+    { name: "test", args: ["local:other"], accepts: [texts] },
     { name: "rotate", args: ["local:main", "local:other", () => undefined], accepts: [texts, texts, ["undefined", "function"]] },
   ],
   settings: [
@@ -188,6 +189,7 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
     { name: "takeCensus", args: ["d", new AbortController().signal], accepts: [texts, ["undefined"]] },
     { name: "census", args: ["k"], accepts: [texts] },
     { name: "find", args: ["d", "i", ["x"], { limit: 1 }], accepts: [texts, texts, ["array"], options] },
+    { name: "tokens", args: ["d", "i", ["x"]], accepts: [texts, texts, ["array"]] },
     { name: "recordDefinition", args: ["d"], accepts: [texts] },
     { name: "planIndex", args: ["d", { columns: ["a"], kind: "exact", normalisers: ["text"] }], accepts: [texts] },
   ],
@@ -209,6 +211,10 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
       ],
       accepts: [texts, options],
     },
+  ],
+  backgroundJobs: [
+    { name: "start", args: ["d", { kind: "protect", options: {} }], accepts: [texts] },
+    { name: "watch", args: ["d", new AbortController().signal], accepts: [texts] },
   ],
   audit: [
     { name: "acceptRestoredStore", args: [] },
@@ -320,8 +326,8 @@ async function objectionsTo(targets: Readonly<Record<string, object>>): Promise<
 }
 
 function servicesOf(keystead: Keystead): Readonly<Record<string, object>> {
-  const { dataKeys, keys, purposes, routes, keks, settings, datasets, jobs, audit, doctor } = keystead;
-  return { keystead, dataKeys, keys, purposes, routes, keks, settings, datasets, jobs, audit, doctor };
+  const { dataKeys, keys, purposes, routes, keks, settings, datasets, jobs, backgroundJobs, audit, doctor } = keystead;
+  return { keystead, dataKeys, keys, purposes, routes, keks, settings, datasets, jobs, backgroundJobs, audit, doctor };
 }
 
 it("every public method refuses what it must not be given by an error that names it and not the value, and changes nothing", async () => {

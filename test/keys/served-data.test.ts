@@ -24,7 +24,7 @@ function except(...denied: readonly string[]): AccessControl {
 
 describe("a served call on data", () => {
   it("leaves one record with its request, key, version and context, and no value", async () => {
-    const { keystead } = await createTestKeystead();
+    const { keystead } = await createTestKeystead({ access: except() });
     await keystead.keys.create({ name: "k", purpose: "pii" });
     await keystead.purposes.set("pii", { defaultKey: "k" });
     const context = { table: "person" };
@@ -65,7 +65,7 @@ describe("a served call on data", () => {
   });
 
   it("follows an alias and a purpose where they are moved", async () => {
-    const { keystead } = await createTestKeystead();
+    const { keystead } = await createTestKeystead({ access: except() });
     for (const name of ["k", "l"]) await keystead.keys.create({ name, purpose: "pii" });
     for (const name of ["k", "l", "k"]) {
       await keystead.keys.setAlias("current", name);
@@ -81,7 +81,7 @@ describe("a served call on data", () => {
   });
 
   it("whose context no record can hold is not answered, and that is recorded", async () => {
-    const { keystead } = await createTestKeystead();
+    const { keystead } = await createTestKeystead({ access: except() });
     await keystead.keys.create({ name: "k", purpose: "pii" });
     expect(await codeOf(keystead.as(anna).encrypt("k", "x", { context: { long: "x".repeat(5000) } }))).toBe("INVALID_ARGUMENT");
     expect(await keystead.audit.show({ action: "data" })).toMatchObject([{ outcome: "failed", code: "INVALID_ARGUMENT", key: "k" }]);
@@ -113,7 +113,7 @@ describe("a batch", () => {
   });
 
   it("of ciphertext is recorded by the digests of what came", async () => {
-    const { keystead } = await createTestKeystead();
+    const { keystead } = await createTestKeystead({ access: except() });
     await keystead.keys.create({ name: "k", purpose: "pii" });
     const context = { row: "1" };
     const sealed = await keystead.encrypt("k", "a", { context });
@@ -140,7 +140,7 @@ describe("a batch", () => {
   });
 
   it("has at most 1,000 items, which its record holds", async () => {
-    const { keystead } = await createTestKeystead();
+    const { keystead } = await createTestKeystead({ access: except() });
     await keystead.keys.create({ name: "k", purpose: "pii" });
     const item = { target: "k", plaintext: "x" };
     expect(await keystead.as(anna).encryptMany(Array.from({ length: 1000 }, () => item))).toHaveLength(1000);
@@ -151,7 +151,7 @@ describe("a batch", () => {
 
 describe("data keys, tags, hashes and random bytes", () => {
   it("are made, opened and recorded", async () => {
-    const { keystead } = await createTestKeystead();
+    const { keystead } = await createTestKeystead({ access: except() });
     await keystead.keys.create({ name: "k", purpose: "pii" });
     await keystead.keys.create({ name: "m", purpose: "pii", usage: "mac" });
     const context = { file: "1" };

@@ -23,7 +23,7 @@ const withUntil: TableDefinition = {
   added: { ...withPermits.added, until: { format: 3, value: null } },
 };
 const addPermits: Migration = {
-  number: 2,
+  number: migrations.length + 1,
   up: async (sql) => {
     await sql.schema
       .alterTable("aliases")
@@ -32,7 +32,7 @@ const addPermits: Migration = {
   },
 };
 const addUntil: Migration = {
-  number: 3,
+  number: migrations.length + 2,
   up: async (sql) => {
     await sql.schema.alterTable("aliases").addColumn("until", "integer").execute();
   },

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { maxItems } from "../../audit/record.ts";
+import { limits } from "../../audit/record-check.ts";
 import { decodeBase64 } from "../../crypto/base64.ts";
 import { maxContextPairs } from "../../crypto/limits.ts";
 import type { KeyTarget } from "../../keys/key-target.ts";
@@ -48,7 +48,7 @@ export function targetOf({ key, purpose }: { readonly key?: string; readonly pur
 
 /** One item, or many of them. */
 export function oneOrMany<T extends z.ZodType>(item: T): z.ZodUnion<readonly [z.ZodObject<{ items: z.ZodArray<T> }, z.core.$strict>, T]> {
-  const many = z.strictObject({ items: z.array(item).min(1).max(maxItems) });
+  const many = z.strictObject({ items: z.array(item).min(1).max(limits.items) });
   return z.union([many, item], { error: problemOfForm });
 }
 

@@ -1,5 +1,6 @@
 import { KeysteadError } from "../../errors.ts";
 import { createFirstTables } from "./migrations/0001-first-tables.ts";
+import { createAccessTables } from "./migrations/0002-access.ts";
 import type { Sql, SqlDatabase } from "./sql-database.ts";
 
 /**
@@ -14,7 +15,10 @@ export interface Migration {
 }
 
 /** Every step, in order. */
-export const migrations: readonly Migration[] = [{ number: 1, up: createFirstTables }];
+export const migrations: readonly Migration[] = [
+  { number: 1, up: createFirstTables },
+  { number: 2, up: createAccessTables },
+];
 
 /** Schema number after all of the steps. */
 export function newestSchema(steps: readonly Migration[]): number {

@@ -18,6 +18,9 @@ const constrained: Readonly<Record<string, readonly [ColumnValue, ColumnValue]>>
   "manifest.demo": [1, 0],
   "versions.state": ["active", "suspended"],
   "purposes.hardware": [0, 1],
+  "policies.effect": ["allow", "deny"],
+  "principals.disabled": [0, 1],
+  "approvals.state": ["pending", "used"],
 };
 
 /** The n-th record of a table. Records of different n have nothing in common but nulls: every second one has those. */

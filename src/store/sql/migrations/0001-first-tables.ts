@@ -1,23 +1,10 @@
-import { sql as expression, type CreateTableBuilder, type RawBuilder } from "kysely";
 import type { Sql, SqlDatabase } from "../sql-database.ts";
-
-type FirstColumnType = "text" | "text?" | "integer" | "integer?" | "bytes" | "bytes?";
-
-interface FirstTable {
-  readonly name: string;
-  /** Rows carry `row_format` and `row_mac`. */
-  readonly guarded: boolean;
-  readonly columns: Readonly<Record<string, FirstColumnType>>;
-  readonly key: readonly string[];
-  readonly unique?: readonly string[];
-  /** Conditions by name. */
-  readonly checks?: Readonly<Record<string, string>>;
-}
+import { createTable, type WrittenTable } from "./written-table.ts";
 
 const states = ["pre-active", "active", "suspended", "deactivated", "compromised", "destroyed"].map((state) => `'${state}'`).join(", ");
 
 /** The tables of schema 1, written out: this list stays as it is when `tables.ts` grows. */
-const firstTables: readonly FirstTable[] = [
+const firstTables: readonly WrittenTable[] = [
   {
     name: "manifest",
     guarded: true,
@@ -213,31 +200,4 @@ const firstTables: readonly FirstTable[] = [
 /** Migration step 1: makes the tables of a new store. */
 export async function createFirstTables(sql: Sql, database: SqlDatabase): Promise<void> {
   for (const table of firstTables) await createTable(sql, database, table);
-}
-
-async function createTable(sql: Sql, database: SqlDatabase, table: FirstTable): Promise<void> {
-  const columns = Object.entries({ ...table.columns, ...rowColumns(table) });
-  const checks = Object.entries({ ...table.checks, ...rowChecks(table) });
-  let creation: CreateTableBuilder<string, string> = sql.schema.createTable(table.name);
-  for (const [name, type] of columns) {
-    creation = creation.addColumn(name, columnType(database, type), (column) => (type.endsWith("?") ? column : column.notNull()));
-  }
-  creation = creation.addPrimaryKeyConstraint(`${table.name}_key`, [...table.key]);
-  for (const name of table.unique ?? []) creation = creation.addUniqueConstraint(`${table.name}_${name}`, [name]);
-  for (const [name, check] of checks) creation = creation.addCheckConstraint(`${table.name}_check_${name}`, expression.raw(check));
-  await creation.modifyEnd(expression.raw(database.tableOptions)).execute();
-}
-
-function rowColumns(table: FirstTable): Readonly<Record<string, FirstColumnType>> {
-  return table.guarded ? { row_version: "integer", row_format: "integer", row_mac: "bytes" } : { row_version: "integer" };
-}
-
-function rowChecks(table: FirstTable): Readonly<Record<string, string>> {
-  const version = { row_version: "row_version >= 1" };
-  return table.guarded ? { ...version, row_format: "row_format >= 1", row_mac: "length(row_mac) = 32" } : version;
-}
-
-function columnType(database: SqlDatabase, type: FirstColumnType): RawBuilder<unknown> {
-  const [name] = type.split("?");
-  return expression.raw(name === "text" || name === "integer" || name === "bytes" ? database.columnTypes[name] : type);
 }

@@ -1,0 +1,15 @@
+import type { AnyRoute } from "./route.ts";
+import { routesOf } from "./route-row.ts";
+import { dataRoutes } from "./routes/data.ts";
+import { datasetRoutes } from "./routes/datasets.ts";
+import { keyRoutes } from "./routes/keys.ts";
+import { registryRoutes } from "./routes/registry.ts";
+
+/** Every row, by method and path. */
+export const routeRows = { ...dataRoutes, ...keyRoutes, ...registryRoutes, ...datasetRoutes } as const;
+
+/** The rows by method and path: the client takes its types from it. */
+export type RouteRows = typeof routeRows;
+
+/** What the server serves of the engine. */
+export const routes: readonly AnyRoute[] = routesOf(routeRows);

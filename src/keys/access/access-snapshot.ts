@@ -1,0 +1,93 @@
+import type { Caller } from "../../access/caller.ts";
+import type { Subjects } from "../../access/decide.ts";
+import type { Standing } from "../../access/excess.ts";
+import type { Policy } from "../../access/policy.ts";
+import { parsePrincipal, ownSubjects, subjectOf } from "../../access/subject.ts";
+import type { Principal } from "../../access/principal.ts";
+import { rolePolicies } from "../../access/roles.ts";
+import type { StoreTables } from "../../store/store.ts";
+import { type PrincipalRecord, readPolicy, readPrincipal, readToken, type TokenRecord } from "./access-rows.ts";
+
+/** What the store says about who may do what, at one moment. */
+export class AccessSnapshot {
+  /** Of the built-in roles, and those of the store. */
+  readonly policies: readonly Policy[];
+  readonly tokens: ReadonlyMap<string, TokenRecord>;
+  readonly principals: ReadonlyMap<string, PrincipalRecord>;
+  /** True when some policy goes by the purpose of a key. */
+  readonly asksPurpose: boolean;
+
+  constructor(policies: readonly Policy[], principals: readonly PrincipalRecord[], tokens: readonly TokenRecord[]) {
+    this.policies = [...rolePolicies, ...policies];
+    this.principals = new Map(principals.map((row) => [row.subject, row]));
+    this.tokens = new Map(tokens.map((token) => [token.id, token]));
+    this.asksPurpose = policies.some(({ scope }) => scope.purposes !== undefined);
+  }
+
+  static async read(tables: StoreTables): Promise<AccessSnapshot> {
+    const policies = (await tables.policies.list()).map(readPolicy);
+    const principals = (await tables.principals.list()).map(readPrincipal);
+    return new AccessSnapshot(policies, principals, (await tables.tokens.list()).map(readToken));
+  }
+
+  /** Everything that a caller is: itself, and the roles that rows give it. */
+  subjectsOf(caller: Caller): Subjects {
+    const own = ownSubjects(caller);
+    const rows = own.map((name) => this.principals.get(name)).filter((row) => row !== undefined);
+    const disabled = rows.find((row) => row.disabled);
+    return {
+      names: new Set([...own, ...rows.flatMap((row) => row.roles.map((role) => `role:${role}`))]),
+      ...(disabled !== undefined && { barred: "the principal is disabled" }),
+      ...(caller.scope !== undefined && { scope: caller.scope }),
+    };
+  }
+
+  /** A caller with the policies that count for it. */
+  standingOf(caller: Caller): Standing {
+    return { policies: this.policies, subjects: this.subjectsOf(caller) };
+  }
+
+  /** True for a role that Keystead has, or that some policy speaks of. */
+  hasRole(name: string): boolean {
+    return this.policies.some(({ subject }) => subject === `role:${name}`);
+  }
+
+  /** The caller that a token speaks for. */
+  callerOf({ id, name, roles, scope }: TokenRecord): Caller {
+    return { principal: { source: "token", id, name }, roles, scope };
+  }
+
+  /**
+   * Why a token is not good; undefined when it is. It ends with the token that made it, and stops while who made it is disabled: what was
+   * stolen must not live on in what it made.
+   */
+  tokenProblem(id: string, now: number): "unknown" | "revoked" | "expired" | "of somebody who is disabled" | undefined {
+    const chain = this.#chain(id);
+    if (chain.length === 0) return "unknown";
+    for (const token of chain) {
+      if (token.revokedAt !== null) return "revoked";
+      if (now >= token.expiresAt) return "expired";
+      if (this.principals.get(`token:${token.id}`)?.disabled === true) return "of somebody who is disabled";
+    }
+    const oldest = chain.at(-1)?.createdBy ?? "";
+    if (parsePrincipal(oldest)?.source === "token") return "unknown";
+    return this.principals.get(oldest)?.disabled === true ? "of somebody who is disabled" : undefined;
+  }
+
+  /** Who stands behind a principal: of a token, who made it, or made the token that made it. */
+  personOf(principal: Principal): string {
+    if (principal.source !== "token") return subjectOf(principal);
+    return this.#chain(principal.id).at(-1)?.createdBy ?? subjectOf(principal);
+  }
+
+  /** A token, the token that made it, and so on. */
+  #chain(id: string): readonly TokenRecord[] {
+    const chain: TokenRecord[] = [];
+    for (let token = this.tokens.get(id); token !== undefined && !chain.includes(token);) {
+      chain.push(token);
+      const maker = parsePrincipal(token.createdBy);
+      token = maker?.source === "token" ? this.tokens.get(maker.id) : undefined;
+    }
+    return chain;
+  }
+}
