@@ -67,7 +67,7 @@ export class Doctor {
 
   /** What this process needs to answer calls, looked at now; much quicker than {@link examine}. Never throws. */
   readiness(): Promise<ReadinessCheck[]> {
-    return examineReadiness(this.#parts);
+    return examineReadiness({ ...this.#parts, keks: this.#keks });
   }
 
   async #store(): Promise<Diagnosis[]> {

@@ -14,7 +14,7 @@ export interface ReadinessCheck {
 
 /** What readiness is seen by. */
 export interface ReadinessParts {
-  readonly engine: Pick<Engine, "store">;
+  readonly engine: Pick<Engine, "store" | "policies">;
   readonly keks: Pick<KekService, "list">;
   readonly audit: Pick<AuditService, "problem">;
   readonly background: Pick<Background, "problem">;
@@ -22,7 +22,7 @@ export interface ReadinessParts {
 
 const patience = 2_000;
 
-/** Looks whether an engine can answer calls now: store, KEKs, audit, and whether it hears of changes. Never throws. */
+/** Looks whether an engine can answer calls now: store, KEKs, audit, who may do what, and whether it hears of changes. Never throws. */
 export async function examineReadiness({ engine, keks, audit, background }: ReadinessParts): Promise<ReadinessCheck[]> {
   const look = async (check: string, examine: () => Promise<string | undefined>): Promise<ReadinessCheck> => {
     const cause = await inTime(examine).catch(wordsOf);
@@ -40,6 +40,10 @@ export async function examineReadiness({ engine, keks, audit, background }: Read
         : closed.map(({ uri, problem }) => `${uri} can't be opened: ${problem ?? "no cause given"}`).join("; ");
     }),
     look("audit", async () => (audit.problem === undefined ? undefined : wordsOf(audit.problem))),
+    look("access", async () => {
+      await engine.policies.snapshot();
+      return undefined;
+    }),
     look("changes", async () => (background.problem === undefined ? undefined : wordsOf(background.problem))),
   ]);
 }

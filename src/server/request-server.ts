@@ -3,6 +3,7 @@ import type { Caller } from "../access/caller.ts";
 import { anonymousPrincipal } from "../access/principal.ts";
 import type { AnyRoute, Route, RouteCall } from "../api/route.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
+import type { AuditEvent } from "../audit/event.ts";
 import { sendAnswer } from "./answer.ts";
 import { bearerToken } from "./bearer.ts";
 import { expectedTag } from "./if-match.ts";
@@ -19,6 +20,9 @@ import { securityHeaders } from "./security-headers.ts";
 import type { ServerParts } from "./server-parts.ts";
 import { serveStream } from "./serve-stream.ts";
 import { callerOf } from "./who-calls.ts";
+
+/** Failures that say who may not do what. */
+const denials: ReadonlySet<string> = new Set(["UNAUTHENTICATED", "ACCESS_DENIED", "APPROVAL_REQUIRED", "RATE_LIMITED"]);
 
 /** Seconds after which it is worth trying again what failed in passing. */
 const retrySeconds = 1;
@@ -137,8 +141,9 @@ export class RequestServer {
       return await this.#stream(exchange, () => serveStream(route, exchange, { api, address, call, parts: this.#parts }));
     }
     const body = await readInput(route, exchange, settings.limits);
-    exchange.isHandedOver = true;
+    exchange.api = api;
     const answer = await route.handle(api, { ...address, body }, call);
+    await this.#recordUnrecorded(exchange);
     if (this.#parts.checkAnswers === true) assertAnswer(route, answer);
     if (this.#isEnding) exchange.reply.header("connection", "close");
     return sendAnswer(exchange, route, answer);
@@ -148,7 +153,9 @@ export class RequestServer {
     this.load.enterStream();
     if (exchange.route?.stream === "events") this.#events.add(exchange);
     try {
-      return await work();
+      const sent = await work();
+      await this.#recordUnrecorded(exchange);
+      return sent;
     } finally {
       this.#events.delete(exchange);
       this.load.leaveStream();
@@ -181,19 +188,19 @@ export class RequestServer {
     return caller;
   }
 
+  /** Records a call that no service has recorded. @throws KeysteadError `AUDIT_UNAVAILABLE` */
+  async #recordUnrecorded(exchange: Exchange, outcome: Pick<AuditEvent, "outcome" | "code"> = { outcome: "allowed" }): Promise<void> {
+    const { route, caller = { principal: anonymousPrincipal }, origin, api } = exchange;
+    if (route?.audit !== "service" || (api !== undefined && api.records > 0)) return;
+    await this.#parts.recordCall({ action: route.action ?? "server.call", principal: caller.principal, request: origin, ...outcome });
+  }
+
   /** @returns the error to answer: another one when the first can't be recorded */
   async #recordRefusal(exchange: Exchange, error: unknown): Promise<unknown> {
-    const { route, caller = { principal: anonymousPrincipal }, origin } = exchange;
-    if (route?.audit !== "service" || exchange.isHandedOver || isShed(error)) return error;
     const code = error instanceof KeysteadError ? error.code : "INTERNAL";
+    if (isShed(error)) return error;
     try {
-      await this.#parts.recordRefusal({
-        action: route.action ?? "server.refuse",
-        outcome: code === "UNAUTHENTICATED" || code === "RATE_LIMITED" ? "denied" : "failed",
-        principal: caller.principal,
-        request: origin,
-        code,
-      });
+      await this.#recordUnrecorded(exchange, { outcome: denials.has(code) ? "denied" : "failed", code });
       return error;
     } catch (failure) {
       return isKeysteadError(failure, "AUDIT_UNAVAILABLE")

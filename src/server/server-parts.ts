@@ -14,18 +14,21 @@ export interface LogTarget {
   write(line: string): void;
 }
 
+/** The services for one call, which know how many records of it they have begun to write. */
+export type ServedApi = KeysteadApi & { readonly records: number };
+
 /** What a server is made of. */
 export interface ServerParts {
   readonly routes: readonly AnyRoute[];
   /** The services for a caller; called once for each request. */
-  readonly apiFor: (caller: Caller) => KeysteadApi;
+  readonly apiFor: (caller: Caller) => ServedApi;
   /** Asked in turn whose token it is. */
   readonly authenticators: readonly Authenticator[];
   /**
-   * Records a call that fails before it reaches a service, durably.
+   * Records a call of which no service wrote a record, durably.
    * @throws KeysteadError `AUDIT_UNAVAILABLE`
    */
-  readonly recordRefusal: (event: AuditEvent) => Promise<void>;
+  readonly recordCall: (event: AuditEvent) => Promise<void>;
   /** Everything without which the server can't answer, looked at now. */
   readonly health: () => Promise<readonly ReadinessCheck[]>;
   readonly version: string;

@@ -56,7 +56,7 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
     routes: options.routes,
     apiFor: (caller) => keystead.as(caller),
     authenticators: options.authenticators,
-    recordRefusal: (event) => keystead.audit.trail.record(event),
+    recordCall: (event) => keystead.audit.trail.record(event),
     health: () => health.look(),
     version: options.version,
     settings,

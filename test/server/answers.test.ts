@@ -195,9 +195,24 @@ describe("a refusal", () => {
     }
   });
 
+  it("of a handler, and an answer of one, are recorded once, by the service or else by the server", async () => {
+    const server = await start();
+    await call(server, "GET", "/v1/keys/pii-email");
+    await call(server, "GET", "/v1/keys/unknown");
+    await call(server, "POST", "/v1/fail");
+    await call(server, "POST", "/v1/echo", { body: { text: "" } });
+    const records = await server.records();
+    expect(records.filter(({ principal }) => principal.id === "anna")).toMatchObject([
+      { action: "test.echo", outcome: "allowed" },
+      { action: "test.fail", outcome: "failed", code: "INTERNAL" },
+      { action: "keys.show", outcome: "failed", code: "UNKNOWN_KEY" },
+      { action: "keys.show", outcome: "allowed", key: "pii-email" },
+    ]);
+  });
+
   it("becomes 503 when it can't be recorded", async () => {
     const server = await start({
-      recordRefusal: async () => {
+      recordCall: async () => {
         throw new KeysteadError("AUDIT_UNAVAILABLE", "the audit's disk is full; free it");
       },
     });

@@ -2,8 +2,10 @@ import { copyFileSync, chmodSync, writeFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { type RequestOptions, request as httpsRequest } from "node:https";
 import { join } from "node:path";
+import { TLSSocket } from "node:tls";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { z } from "zod";
+import { allowAll } from "../../src/access/access-control.ts";
 import type { Route } from "../../src/api/route.ts";
 import { usual } from "../../src/api/route-row.ts";
 import type { Keystead } from "../../src/keystead.ts";
@@ -23,7 +25,7 @@ interface Running extends RunningServer {
 }
 
 async function start(settings: Settings = {}, options: Partial<StartServerOptions> = {}): Promise<Running> {
-  const { keystead } = await createTestKeystead();
+  const { keystead } = await createTestKeystead({ access: allowAll });
   const logged: string[] = [];
   const running = await startServer({
     keystead,
@@ -56,8 +58,7 @@ function get(url: string, options: RequestOptions = {}): Promise<Got> {
     const request = send(url, { agent: false, ...options }, (answer) => {
       let body = "";
       const { socket } = answer;
-      const subject: unknown =
-        "getPeerCertificate" in socket && typeof socket.getPeerCertificate === "function" ? socket.getPeerCertificate() : undefined;
+      const subject = socket instanceof TLSSocket ? socket.getPeerCertificate() : undefined;
       answer.setEncoding("utf8").on("data", (text: string) => (body += text));
       answer.on("end", () => resolve({ status: answer.statusCode, body, subject })).on("error", reject);
     });
@@ -101,8 +102,7 @@ describe("a server with TLS", () => {
     writeFileSync(join(folder, "server.crt"), "nothing");
     await server.reload();
     expect(server.logged.join("")).toContain("tls.certFile");
-    const red = await expect.poll(name, { timeout: 5_000 });
-    await red.toMatchObject({ status: 503, subject: { subject: { CN: "second" } } });
+    await expect.poll(name, { timeout: 5_000 }).toMatchObject({ status: 503, subject: { subject: { CN: "second" } } });
     expect((await name()).body).toContain("TLS: tls.certFile");
     put(authority.issue({ name: "third", names: ["IP:127.0.0.1"] }));
     await server.reload();

@@ -3,8 +3,10 @@ import type { AddressInfo } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { onTestFinished } from "vitest";
 import { z } from "zod";
+import { allowAll } from "../../../src/access/access-control.ts";
 import type { Authenticator } from "../../../src/access/authenticator.ts";
 import type { AnyRoute, EventRoute, LineRoute, Route, RouteLine } from "../../../src/api/route.ts";
+import type { AuditRecordView } from "../../../src/audit/newest-records.ts";
 import type { AuditEvent } from "../../../src/audit/event.ts";
 import { systemClock } from "../../../src/clock.ts";
 import { systemRandom } from "../../../src/crypto/random.ts";
@@ -117,6 +119,8 @@ export interface TestServer {
   /** What was recorded by the server itself. */
   readonly refusals: AuditEvent[];
   readonly logged: string[];
+  /** Every record of the store, the newest first. */
+  readonly records: () => Promise<AuditRecordView[]>;
   /** Makes events of `/v1/events`; undefined ends them. */
   readonly send: (event: unknown) => void;
   /** Settles when the events' signal aborts. */
@@ -144,17 +148,17 @@ const authenticator: Authenticator = {
 /** Starts a server with a few routes on a store in memory; closed after the test. */
 export async function startTestServer({ settings, routes = [], ...parts }: TestServerOptions = {}): Promise<TestServer> {
   for (const token of Object.values(tokens)) registerSecret(token);
-  const { keystead } = await createTestKeystead();
+  const { keystead } = await createTestKeystead({ access: allowAll });
   await keystead.keys.create({ name: "pii-email", purpose: "pii" });
   const refusals: AuditEvent[] = [];
   const logged: string[] = [];
   const events = eventSource();
   const server = buildServer({
     routes: [echo, show, change, list, fail, lines, events.route, ...routes],
-    apiFor: () => keystead,
+    apiFor: (caller) => keystead.as(caller),
     authenticators: [{ authenticate: () => undefined }, authenticator],
-    recordRefusal: async (event) => {
-      refusals.push(event);
+    recordCall: async (event) => {
+      if (event.outcome !== "allowed") refusals.push(event);
       await keystead.audit.trail.record(event);
     },
     health: async () => [{ check: "store", ready: true }],
@@ -179,7 +183,15 @@ export async function startTestServer({ settings, routes = [], ...parts }: TestS
   });
   await server.listen({ host: "127.0.0.1", port: 0 });
   const address = server.server.address();
-  return { server, port: isAddress(address) ? address.port : 0, refusals, logged, send: events.send, aborted: events.aborted };
+  return {
+    server,
+    port: isAddress(address) ? address.port : 0,
+    refusals,
+    logged,
+    records: () => keystead.audit.show(),
+    send: events.send,
+    aborted: events.aborted,
+  };
 }
 
 function isAddress(address: string | AddressInfo | null): address is AddressInfo {
