@@ -119,7 +119,7 @@ export interface TestServer {
   /** What was recorded by the server itself. */
   readonly refusals: AuditEvent[];
   readonly logged: string[];
-  /** Every record of the store, the newest first. */
+  /** Every record of the store. */
   readonly records: () => Promise<AuditRecordView[]>;
   /** Makes events of `/v1/events`; undefined ends them. */
   readonly send: (event: unknown) => void;
