@@ -174,8 +174,10 @@ describe("a token that is taken back", () => {
 
   it("can't be told from others by a client with a wrong secret, so none is accepted", async () => {
     const introspection = { clientId: "keystead", clientSecretFile: secretFile(newSecret()) };
-    expect(await outcome(await openOidc({ introspection }), await realm.token("kernel"))).toMatch(
-      /^OVERLOADED: .* answers with status 401/,
-    );
+    const oidc = await openOidc({ introspection });
+    expect(await outcome(oidc, await realm.token("kernel"))).toMatch(/^OVERLOADED: .* answers with status 401/);
+    expect(await oidc.examine()).toMatchObject([{ issuer: "main" }]);
+    const right = await openOidc({ introspection: { ...introspection, clientSecretFile: secretFile(realm.secret) } });
+    expect(await right.examine()).toEqual([]);
   });
 });

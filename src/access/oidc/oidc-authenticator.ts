@@ -71,7 +71,7 @@ export class OidcAuthenticator implements Authenticator {
     return verified.isConfirmed ? verified.caller : this.#confirm(token, verified);
   }
 
-  /** Fetches the keys of every issuer where they are not fresh. @returns the problems of those that don't answer rightly */
+  /** Fetches the keys of every issuer where they are not fresh, and tries its introspection. @returns the problems of those that don't answer rightly */
   async examine(): Promise<readonly IssuerProblem[]> {
     const examined = await Promise.all(
       [...this.#issuers.values()].map(async (issuer) => ({ issuer: issuer.name, cause: await issuer.examine() })),

@@ -79,10 +79,11 @@ export class OidcIssuer {
     if (this.#introspection !== undefined) await this.#answered(this.#introspection.confirm(token, subject));
   }
 
-  /** What keeps the issuer's keys from being had; undefined when nothing does. */
+  /** What keeps the issuer's keys or its introspection from being had; undefined when nothing does. */
   async examine(): Promise<unknown> {
     try {
       await this.#keys.examine();
+      await this.#introspection?.examine();
       return undefined;
     } catch (error) {
       return error;

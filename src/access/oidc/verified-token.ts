@@ -6,6 +6,12 @@ import type { TokenBearer } from "./token-payload.ts";
 
 const verifiedLasts = 60_000;
 
+/** A question to the issuer whether a token counts. */
+interface Question {
+  readonly age: ClockAge;
+  readonly answer: Promise<void>;
+}
+
 /** A token that was verified, without the token: for a minute, and until it expires, it need not be verified again. */
 export class VerifiedToken {
   readonly caller: Caller;
@@ -15,7 +21,8 @@ export class VerifiedToken {
   readonly #age: ClockAge;
   /** Since the issuer was last asked whether it counts, and said yes. */
   #confirmed: ClockAge | undefined;
-  #asking: Promise<void> | undefined;
+  /** The newest question that has no answer yet. */
+  #asked: Question | undefined;
 
   constructor(issuer: OidcIssuer, bearer: TokenBearer, clock: Clock) {
     this.caller = bearer.caller;
@@ -36,26 +43,29 @@ export class VerifiedToken {
   }
 
   /**
-   * Asks the issuer unless it need not be asked. Calls share a question, unless each has to have its own (`cacheSeconds: 0`): an answer on
-   * its way may be older than a revocation.
+   * Asks the issuer unless it need not be asked. Calls share a question for as long as its answer would count: one on its way may be older
+   * than a revocation.
    * @throws KeysteadError `UNAUTHENTICATED`, `OVERLOADED`
    */
   async confirm(token: string): Promise<void> {
     if (this.isConfirmed) return;
-    if (this.#issuer.confirmationLasts === 0) {
-      await this.#issuer.confirm(token, this.#bearer.subject);
-      return;
-    }
-    this.#asking ??= this.#ask(token).finally(() => {
-      this.#asking = undefined;
-    });
-    await this.#asking;
+    const lasts = this.#issuer.confirmationLasts ?? 0;
+    const asked = this.#asked;
+    await (asked !== undefined && asked.age.milliseconds() < lasts ? asked : this.#ask(token)).answer;
   }
 
-  async #ask(token: string): Promise<void> {
+  #ask(token: string): Question {
     const age = new ClockAge(this.#clock);
-    this.#confirmed = undefined;
-    await this.#issuer.confirm(token, this.#bearer.subject);
-    this.#confirmed = age;
+    const answer = this.#issuer.confirm(token, this.#bearer.subject).then(() => {
+      this.#confirmed = age;
+    });
+    const question = {
+      age,
+      answer: answer.finally(() => {
+        if (this.#asked === question) this.#asked = undefined;
+      }),
+    };
+    this.#asked = question;
+    return question;
   }
 }

@@ -60,9 +60,11 @@ export function oneOrManyAnswers<T extends z.ZodType>(
 }
 
 /** Why an item of a batch failed. */
-export const itemProblem = z.strictObject({
-  problem: z.strictObject({ code: z.string(), status: z.int(), detail: z.string() }),
-});
+export const itemProblem = z
+  .strictObject({
+    problem: z.strictObject({ code: z.string(), status: z.int(), detail: z.string() }),
+  })
+  .meta({ id: "ItemProblem" });
 
 /** A list that nobody changes. */
 export function list<T extends z.ZodType>(item: T): z.ZodReadonly<z.ZodArray<T>> {

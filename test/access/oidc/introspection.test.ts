@@ -65,6 +65,29 @@ describe("introspection", () => {
     expect(issuer.introspected).toHaveLength(2);
   });
 
+  it("is another question for who comes when the answer on its way is too old already", async () => {
+    const { issuer, oidc, token, clock } = await startIntrospected();
+    await oidc.authenticate(token);
+    const held: (() => void)[] = [];
+    issuer.answers.set(paths.introspect, (...call) => {
+      const active = held.length === 0;
+      held.push(() => json({ active })(...call));
+    });
+    clock.advance(5_000);
+    const [early, beside] = [outcome(oidc, token), outcome(oidc, token)];
+    await expect.poll(() => held.length).toBe(1);
+    clock.advance(5_000);
+    const late = outcome(oidc, token);
+    await expect.poll(() => held.length).toBe(2);
+    for (const answer of held) answer();
+    expect([await early, await beside]).toMatchObject([anna, anna]);
+    expect(await late).toMatch(revoked);
+    // What was said to the early ones is not believed any more.
+    issuer.answers.clear();
+    issuer.active.clear();
+    expect(await outcome(oidc, token)).toMatch(revoked);
+  });
+
   it("is not asked about a token that does not verify", async () => {
     const { issuer, oidc, token } = await startIntrospected();
     const bad = `${token.slice(0, -8)}AAAAAAAA`;

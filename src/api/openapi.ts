@@ -1,0 +1,166 @@
+import { z } from "zod";
+import { errorCodes } from "../errors.ts";
+import type { AnyRoute } from "./route.ts";
+import { routeTags } from "./route-row.ts";
+
+/** A part of an OpenAPI document. */
+type Json = Readonly<Record<string, unknown>>;
+
+/** First digits of the statuses of problems. */
+const problemClasses = ["4", "5"] as const;
+
+const tagNotes: Readonly<Record<(typeof routeTags)[number], string>> = {
+  data: "Operations on data. Each takes one item, or up to 1,000 as `items`, and answers in the same order, a `problem` in the place of an item that failed.",
+  keys: "Keys, their versions and their lifecycle.",
+  purposes: "Labels of what data keys protect, with their policy.",
+  KEKs: "Key-encryption keys, and which of them wraps what.",
+  datasets: "Registered places of stored ciphertext.",
+  jobs: "What moves stored data, started here and followed by polling or by events.",
+  access: "Who may do what.",
+  audit: "What was done, by whom.",
+  settings: "Settings of the store.",
+  server: "The server itself.",
+};
+
+/**
+ * The OpenAPI 3.1 document of routes.
+ * @param version of Keystead
+ */
+export function openApiDocument(routes: readonly AnyRoute[], version: string): Json {
+  const shared = new Map<string, unknown>();
+  const paths: Record<string, Record<string, Json>> = {};
+  for (const route of routes) {
+    const path = route.path.replaceAll(/:(\w+)/g, "{$1}");
+    (paths[path] ??= {})[route.method.toLowerCase()] = hoist(operation(route), shared);
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "Keystead",
+      version,
+      description: "Keys and the stored data they protect. Failures are problems (RFC 9457) with a stable code and the remedy.",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
+    tags: routeTags.map((name) => ({ name, description: tagNotes[name] })),
+    paths,
+    components: {
+      securitySchemes: { bearer: { type: "http", scheme: "bearer", description: "An API token, or a token of an identity provider." } },
+      schemas: { ...Object.fromEntries(shared), Problem: problemSchema },
+      responses: Object.fromEntries(problemClasses.map((digit) => [`Problem${digit}XX`, problemResponse(digit)])),
+    },
+  };
+}
+
+/** Name of an operation: `POST /v1/keys/:key/rotate` is `postKeysKeyRotate`. */
+export function operationId({ method, path }: Pick<AnyRoute, "method" | "path">): string {
+  const words = path.split(/[^A-Za-z0-9]+/).filter((word) => word !== "" && word !== "v1");
+  return method.toLowerCase() + words.map((word) => word.slice(0, 1).toUpperCase() + word.slice(1)).join("");
+}
+
+function operation(route: AnyRoute): Json {
+  const { summary, tag, action, audit } = route;
+  const body = bodyOf(route);
+  return {
+    operationId: operationId(route),
+    summary,
+    tags: [tag],
+    ...(action !== undefined && { "x-keystead-action": action }),
+    security: audit === "none" ? [] : [{ bearer: [] }],
+    parameters: [
+      ...parametersOf(route.params, "path"),
+      ...parametersOf(route.query, "query"),
+      ...(route.tagged ? [tagParameter(route)] : []),
+    ],
+    ...(body !== undefined && { requestBody: body }),
+    responses: {
+      [String(route.status)]: answerOf(route),
+      ...(route.tagged && route.method === "GET" && { "304": { description: "It is what `If-None-Match` names." } }),
+      ...Object.fromEntries(problemClasses.map((digit) => [`${digit}XX`, { $ref: `#/components/responses/Problem${digit}XX` }])),
+    },
+  };
+}
+
+function parametersOf(schema: z.ZodType, place: "path" | "query"): Json[] {
+  const { properties = {}, required = [] } = schemaOf(schema, "input");
+  if (typeof properties !== "object" || properties === null) return [];
+  return Object.entries(properties).map(([name, property]: [string, unknown]) => ({
+    name,
+    in: place,
+    required: place === "path" || (Array.isArray(required) && required.includes(name)),
+    schema: property,
+  }));
+}
+
+function tagParameter({ method }: AnyRoute): Json {
+  const name = method === "GET" ? "If-None-Match" : "If-Match";
+  return { name, in: "header", required: false, schema: { type: "string" }, description: "Entity tag of an answer that came before." };
+}
+
+function bodyOf(route: AnyRoute): Json | undefined {
+  const schema = schemaOf(route.body, "input");
+  const isEmpty =
+    typeof schema["properties"] === "object" && Object.keys(schema["properties"] ?? {}).length === 0 && schema["type"] === "object";
+  if (isEmpty && schema["additionalProperties"] === false) return undefined;
+  const type = route.stream === "ndjson" ? "application/x-ndjson" : "application/json";
+  return { required: !route.body.safeParse({}).success, content: { [type]: { schema } } };
+}
+
+function answerOf(route: AnyRoute): Json {
+  if (route.status === 204) return { description: "Done." };
+  const types = { ndjson: "application/x-ndjson", events: "text/event-stream" } as const;
+  const text = route.stream === undefined ? route.mediaType : undefined;
+  const type = route.stream === undefined ? (text?.split(";")[0] ?? "application/json") : types[route.stream];
+  return {
+    description: route.stream === undefined ? "The answer." : "The answers, one after the other.",
+    ...(route.tagged && { headers: { ETag: { schema: { type: "string" }, description: "Entity tag of the answer." } } }),
+    content: { [type]: { schema: text === undefined ? schemaOf(route.answer, "output") : { type: "string" } } },
+  };
+}
+
+/** Moves what schemas define beside themselves to one place, and lets references lead there. */
+function hoist(value: unknown, shared: Map<string, unknown>): Json {
+  const move = (part: unknown): unknown => {
+    if (Array.isArray(part)) return part.map(move);
+    if (typeof part !== "object" || part === null) return part;
+    const moved: Record<string, unknown> = {};
+    for (const [name, inner] of Object.entries(part)) {
+      if (name === "$defs") for (const [id, schema] of Object.entries(inner)) shared.set(id, move(withoutId(schema)));
+      else moved[name] = name === "$ref" ? String(inner).replace("#/$defs/", "#/components/schemas/") : move(inner);
+    }
+    return moved;
+  };
+  const moved = move(value);
+  return typeof moved === "object" && moved !== null ? { ...moved } : {};
+}
+
+function withoutId(schema: unknown): unknown {
+  if (typeof schema !== "object" || schema === null) return schema;
+  return Object.fromEntries(Object.entries(schema).filter(([name]) => name !== "id"));
+}
+
+function schemaOf(schema: z.ZodType, io: "input" | "output"): Json {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: "any" });
+  return rest;
+}
+
+const problemSchema: Json = {
+  type: "object",
+  description: "What went wrong (RFC 9457).",
+  properties: {
+    type: { type: "string", description: "urn:keystead:error:CODE" },
+    title: { type: "string" },
+    status: { type: "integer" },
+    code: { type: "string", enum: Object.keys(errorCodes) },
+    detail: { type: "string", description: "What is wrong, and what to do about it." },
+    requestId: { type: "string" },
+  },
+  required: ["type", "title", "status", "code", "detail", "requestId"],
+};
+
+function problemResponse(digit: string): Json {
+  const codes = Object.entries(errorCodes).filter(([, { status }]) => String(status).startsWith(digit));
+  return {
+    description: codes.map(([code, { status }]) => `${String(status)} \`${code}\``).join(", "),
+    content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
+  };
+}
