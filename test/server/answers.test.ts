@@ -201,7 +201,8 @@ describe("a refusal", () => {
     await call(server, "GET", "/v1/keys/unknown");
     await call(server, "POST", "/v1/fail");
     await call(server, "POST", "/v1/echo", { body: { text: "" } });
-    expect((await server.records()).filter(({ action }) => action !== "keys.create" && action !== "store.create")).toMatchObject([
+    const ofCalls = (await server.records()).filter((record) => JSON.stringify(record).includes('"anna"'));
+    expect(ofCalls).toMatchObject([
       { action: "keys.show", outcome: "allowed", key: "pii-email", principal: { id: "anna" } },
       { action: "keys.show", outcome: "failed", code: "UNKNOWN_KEY" },
       { action: "test.fail", outcome: "failed", code: "INTERNAL" },
