@@ -27,22 +27,25 @@ export class Supervisor {
   readonly #failed = Promise.withResolvers<number>();
   readonly #ending = new AbortController();
   #pause: number = pauses.shortest;
-  #hasListened = false;
+  #isStarted = false;
 
   constructor(options: SuperviseOptions) {
     this.#options = options;
   }
 
-  /** Exit code of the first worker when none ever listened: there is no use in trying again. */
+  /** Exit code of a worker that ended before all listened: what keeps one from it keeps its successor, too. */
   get failed(): Promise<number> {
     return this.#failed.promise;
   }
 
-  /** Starts the workers. @returns where the first of them listens; the others share it */
+  /** Starts the workers. @returns where they listen, once all of them do */
   async start(): Promise<Address> {
     const listening = new Promise<Address>((resolve) => {
+      let count = 0;
       cluster.on("listening", (_worker, address) => {
-        this.#hasListened = true;
+        count++;
+        if (count < this.#options.workers) return;
+        this.#isStarted = true;
         resolve(address);
       });
     });
@@ -69,7 +72,7 @@ export class Supervisor {
     const worker = cluster.fork();
     worker.on("exit", (code: number | null, signal: string | null) => {
       if (this.#ending.signal.aborted) return;
-      if (!this.#hasListened) {
+      if (!this.#isStarted) {
         this.#failed.resolve(code ?? 1);
         return;
       }

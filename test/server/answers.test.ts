@@ -1,4 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { z } from "zod";
+import type { Route } from "../../src/api/route.ts";
+import { usual } from "../../src/api/route-row.ts";
 import { KeysteadError } from "../../src/errors.ts";
 import { canaries } from "../setup/canary.ts";
 import { TestClock } from "../support/test-clock.ts";
@@ -240,6 +243,38 @@ describe("too many requests", () => {
     expect(refused).toMatchObject({ status: 429, json: { code: "RATE_LIMITED" } });
     expect(refused.headers.get("retry-after")).toBe("60");
     expect(await call(server, "GET", "/v1/keys", { token: tokens.berta })).toMatchObject({ status: 200 });
+  });
+
+  it("at once are answered 503, but for those that watch the server", async () => {
+    const entered = Promise.withResolvers<undefined>();
+    const released = Promise.withResolvers<undefined>();
+    const row = {
+      ...usual,
+      method: "POST",
+      path: "/v1/slow",
+      summary: "Slow.",
+      tag: "x",
+      action: "test.slow",
+      answer: z.unknown(),
+    } as const;
+    const slow: Route = {
+      ...row,
+      handle: async () => {
+        entered.resolve(undefined);
+        await released.promise;
+        return {};
+      },
+    };
+    const server = await start({ routes: [slow], settings: { limits: { requestsInFlight: 1 } } });
+    const first = call(server, "POST", "/v1/slow");
+    await entered.promise;
+    const refused = await call(server, "POST", "/v1/echo", { body: { text: "" } });
+    expect(refused).toMatchObject({ status: 503, json: { code: "OVERLOADED" } });
+    expect(refused.headers.get("retry-after")).toBe("1");
+    expect(await call(server, "GET", "/readyz")).toMatchObject({ status: 200 });
+    released.resolve(undefined);
+    expect(await first).toMatchObject({ status: 200 });
+    expect(await call(server, "POST", "/v1/echo", { body: { text: "" } })).toMatchObject({ status: 200 });
   });
 });
 
