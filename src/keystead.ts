@@ -23,6 +23,8 @@ import type { CodecConfig } from "./datasets/codecs/codec-types.ts";
 import { KeysteadError } from "./errors.ts";
 import { KekProviders } from "./kek/kek-providers.ts";
 import { type MasterKeyConfig, masterKeyConfig } from "./kek/local/master-key-source.ts";
+import { auditSinkRule } from "./audit/sinks/sink-rule.ts";
+import type { AuditSinkConfig } from "./audit/sinks/audit-sink.ts";
 import { AuditService } from "./keys/audit-service.ts";
 import { Background, reportUse } from "./keys/background.ts";
 import { PolicyAccess } from "./keys/access/policy-access.ts";
@@ -55,6 +57,8 @@ export interface KeysteadOptions {
   readonly codecs?: Readonly<Record<string, CodecConfig>>;
   /** Folder of the audit journal; `audit` beside the store's file when absent. */
   readonly auditDirectory?: string;
+  /** Where audit records go beside the store. */
+  readonly audit?: { readonly sinks?: readonly AuditSinkConfig[] };
   /** Who asks, for access control and audit. */
   readonly principal?: Principal;
   /** Who may do what; the word `policies`: what the store's policies say, and nothing else. Everything is allowed when absent. */
@@ -81,6 +85,7 @@ export const optionRules: Shape<KeysteadOptions> = {
   databases: optional(recordOf(text)),
   codecs: optional(recordOf(recordOf(anything))),
   auditDirectory: optional(text),
+  audit: optional(object<NonNullable<KeysteadOptions["audit"]>>({ sinks: optional(listOf(auditSinkRule)) })),
   principal: anything,
   access: optional(wordOr("policies", having("the word policies, or access control with authorize()", "authorize"))),
   clock: optional(having("a clock with now(), monotonic() and wait()", "now", "monotonic", "wait")),
@@ -196,7 +201,16 @@ export class Keystead extends KeysteadView {
     const { store, keks, databases, codecs, clock, random } = parts;
     const registry = new KeysetRegistry({ store, keks, clock, random });
     const directory = options.auditDirectory ?? auditDirectoryOf(options.store);
-    const audit = await AuditService.open({ store, registry, identity, clock, random, ...(directory !== undefined && { directory }) });
+    const sinks = options.audit?.sinks ?? [];
+    const audit = await AuditService.open({
+      store,
+      registry,
+      identity,
+      clock,
+      random,
+      sinks,
+      ...(directory !== undefined && { directory }),
+    });
     const { principal = embeddedPrincipal } = options;
     const acts = new RunningActs();
     const policies = new PolicyAccess({ store, clock });

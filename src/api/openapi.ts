@@ -123,8 +123,8 @@ function hoist(value: unknown, shared: Map<string, unknown>): Json {
     if (Array.isArray(part)) return part.map(move);
     if (typeof part !== "object" || part === null) return part;
     const moved: Record<string, unknown> = {};
-    for (const [name, inner] of Object.entries(part)) {
-      if (name === "$defs") for (const [id, schema] of Object.entries(inner)) shared.set(id, move(withoutId(schema)));
+    for (const [name, inner] of Object.entries<object | string>(part)) {
+      if (name === "$defs") for (const [id, schema] of Object.entries<unknown>(inner)) shared.set(id, move(withoutId(schema)));
       else moved[name] = name === "$ref" ? String(inner).replace("#/$defs/", "#/components/schemas/") : move(inner);
     }
     return moved;

@@ -1,12 +1,13 @@
 import type { AnyRoute } from "./route.ts";
 import { routesOf } from "./route-row.ts";
+import { auditRoutes } from "./routes/audit.ts";
 import { dataRoutes } from "./routes/data.ts";
 import { datasetRoutes } from "./routes/datasets.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { registryRoutes } from "./routes/registry.ts";
 
 /** Every row, by method and path. */
-export const routeRows = { ...dataRoutes, ...keyRoutes, ...registryRoutes, ...datasetRoutes } as const;
+export const routeRows = { ...dataRoutes, ...keyRoutes, ...registryRoutes, ...datasetRoutes, ...auditRoutes } as const;
 
 /** The rows by method and path: the client takes its types from it. */
 export type RouteRows = typeof routeRows;

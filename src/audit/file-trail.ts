@@ -9,6 +9,7 @@ import type { AuditEvent, AuditTrail } from "./event.ts";
 import { enginePrincipal, Journal, type JournalOptions } from "./journal.ts";
 import { findLeftJournals } from "./left-journals.ts";
 import type { NewestPoint } from "./newest-records.ts";
+import type { AuditProblem } from "./sinks/audit-sinks.ts";
 import { ShippedJournal } from "./shipped-journal.ts";
 import { checkWitness, type WitnessReport, writeWitness } from "./witness.ts";
 
@@ -110,6 +111,13 @@ export class FileTrail implements AuditTrail {
     return this.#schedule.problem;
   }
 
+  /** What keeps records from being answered, shipped or signed at the moment, each with its cause. */
+  get problems(): AuditProblem[] {
+    const journal = this.#journal.failed ? [{ where: "journal", cause: this.#journal.failure }] : [];
+    const store = this.problem === undefined ? [] : [{ where: "store", cause: this.problem }];
+    return [...journal, ...store, ...(this.#options.sinks?.problems ?? [])];
+  }
+
   /**
    * Records that are durable in the journal and not in the store yet. Under load that has no bound but the disk's; what is kept of
    * them in memory has.
@@ -121,6 +129,8 @@ export class FileTrail implements AuditTrail {
   /** @throws KeysteadError `AUDIT_UNAVAILABLE`, `INVALID_ARGUMENT` for an event that no record can hold, `CLOSED` */
   async record(event: AuditEvent): Promise<void> {
     if (this.#closed !== undefined) throw new KeysteadError("CLOSED", "the audit trail is closed; open the store again");
+    const { sinks } = this.#options;
+    if (sinks?.working === false) await sinks.recover();
     if (this.#journal.failed) await this.#recordAnew(event);
     else await this.#journal.record(event);
     this.#schedule.note();
@@ -168,6 +178,7 @@ export class FileTrail implements AuditTrail {
     await this.#schedule.flush().catch(() => undefined);
     await this.#schedule.stop();
     for (const journal of this.#journals.values()) journal.release();
+    await this.#options.sinks?.close();
   }
 
   /** Records once there is a new journal. */

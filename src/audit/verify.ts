@@ -37,7 +37,7 @@ export interface VerifyAuditOptions {
 
 /** Something that is wrong with the audit. */
 export interface AuditFinding {
-  readonly kind: "record" | "checkpoint" | "journal" | "witness" | "certificate";
+  readonly kind: "record" | "checkpoint" | "journal" | "witness" | "certificate" | "export";
   readonly problem: string;
   /** Of a record or journal. */
   readonly writer?: string;

@@ -8,6 +8,12 @@ const masterKeySchema = z.union([z.strictObject({ file: z.string().min(1) }), z.
   error: `must be { "file": PATH } or { "passphrase": "ask" }`,
 });
 
+const count = z.int().min(1);
+const sinkSchema = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("file"), path: z.string().min(1), maxBytes: z.exactOptional(count), keep: z.exactOptional(count) }),
+  z.strictObject({ type: z.literal("stdout") }),
+]);
+
 const configurationSchema = z.strictObject({
   store: z.string().min(1),
   masterKeys: z.record(z.string().min(1), masterKeySchema).refine((keys) => Object.keys(keys).length > 0, "names no master key"),
@@ -16,6 +22,8 @@ const configurationSchema = z.strictObject({
   codecs: z.record(z.string().min(1), z.looseObject({ type: z.string() })).default({}),
   /** Settings of `keystead serve`, which checks them: other commands need none of them. */
   server: z.exactOptional(z.record(z.string(), z.unknown())),
+  /** Where audit records go beside the store. */
+  audit: z.exactOptional(z.strictObject({ sinks: z.array(sinkSchema) })),
 });
 
 /**
@@ -48,8 +56,12 @@ export function parseConfiguration(text: string, file: string): Configuration {
 }
 
 /** The text of `keystead.json`, with its fields always in the same order. */
-export function formatConfiguration({ store, masterKeys, databases, codecs, server }: Configuration): string {
-  const named = { ...(Object.keys(codecs).length > 0 && { codecs }), ...(server !== undefined && { server }) };
+export function formatConfiguration({ store, masterKeys, databases, codecs, audit, server }: Configuration): string {
+  const named = {
+    ...(Object.keys(codecs).length > 0 && { codecs }),
+    ...(audit !== undefined && { audit }),
+    ...(server !== undefined && { server }),
+  };
   return `${JSON.stringify({ store, masterKeys, databases, ...named }, undefined, 2)}\n`;
 }
 

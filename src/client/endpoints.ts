@@ -11,7 +11,8 @@ export type EventEndpoint = {
   readonly [E in keyof RouteRows]: RouteRows[E] extends { readonly stream: "events" } ? E : never;
 }[keyof RouteRows];
 
-type Member<Name extends string, T> = keyof T extends never
+/** A part of a request: nothing where none belongs, and not needed where everything in it is left to defaults. */
+type Member<Name extends string, T> = [T] extends [Record<string, never>]
   ? object
   : Record<string, never> extends T
     ? { readonly [M in Name]?: T }

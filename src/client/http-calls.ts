@@ -89,7 +89,7 @@ export class HttpCalls {
     };
     const text = await this.#repeat(sent, async ({ body: answer }) => readText(answer));
     const answer: unknown = text === "" ? undefined : JSON.parse(text);
-    assertAnswer<EndpointAnswer<E>>(answer);
+    assertAnswer(endpoint, answer);
     return answer;
   }
 
@@ -100,7 +100,7 @@ export class HttpCalls {
     for await (const event of readEvents(body)) {
       const answer: unknown = JSON.parse(event.data);
       if (event.name === "problem") throw problemError(answer);
-      assertAnswer<EndpointAnswer<E>>(answer);
+      assertAnswer(endpoint, answer);
       yield answer;
     }
   }
@@ -229,18 +229,19 @@ async function readText(body: Dispatcher.ResponseData["body"]): Promise<string> 
 }
 
 /** The server holds its answers to the table's schemas; here only their outermost form is looked at. */
-function assertAnswer<T>(answer: unknown): asserts answer is T {
+function assertAnswer<E extends JsonEndpoint | EventEndpoint>(endpoint: E, answer: unknown): asserts answer is EndpointAnswer<E> {
   if (answer === undefined || (typeof answer === "object" && answer !== null)) return;
-  throw new KeysteadError("INTERNAL", "the server's answer is no object; is it a Keystead server?");
+  throw new KeysteadError("INTERNAL", `the server's answer to ${endpoint} is no object; is it a Keystead server?`);
 }
 
 /** Method and address of a route, with its parameters. */
 function address(endpoint: string, input: object): Pick<Sent, "method" | "path"> {
   const [name, template = ""] = endpoint.split(" ");
   const { params, query } = { params: {}, query: {}, ...input };
-  const values = new Map<string, unknown>(Object.entries(params));
-  const path = template.replaceAll(/:(\w+)/g, (_, parameter: string) => encodeURIComponent(String(values.get(parameter) ?? "")));
-  const search = new URLSearchParams(Object.entries<unknown>(query).map(([member, value]) => [member, String(value)]));
+  const values = new Map<string, string>(Object.entries<unknown>(params).map(([parameter, value]) => [parameter, String(value)]));
+  const path = template.replaceAll(/:(\w+)/g, (_, parameter: string) => encodeURIComponent(values.get(parameter) ?? ""));
+  const search = new URLSearchParams();
+  for (const [member, value] of Object.entries<unknown>(query)) search.append(member, String(value));
   const method = methods.find((known) => known === name) ?? "GET";
   return { method, path: search.size === 0 ? path : `${path}?${search.toString()}` };
 }

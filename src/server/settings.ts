@@ -101,6 +101,3 @@ export type ServerSettings = Readonly<z.output<typeof serverSettingsSchema>>;
 
 /** Limits of requests and connections. */
 export type ServerLimits = ServerSettings["limits"];
-
-/** The settings of a server of which nothing is said. */
-export const defaultServerSettings: ServerSettings = serverSettingsSchema.parse({});

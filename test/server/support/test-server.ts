@@ -134,7 +134,7 @@ export interface TestServerOptions extends Partial<Omit<ServerParts, "settings" 
 }
 
 /** Settings as a configuration gives them. */
-export function settingsOf(given: z.input<typeof serverSettingsSchema> = {}): ServerSettings {
+function settingsOf(given: z.input<typeof serverSettingsSchema> = {}): ServerSettings {
   return serverSettingsSchema.parse(given);
 }
 
