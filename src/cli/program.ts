@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { Command, Help } from "commander";
 import { addApprovalCommands } from "./commands/approvals.ts";
 import { addAuditCommands } from "./commands/audit.ts";
@@ -14,10 +13,12 @@ import { addPolicyCommands } from "./commands/policies.ts";
 import { addPrincipalCommands } from "./commands/principals.ts";
 import { addPurposeCommands } from "./commands/purposes.ts";
 import { addRouteCommands } from "./commands/routes.ts";
+import { addServeCommand } from "./commands/serve.ts";
 import { addSettingCommands } from "./commands/settings.ts";
 import { addStoreCommands } from "./commands/store.ts";
 import { addTokenCommands } from "./commands/tokens.ts";
 import { examples, noneGiven } from "./options.ts";
+import { packageVersion } from "./package-version.ts";
 import { tourCommand } from "./tour/tour-command.ts";
 
 const plainHelp = new Help();
@@ -36,7 +37,7 @@ Exit codes:
 export function buildProgram(): Command {
   const program = new Command("keystead")
     .description("Key management: keys, and the stored data they protect.")
-    .version(readVersion(), "-V, --version", "print the version")
+    .version(packageVersion(), "-V, --version", "print the version")
     .option("--dir <folder>", "data folder (default: $KEYSTEAD_DIR, else ./keystead-data)")
     .option("--json", "print one JSON value; errors become JSON on stderr")
     .option("--no-progress", "show no progress")
@@ -69,6 +70,7 @@ export function buildProgram(): Command {
   addJobCommands(program);
   addKekCommands(program);
   addRouteCommands(program);
+  addServeCommand(program);
   addSettingCommands(program);
   addStoreCommands(program);
   addPolicyCommands(program);
@@ -85,9 +87,4 @@ export function buildProgram(): Command {
 /** Lists of commands are read across; the rest of a description stands in the command's own help. */
 function firstSentence(text: string): string {
   return text.replace(/\.\s[^]*$|\.$/, "");
-}
-
-function readVersion(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
-  return typeof manifest === "object" && manifest !== null && "version" in manifest ? String(manifest.version) : "unknown";
 }

@@ -45,7 +45,7 @@ export function auditCalls(http: HttpCalls): Audit {
       ),
     verify: async ({ pinnedKeys } = {}) => {
       const body = { ...(pinnedKeys !== undefined && { pinnedKeys: pinnedKeys.map(toBase64) }) };
-      return { newest: undefined, archived: undefined, ...(await http.call("POST /v1/audit/verify", { body }, true)) };
+      return { newest: undefined, ...(await http.call("POST /v1/audit/verify", { body }, true)) };
     },
     signers: async () => {
       const { signers } = await http.call("GET /v1/audit/signers", {}, true);

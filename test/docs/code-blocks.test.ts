@@ -88,7 +88,7 @@ function run(command: string, args: readonly string[], folder: string, path: str
 }
 
 /** Shell blocks name commands of npm whose work other tests do: the package test installs, the tour test takes the tour. */
-const npmCommands = new Set(["npm install keystead", "npm start", "npm test"]);
+const npmCommands = new Set(["npm install keystead", "npm start", "npm run tour", "npm test"]);
 
 describe.each(pages)("%s", (page) => {
   // Each command is a process of its own: slow machines need minutes for a page.

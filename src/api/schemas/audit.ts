@@ -39,7 +39,7 @@ export const auditReport = z
     uncovered: z.int(),
     torn: z.int(),
     newest: z.string().optional(),
-    archived: z.string().optional(),
+    archived: z.int(),
     certificates: z.int(),
   })
   .meta({ id: "AuditReport" });
