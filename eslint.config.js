@@ -46,6 +46,8 @@ export default defineConfig(
       "@typescript-eslint/explicit-module-boundary-types": "error",
       "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
       "@typescript-eslint/no-unsafe-type-assertion": "error",
+      // It takes an optional parameter of a function that gets its type from where it stands for one that is always there.
+      "@typescript-eslint/no-useless-default-assignment": "off",
       "@typescript-eslint/no-unused-vars": [
         "error",
         { ignoreRestSiblings: true, argsIgnorePattern: "^_", destructuredArrayIgnorePattern: "^_", varsIgnorePattern: "^_$" },

@@ -21,6 +21,7 @@ const ground = [
   "postgres",
   "private-file",
   "process-identity",
+  "tls-files",
 ];
 const seams = [...ground, "kek", "store", "access", "audit"];
 const domain = [...seams, "keys"];
@@ -29,7 +30,7 @@ const services = [...domain, "fields", "datasets", "secrets", "signing", "backup
 /**
  * The direction of imports: a layer is a file `src/<layer>.ts` or a folder `src/<layer>/`, and imports itself and what its row says.
  *
- *   errors, arguments, clock, crypto, durable-file, field-problem, nearest-name, observer, postgres, private-file, process-identity <- {kek, store, access, audit} <- keys <- {fields <- datasets, secrets, signing, backup} <- keystead <- api <- {server, cli}
+ *   errors, arguments, clock, crypto, durable-file, field-problem, nearest-name, observer, postgres, private-file, process-identity, tls-files <- {kek, store, access, audit} <- keys <- {fields <- datasets, secrets, signing, backup} <- keystead <- api <- server <- cli
  *
  * metrics and telemetry know what they watch only by the interfaces of observer.
  */
@@ -41,7 +42,8 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
   "durable-file": { imports: ["errors"] },
   "private-file": { imports: ["errors"] },
   "process-identity": { imports: [] },
-  postgres: { imports: ["errors", "private-file"] },
+  "tls-files": { imports: ["errors", "private-file"] },
+  postgres: { imports: ["errors", "private-file", "tls-files"] },
   "field-problem": { imports: [], outside: ["zod"] },
   "nearest-name": { imports: [], outside: [] },
   observer: { imports: ["errors"], outside: [] },
@@ -67,7 +69,7 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
   api: { imports: ["errors", "keystead", "index"] },
   server: { imports: [...services, "keystead", "index", "api", "metrics", "telemetry"] },
   client: { imports: ["errors", "crypto"], types: ["api"] },
-  cli: { imports: ["errors", "durable-file", "field-problem", "nearest-name", "keystead", "index", "api", "client"] },
+  cli: { imports: ["errors", "durable-file", "field-problem", "nearest-name", "keystead", "index", "api", "client", "server"] },
 
   testing: { imports: services },
 };

@@ -1,8 +1,18 @@
 export { allowAll, type AccessControl, type Resource } from "./access/access-control.ts";
+export type { ConsideredPolicy, Explanation } from "./access/explain.ts";
+export type { PolicyInput } from "./access/policy.ts";
 export { embeddedPrincipal, type Principal } from "./access/principal.ts";
 export { osUser, type OsUser } from "./access/os-user.ts";
 export type { AuditEvent, AuditOutcome } from "./audit/event.ts";
+export type { ExportSummary } from "./audit/export/write-export.ts";
+export { verifyAuditExport, type ExportReport, type VerifyExportOptions } from "./audit/export/verify-export.ts";
+export { readWitness, type Witness } from "./audit/witness.ts";
 export type { AuditRecordView } from "./audit/newest-records.ts";
+export type { AuditCount, AuditCounts } from "./audit/report.ts";
+export { reportAuditFiles, type FilesReport, type ReportRange } from "./audit/report-files.ts";
+export type { AuditSinkConfig } from "./audit/sinks/audit-sink.ts";
+export type { AuditProblem } from "./audit/sinks/audit-sinks.ts";
+export { verifyAuditFiles, type FilesVerification } from "./audit/export/verify-files.ts";
 export type { AuditFinding, AuditReport } from "./audit/verify.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export type { AlgorithmName } from "./crypto/algorithms.ts";
@@ -36,8 +46,14 @@ export { formatIndexPlan } from "./fields/index-plan-text.ts";
 export { createMasterKeyFile } from "./kek/local/master-key-file.ts";
 export type { MasterKeyConfig } from "./kek/local/master-key-source.ts";
 export { readPassphraseFile } from "./kek/local/passphrase-file.ts";
+export type { ApprovalFilter, ApprovalInfo, ApprovalService, ApprovalState, DecisionOptions } from "./keys/access/approval-service.ts";
+export type { ExplainOptions, PolicyInfo, PolicyService, RoleInfo } from "./keys/access/policy-service.ts";
+export type { PrincipalInfo, PrincipalService, PrincipalSettings } from "./keys/access/principal-service.ts";
+export type { CreatedToken, CreateTokenInput, TokenInfo, TokenService } from "./keys/access/token-service.ts";
+export type { AuditArchiveOptions, AuditArchiveReport } from "./keys/audit-archive.ts";
 export type { AuditFilter } from "./keys/audit-filter.ts";
-export type { AuditService, StoreAuditReport } from "./keys/audit-service.ts";
+export type { AuditPageFilter, AuditRecordPage } from "./keys/audit-page.ts";
+export type { AuditExportOptions, AuditService, StoreAuditReport } from "./keys/audit-service.ts";
 export type { AuditSignerInfo } from "./keys/audit-signer.ts";
 export {
   type CertificateFinding,

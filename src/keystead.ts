@@ -1,5 +1,5 @@
 import { dirname, join } from "node:path";
-import { allowAll, type AccessControl, isPrincipal, malformedPrincipal } from "./access/access-control.ts";
+import { allowAll, type AccessControl, isPrincipal, malformedPrincipal, type Resource } from "./access/access-control.ts";
 import type { Caller, RequestOrigin } from "./access/caller.ts";
 import { embeddedPrincipal, type Principal } from "./access/principal.ts";
 import {
@@ -24,6 +24,9 @@ import type { CodecConfig } from "./datasets/codecs/codec-types.ts";
 import { KeysteadError } from "./errors.ts";
 import { KekProviders } from "./kek/kek-providers.ts";
 import { type MasterKeyConfig, masterKeyConfig } from "./kek/local/master-key-source.ts";
+import { auditSinkRule } from "./audit/sinks/sink-rule.ts";
+import type { AuditSinkConfig } from "./audit/sinks/audit-sink.ts";
+import { requireAccess } from "./keys/access/require-access.ts";
 import { AuditService } from "./keys/audit-service.ts";
 import { Background, reportUse } from "./keys/background.ts";
 import { PolicyAccess } from "./keys/access/policy-access.ts";
@@ -58,8 +61,12 @@ export interface KeysteadOptions {
   readonly codecs?: Readonly<Record<string, CodecConfig>>;
   /** Folder of the audit journal; `audit` beside the store's file when absent. */
   readonly auditDirectory?: string;
+  /** Where audit records go beside the store. */
+  readonly audit?: { readonly sinks?: readonly AuditSinkConfig[] };
   /** Who asks, for access control and audit. */
   readonly principal?: Principal;
+  /** Numbers of the groups of an operating-system user, for policies. */
+  readonly groups?: readonly number[];
   /** Who may do what; the word `policies`: what the store's policies say, and nothing else. Everything is allowed when absent. */
   readonly access?: AccessControl | "policies";
   /** For demo stores and for tests: waiting times, expiry and leases pass by this clock. */
@@ -88,7 +95,9 @@ export const optionRules: Shape<KeysteadOptions> = {
   databases: optional(recordOf(text)),
   codecs: optional(recordOf(recordOf(anything))),
   auditDirectory: optional(text),
+  audit: optional(object<NonNullable<KeysteadOptions["audit"]>>({ sinks: optional(listOf(auditSinkRule)) })),
   principal: anything,
+  groups: optional(listOf(number)),
   access: optional(wordOr("policies", having("the word policies, or access control with authorize()", "authorize"))),
   clock: optional(having("a clock with now(), monotonic() and wait()", "now", "monotonic", "wait")),
   random: optional(having("a source of randomness with bytes()", "bytes")),
@@ -205,8 +214,17 @@ export class Keystead extends KeysteadView {
     const { store, keks, databases, codecs, clock, random } = parts;
     const registry = new KeysetRegistry({ store, keks, clock, random });
     const directory = options.auditDirectory ?? auditDirectoryOf(options.store);
-    const audit = await AuditService.open({ store, registry, identity, clock, random, ...(directory !== undefined && { directory }) });
-    const { principal = embeddedPrincipal } = options;
+    const sinks = options.audit?.sinks ?? [];
+    const audit = await AuditService.open({
+      store,
+      registry,
+      identity,
+      clock,
+      random,
+      sinks,
+      ...(directory !== undefined && { directory }),
+    });
+    const { principal = embeddedPrincipal, groups } = options;
     const acts = new RunningActs();
     const policies = new PolicyAccess({ store, clock });
     const callAccess = typeof options.access === "object" ? options.access : policies;
@@ -224,7 +242,7 @@ export class Keystead extends KeysteadView {
       clock,
       random,
       names: new KeyNames(store, registry),
-      caller: { principal },
+      caller: { principal, ...(groups !== undefined && { groups }) },
     };
     // Whoever uses a key of the pool has asked for the use itself.
     const pool = new HandlePool({ ...engine, access: allowAll });
@@ -239,6 +257,7 @@ export class Keystead extends KeysteadView {
     metrics?.attach({
       caches: { handles: pool.lookups, decisions: policies.lookups },
       keys: () => readKeyFacts(engine),
+      auditLag: () => audit.lag,
     });
     const jobResults = new JobResults();
     const viewParts = { engine, pool, databases, codecs, audit, jobResults, ...(metrics !== undefined && { metrics }) };
@@ -261,6 +280,17 @@ export class Keystead extends KeysteadView {
     assertArguments({ caller }, { caller: callerShape });
     if (!isPrincipal(caller.principal) || caller.principal.source === "engine") throw malformedPrincipal("INVALID_ARGUMENT");
     return new KeysteadCall(this.#parts, caller, this.#callAccess);
+  }
+
+  /**
+   * Guards any function: asks access control, does the work, and records both. Actions of one's own have another noun than Keystead's.
+   * @param who for whom it is done
+   * @throws KeysteadError `ACCESS_DENIED`, `APPROVAL_REQUIRED`, `INVALID_ARGUMENT`, and what the work throws
+   * @example
+   * await keystead.requireAccess({ source: "oidc", id: "main:7f3a" }, "payroll.print", { purpose: "payroll" }, () => print(payslips));
+   */
+  requireAccess<T>(who: Caller | Principal, action: string, resource: Resource, work: () => Promise<T> | T): Promise<T> {
+    return requireAccess({ ...this.#parts.engine, access: this.#callAccess }, who, action, resource, work);
   }
 
   /** Learns of every change of other processes up to now; goes on in the background anyway. @throws what the store says */

@@ -9,7 +9,9 @@ export interface ActionDefinition {
 /** Every action that access control is asked about, by name: `<noun>.<verb>`. */
 export const actions = {
   "keys.list": { does: "list keys" },
-  "keys.show": { does: "show a key, its versions, their use and their certificates" },
+  "keys.show": { does: "show a key and its versions" },
+  "keys.usage": { does: "show how much a version was used" },
+  "keys.certificate": { does: "show the certificate of a version that was destroyed" },
   "keys.create": { does: "create a key" },
   "keys.set": { does: "change a key's tags and rotation policy" },
   "keys.rotate": { does: "make the next version of a key" },
@@ -51,6 +53,7 @@ export const actions = {
   "routes.set": { does: "change which KEK wraps which keys" },
   "keks.list": { does: "list KEKs and whether they can be opened" },
   "keks.add": { does: "make a KEK known to the store" },
+  "keks.test": { does: "try whether a KEK can be opened" },
   "keks.rotate": { does: "re-wrap everything from one KEK under another" },
   "settings.list": { does: "list settings" },
   "settings.set": { does: "change a setting" },
@@ -80,6 +83,7 @@ export const actions = {
   "datasets.unprotect": { does: "run the job that writes values back as plaintext" },
   "jobs.list": { does: "list jobs" },
   "jobs.show": { does: "show a job" },
+  "jobs.resume": { does: "go on with a job" },
   "jobs.pause": { does: "pause a job" },
   "jobs.cancel": { does: "cancel a job" },
 

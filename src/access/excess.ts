@@ -19,7 +19,7 @@ type Names = readonly string[] | undefined;
 export function findExcess(granter: Standing, grantee: Standing): string | undefined {
   const mine = speakingOf(granter);
   const theirs = speakingOf(grantee);
-  const bonds = mine.filter(({ effect, id }) => effect !== "allow" && !theirs.some((policy) => policy.id === id));
+  const bonds = mine.filter((bond) => bond.effect !== "allow" && !theirs.some((policy) => isSame(policy, bond)));
   for (const grant of theirs.filter(({ effect }) => effect === "allow")) {
     for (const action of actionsOf(grant, grantee.subjects.scope)) {
       const bound = bonds.some((bond) => bond.actions.some((pattern) => matchesAction(pattern, action)));
@@ -32,6 +32,10 @@ export function findExcess(granter: Standing, grantee: Standing): string | undef
 
 function speakingOf({ policies, subjects }: Standing): Policy[] {
   return policies.filter(({ subject }) => subjects.names.has(subject));
+}
+
+function isSame(a: Policy, b: Policy): boolean {
+  return a === b || (a.id === b.id && JSON.stringify(a) === JSON.stringify(b));
 }
 
 /** The actions that a policy allows, and patterns of those that programs guard by themselves. */

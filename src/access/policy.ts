@@ -11,7 +11,7 @@ export const policyEffects = ["allow", "deny", "approve"] as const;
 /** Days of the week, as windows name them. */
 const weekdays = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"] as const;
 
-function checked(problemOf: (text: string) => string | undefined): z.ZodType<string> {
+function checked(problemOf: (text: string) => string | undefined): z.ZodType<string, string> {
   return z.string().check((context) => {
     const message = problemOf(context.value);
     if (message !== undefined) context.issues.push({ code: "custom", input: context.value, message });
@@ -20,7 +20,7 @@ function checked(problemOf: (text: string) => string | undefined): z.ZodType<str
 
 const names = z.array(checked(namePatternProblem)).min(1).max(100).readonly();
 const minute = z.string().regex(/^(?:(?:[01]\d|2[0-3]):[0-5]\d|24:00)$/, "must be a time of day in UTC, 08:00 to 24:00");
-const short = (max: number): z.ZodType<string> =>
+const short = (max: number): z.ZodType<string, string> =>
   z
     .string()
     .max(max)
@@ -41,7 +41,7 @@ const scopeSchema = z.strictObject({
   ),
   /** From when, in milliseconds since 1970. */
   notBefore: z.exactOptional(z.int()),
-  /** Until when, in milliseconds since 1970. */
+  /** Until when: that moment is outside. */
   notAfter: z.exactOptional(z.int()),
   /** When in the week, in UTC. Days that are absent: all. */
   daily: z.exactOptional(
@@ -52,11 +52,18 @@ const scopeSchema = z.strictObject({
   ),
 });
 
+/** ISO 8601. */
+const moment = z.iso
+  .datetime({ offset: true, error: "must be an instant such as 2027-01-31T08:00:00Z" })
+  .transform((text) => Date.parse(text));
+
 const policySchema = z.strictObject({
   effect: z.enum(policyEffects),
   subject: checked(subjectProblem),
   actions: z.array(checked(actionPatternProblem)).min(1).max(100).readonly(),
   ...scopeSchema.shape,
+  notBefore: z.exactOptional(moment),
+  notAfter: z.exactOptional(moment),
   description: z.exactOptional(short(500)),
 });
 
@@ -64,7 +71,7 @@ const policySchema = z.strictObject({
 export type PolicyScope = Readonly<z.output<typeof scopeSchema>>;
 
 /** A policy, as a caller describes it. */
-export type PolicyInput = Readonly<z.output<typeof policySchema>>;
+export type PolicyInput = Readonly<z.input<typeof policySchema>>;
 
 /** A policy: who may, or may not, do what to what. */
 export interface Policy {
@@ -82,6 +89,8 @@ export function parsePolicy(input: unknown): Omit<Policy, "id"> {
   const parsed = checkFields("the policy", policySchema, input);
   if (parsed.problem !== undefined) throw new KeysteadError("INVALID_ARGUMENT", `policy: ${parsed.problem}`);
   const { effect, subject, actions, description = "", ...scope } = parsed.data;
+  if (scope.notBefore !== undefined && scope.notAfter !== undefined && scope.notBefore >= scope.notAfter)
+    throw new KeysteadError("INVALID_ARGUMENT", "policy: notAfter must come after notBefore");
   return { effect, subject, actions, scope, description };
 }
 

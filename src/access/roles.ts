@@ -8,7 +8,8 @@ export interface BuiltInRole {
   readonly actions: readonly string[];
 }
 
-const lifecycle = ["list", "show", "create", "set", "rotate", "activate", "suspend", "resume", "deactivate", "compromise"];
+const looks = ["list", "show", "usage", "certificate"];
+const lifecycle = ["create", "set", "rotate", "activate", "suspend", "resume", "deactivate", "compromise"];
 const endOfLife = ["destroy", "cancel-destroy", "set-alias", "remove-alias"];
 const movingJobs = ["census", "protect", "reencrypt", "import", "recontext", "set-context", "index", "verify"];
 const datasetChanges = ["add", "add-index", "start-generation", "cut-over", "drop-generation", "cut-over-column", "erase-column", "erase"];
@@ -35,7 +36,7 @@ export const builtInRoles: readonly BuiltInRole[] = [
     name: "key-admin",
     does: "keys, purposes, datasets and jobs from beginning to end, destruction included; no policies, principals or tokens, no data",
     actions: [
-      ...of("keys", [...lifecycle, ...endOfLife]),
+      ...of("keys", [...looks, ...lifecycle, ...endOfLife]),
       "purposes.*",
       ...of("datasets", ["list", "show", "plan-index", "unprotect", ...datasetChanges, ...movingJobs]),
       "jobs.*",
@@ -46,7 +47,7 @@ export const builtInRoles: readonly BuiltInRole[] = [
     name: "key-operator",
     does: "rotates, suspends, counts and re-encrypts; never sees data or key bytes",
     actions: [
-      ...of("keys", ["list", "show", "rotate", "activate", "suspend", "resume", "deactivate"]),
+      ...of("keys", [...looks, "rotate", "activate", "suspend", "resume", "deactivate"]),
       ...["purposes.list", "purposes.show"],
       ...of("datasets", ["list", "show", ...movingJobs]),
       "jobs.*",
@@ -63,7 +64,7 @@ export const builtInRoles: readonly BuiltInRole[] = [
     name: "auditor",
     does: "reads the audit and everything that is listed; changes nothing",
     actions: [
-      ...["audit.query", "audit.export", "audit.verify", "audit.report", "*.list", "*.show"],
+      ...["audit.query", "audit.export", "audit.verify", "audit.report", "*.list", "*.show", "keys.usage", "keys.certificate"],
       ...["doctor.examine", "policies.explain", "metrics.read"],
     ],
   },

@@ -4,7 +4,7 @@ import type { KeysteadCall } from "../keystead/keystead-view.ts";
 type PublicSide<T> = Pick<T, keyof T>;
 
 /** Services that answer alike wherever the engine is. */
-type ServiceName = "keys" | "purposes" | "routes" | "keks" | "settings" | "datasets" | "jobs" | "backgroundJobs" | "dataKeys" | "metrics";
+type ServiceName = "keys" | "purposes" | "routes" | "keks" | "settings" | "jobs" | "backgroundJobs" | "dataKeys" | "metrics";
 
 /** Calls on data that answer alike wherever the engine is. */
 type DataCall =
@@ -32,4 +32,7 @@ type DataCall =
  */
 export type KeysteadApi = Pick<KeysteadCall, DataCall> & {
   readonly [Name in ServiceName]: PublicSide<KeysteadCall[Name]>;
-} & { readonly audit: Pick<KeysteadCall["audit"], "show" | "verify" | "signers"> };
+} & {
+  readonly datasets: Omit<PublicSide<KeysteadCall["datasets"]>, "recordDefinition">;
+  readonly audit: Pick<KeysteadCall["audit"], "show" | "page" | "report" | "verify" | "signers">;
+};

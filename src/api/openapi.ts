@@ -118,23 +118,26 @@ function answerOf(route: AnyRoute): Json {
 }
 
 /** Moves what schemas define beside themselves to one place, and lets references lead there. */
-function hoist(value: unknown, shared: Map<string, unknown>): Json {
-  const move = (part: unknown): unknown => {
-    if (Array.isArray(part)) return part.map(move);
-    if (typeof part !== "object" || part === null) return part;
-    const moved: Record<string, unknown> = {};
-    for (const [name, inner] of Object.entries(part)) {
-      if (name === "$defs") for (const [id, schema] of Object.entries(inner)) shared.set(id, move(withoutId(schema)));
-      else moved[name] = name === "$ref" ? String(inner).replace("#/$defs/", "#/components/schemas/") : move(inner);
-    }
-    return moved;
-  };
-  const moved = move(value);
-  return typeof moved === "object" && moved !== null ? { ...moved } : {};
+function hoist(value: Json, shared: Map<string, unknown>): Json {
+  const moved: Record<string, unknown> = {};
+  for (const [name, part] of Object.entries(value)) {
+    if (name === "$defs" && isJson(part)) for (const [id, schema] of Object.entries(part)) shared.set(id, move(withoutId(schema), shared));
+    else moved[name] = name === "$ref" ? String(part).replace("#/$defs/", "#/components/schemas/") : move(part, shared);
+  }
+  return moved;
+}
+
+function move(part: unknown, shared: Map<string, unknown>): unknown {
+  if (Array.isArray(part)) return part.map((item) => move(item, shared));
+  return isJson(part) ? hoist(part, shared) : part;
+}
+
+function isJson(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function withoutId(schema: unknown): unknown {
-  if (typeof schema !== "object" || schema === null) return schema;
+  if (!isJson(schema)) return schema;
   return Object.fromEntries(Object.entries(schema).filter(([name]) => name !== "id"));
 }
 

@@ -1,5 +1,6 @@
 import type { AnyRoute } from "./route.ts";
 import { routesOf } from "./route-row.ts";
+import { auditRoutes } from "./routes/audit.ts";
 import { dataRoutes } from "./routes/data.ts";
 import { datasetRoutes } from "./routes/datasets.ts";
 import { keyRoutes } from "./routes/keys.ts";
@@ -7,7 +8,7 @@ import { metricsRoutes } from "./routes/metrics.ts";
 import { registryRoutes } from "./routes/registry.ts";
 
 /** Every row, by method and path. */
-export const routeRows = { ...dataRoutes, ...keyRoutes, ...registryRoutes, ...datasetRoutes, ...metricsRoutes } as const;
+export const routeRows = { ...dataRoutes, ...keyRoutes, ...registryRoutes, ...datasetRoutes, ...auditRoutes, ...metricsRoutes } as const;
 
 /** The rows by method and path: the client takes its types from it. */
 export type RouteRows = typeof routeRows;

@@ -17,8 +17,11 @@ export interface ChainLine {
 
 /** Where lines are kept: a file, or a store. */
 export interface LineSink {
-  /** Resolves when all lines are durable. After a rejection it is not called again. */
-  append(lines: readonly ChainLine[]): Promise<void>;
+  /**
+   * Resolves when all lines are durable. After a rejection it is not called again. An error that it resolves to says that they are
+   * durable here and not everywhere they must be: the chain goes on, and they are not answered.
+   */
+  append(lines: readonly ChainLine[]): Promise<KeysteadError | undefined>;
 }
 
 /** What a {@link ChainWriter} is made of. */
@@ -68,6 +71,11 @@ export class ChainWriter implements AuditTrail {
     return this.#failure !== undefined;
   }
 
+  /** Why a write failed; undefined when none did. */
+  get failure(): unknown {
+    return this.#failure?.cause;
+  }
+
   /** @throws KeysteadError `AUDIT_UNAVAILABLE`, `INVALID_ARGUMENT` for an event that no record can hold */
   async record(event: AuditEvent): Promise<void> {
     if (this.#failure !== undefined) throw unavailable(this.#failure.cause);
@@ -100,14 +108,16 @@ export class ChainWriter implements AuditTrail {
       const group = this.#pending;
       const end = this.#last;
       this.#pending = undefined;
+      let refusal: KeysteadError | undefined;
       try {
-        await this.#parts.sink.append(group.lines);
+        refusal = await this.#parts.sink.append(group.lines);
       } catch (cause) {
         this.#fail(cause, group);
         break;
       }
       this.#durable = end;
-      group.durable.resolve(undefined);
+      if (refusal === undefined) group.durable.resolve(undefined);
+      else group.durable.reject(refusal);
     }
     this.#draining = false;
   }

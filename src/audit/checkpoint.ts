@@ -38,7 +38,7 @@ export function checkpointHash(body: Uint8Array): string {
 }
 
 /** Splits `E(…)`; undefined when a length does not fit. */
-function splitFields(bytes: Buffer): Buffer[] | undefined {
+export function splitFields(bytes: Buffer): Buffer[] | undefined {
   const fields: Buffer[] = [];
   let offset = 0;
   while (offset < bytes.length) {
@@ -51,7 +51,8 @@ function splitFields(bytes: Buffer): Buffer[] | undefined {
   return fields;
 }
 
-function parseInteger(field: Buffer | undefined): number | undefined {
+/** A field that is an integer without sign and leading zeros; undefined otherwise. */
+export function parseInteger(field: Buffer | undefined): number | undefined {
   const text = field === undefined || field.length > 16 ? "" : field.toString("latin1");
   const value = /^(?:0|[1-9][0-9]*)$/.test(text) ? Number(text) : undefined;
   return Number.isSafeInteger(value) ? value : undefined;

@@ -6,9 +6,11 @@ import { CheckpointSchedule } from "./checkpoint-schedule.ts";
 import { Checkpoints, coveredCounts } from "./checkpoints.ts";
 import { listJournalWriters } from "./directory-journals.ts";
 import type { AuditEvent, AuditTrail } from "./event.ts";
+import { positionsAt } from "./export/positions.ts";
 import { enginePrincipal, Journal, type JournalOptions } from "./journal.ts";
 import { findLeftJournals } from "./left-journals.ts";
 import type { NewestPoint } from "./newest-records.ts";
+import type { AuditProblem } from "./sinks/audit-sinks.ts";
 import { ShippedJournal } from "./shipped-journal.ts";
 import { checkWitness, type WitnessReport, writeWitness } from "./witness.ts";
 
@@ -29,6 +31,8 @@ export interface FileTrailOptions extends Omit<JournalOptions, "continues"> {
   readonly signer: () => Signer | undefined;
   /** Default: 10,000 records, 16 MiB. */
   readonly limits?: JournalLimits;
+  /** Hash of the checkpoint up to which records were archived. */
+  readonly archived?: string;
 }
 
 /** What a journal held that a process left behind. */
@@ -110,6 +114,13 @@ export class FileTrail implements AuditTrail {
     return this.#schedule.problem;
   }
 
+  /** What keeps records from being answered, shipped or signed at the moment, each with its cause. */
+  get problems(): AuditProblem[] {
+    const journal = this.#journal.failed ? [{ where: "journal", cause: this.#journal.failure }] : [];
+    const store = this.problem === undefined ? [] : [{ where: "store", cause: this.problem }];
+    return [...journal, ...store, ...(this.#options.sinks?.problems ?? [])];
+  }
+
   /**
    * Records that are durable in the journal and not in the store yet. Under load that has no bound but the disk's; what is kept of
    * them in memory has.
@@ -121,6 +132,8 @@ export class FileTrail implements AuditTrail {
   /** @throws KeysteadError `AUDIT_UNAVAILABLE`, `INVALID_ARGUMENT` for an event that no record can hold, `CLOSED` */
   async record(event: AuditEvent): Promise<void> {
     if (this.#closed !== undefined) throw new KeysteadError("CLOSED", "the audit trail is closed; open the store again");
+    const { sinks } = this.#options;
+    if (sinks?.working === false) await sinks.recover();
     if (this.#journal.failed) await this.#recordAnew(event);
     else await this.#journal.record(event);
     this.#schedule.note();
@@ -168,6 +181,7 @@ export class FileTrail implements AuditTrail {
     await this.#schedule.flush().catch(() => undefined);
     await this.#schedule.stop();
     for (const journal of this.#journals.values()) journal.release();
+    await this.#options.sinks?.close();
   }
 
   /** Records once there is a new journal. */
@@ -219,7 +233,12 @@ export class FileTrail implements AuditTrail {
     const { directory, storeId, store, identity = identifyProcess() } = this.#options;
     const left = await findLeftJournals({ directory, storeId, own: identity, ownPath: this.#journal.path });
     if (left.length === 0) return;
-    const journals = left.map(({ writer, gone, lock }) => new ShippedJournal({ directory, writer, storeId, keep: !gone, lock }));
+    const { archived: checkpoint } = this.#options;
+    const positions = checkpoint === undefined ? undefined : await positionsAt(store, checkpoint);
+    const journals = left.map(({ writer, gone, lock }) => {
+      const archived = positions?.get(writer)?.count ?? 0;
+      return new ShippedJournal({ directory, writer, storeId, keep: !gone, lock, archived });
+    });
     for (const journal of journals) this.#journals.set(journal.writer, journal);
     const covered = await coveredCounts(store, new Set(this.#journals.keys()));
     const adopted: AdoptedJournal[] = [];

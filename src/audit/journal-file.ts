@@ -96,7 +96,7 @@ export class JournalFileSink implements LineSink {
     this.#file = file;
   }
 
-  async append(lines: readonly ChainLine[]): Promise<void> {
+  async append(lines: readonly ChainLine[]): Promise<undefined> {
     let data = Buffer.concat(lines.flatMap(({ bytes }) => [bytes, Buffer.from("\n")]));
     while (data.length > 0) {
       const { bytesWritten } = await this.#file.write(data);

@@ -21,6 +21,7 @@ import {
 import { JournalLock } from "./journal-lock.ts";
 import { KeptLines } from "./kept-lines.ts";
 import type { AuditRecord } from "./record.ts";
+import { type AuditSinks, withSinks } from "./sinks/audit-sinks.ts";
 
 /** The principal of what the audit records about itself. */
 export const enginePrincipal: Principal = { source: "engine", id: "keystead" };
@@ -36,6 +37,8 @@ export interface JournalOptions {
   readonly identity?: ProcessIdentity;
   /** Creates the file. Default: {@link openJournalFile}. */
   readonly openFile?: OpenJournalFile;
+  /** Where lines go beside the journal. */
+  readonly sinks?: AuditSinks;
   /** The writer whose journal this one goes on from. */
   readonly continues?: string;
 }
@@ -81,6 +84,7 @@ export class Journal implements AuditTrail {
     identity = identifyProcess(),
     openFile = openJournalFile,
     continues,
+    sinks,
   }: JournalOptions): Promise<Journal> {
     const writer = randomUuid(random);
     const path = journalPath(directory, writer);
@@ -93,7 +97,7 @@ export class Journal implements AuditTrail {
       lock = JournalLock.create(lockPath(directory, writer));
       const origin = { store: storeId, writer, process: identity.process, host: identity.host };
       const kept = new KeptLines();
-      const sink = keepingSink(new JournalFileSink(file), kept);
+      const sink = withSinks(keepingSink(new JournalFileSink(file), kept), writer, sinks);
       const chain = new ChainWriter({ origin, clock, random, sink });
       await chain.record({ action: openAction, outcome: "allowed", principal: enginePrincipal, detail: openDetail(identity, continues) });
       await syncDirectory(directory);
@@ -117,6 +121,11 @@ export class Journal implements AuditTrail {
   /** True after a failed write: this journal is over. */
   get failed(): boolean {
     return this.#chain.failed;
+  }
+
+  /** Why a write failed; undefined when none did. */
+  get failure(): unknown {
+    return this.#chain.failure;
   }
 
   /** True when nothing is written to the file any more. */
@@ -157,6 +166,7 @@ function keepingSink(sink: LineSink, kept: KeptLines): LineSink {
     append: async (lines) => {
       await sink.append(lines);
       kept.add(lines);
+      return undefined;
     },
   };
 }

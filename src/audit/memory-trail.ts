@@ -4,13 +4,14 @@ import { randomUuid } from "../crypto/uuid.ts";
 import { KeysteadError } from "../errors.ts";
 import { identifyProcess } from "../process-identity.ts";
 import type { AuditStore } from "./audit-store.ts";
-import { ChainWriter } from "./chain-writer.ts";
+import { ChainWriter, type LineSink } from "./chain-writer.ts";
 import type { Signer } from "./signature.ts";
 import { CheckpointSchedule } from "./checkpoint-schedule.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import type { AuditEvent, AuditTrail } from "./event.ts";
 import { closeAction, enginePrincipal, openAction } from "./journal.ts";
 import type { NewestPoint } from "./newest-records.ts";
+import { type AuditProblem, type AuditSinks, withSinks } from "./sinks/audit-sinks.ts";
 
 /** What a {@link MemoryTrail} stands on. */
 export interface MemoryTrailOptions {
@@ -20,6 +21,8 @@ export interface MemoryTrailOptions {
   readonly random: RandomSource;
   /** The signer of now; undefined while there is none, and then no checkpoint is taken. */
   readonly signer: () => Signer | undefined;
+  /** Where lines go beside the store. */
+  readonly sinks?: AuditSinks;
 }
 
 /** The audit trail of a store that lives in memory: the same chain and checkpoints, written straight into the store. */
@@ -27,16 +30,22 @@ export class MemoryTrail implements AuditTrail {
   readonly #chain: ChainWriter;
   readonly #checkpoints: Checkpoints;
   readonly #schedule: CheckpointSchedule;
+  readonly #sinks: AuditSinks | undefined;
   #covered = 0;
   #closed: Promise<void> | undefined;
 
-  private constructor({ store, storeId, clock, random, signer }: MemoryTrailOptions) {
+  private constructor({ store, storeId, clock, random, signer, sinks }: MemoryTrailOptions) {
     const { process, host } = identifyProcess();
     const writer = randomUuid(random);
-    const sink = {
-      append: (lines: readonly { readonly sequence: number; readonly bytes: Buffer }[]) =>
-        store.transaction((tables) => tables.auditLines.insertAll(lines.map(({ sequence, bytes }) => ({ writer, sequence, line: bytes })))),
+    const stored: LineSink = {
+      append: async (lines) => {
+        const rows = lines.map(({ sequence, bytes }) => ({ writer, sequence, line: bytes }));
+        await store.transaction((tables) => tables.auditLines.insertAll(rows));
+        return undefined;
+      },
     };
+    const sink = withSinks(stored, writer, sinks);
+    this.#sinks = sinks;
     const checkpoints = new Checkpoints({ store, clock, signer });
     this.#checkpoints = checkpoints;
     this.#chain = new ChainWriter({ origin: { store: storeId, writer, process, host }, clock, random, sink });
@@ -56,6 +65,7 @@ export class MemoryTrail implements AuditTrail {
   /** @throws KeysteadError `AUDIT_UNAVAILABLE`, `INVALID_ARGUMENT` for an event that no record can hold, `CLOSED` */
   async record(event: AuditEvent): Promise<void> {
     if (this.#closed !== undefined) throw new KeysteadError("CLOSED", "the audit trail is closed; open the store again");
+    if (this.#sinks?.working === false) await this.#sinks.recover();
     await this.#chain.record(event);
     this.#schedule.note();
   }
@@ -67,6 +77,13 @@ export class MemoryTrail implements AuditTrail {
   async flush(): Promise<void> {
     await this.#chain.settled();
     await this.#schedule.flush();
+  }
+
+  /** What keeps records from being answered or signed at the moment, each with its cause. */
+  get problems(): AuditProblem[] {
+    const { problem } = this.#schedule;
+    const store = this.#chain.failure ?? problem;
+    return [...(store === undefined ? [] : [{ where: "store", cause: store }]), ...(this.#sinks?.problems ?? [])];
   }
 
   /** Where reading from the newest record on begins. */
@@ -84,5 +101,6 @@ export class MemoryTrail implements AuditTrail {
     await this.#chain.record({ action: closeAction, outcome: "allowed", principal: enginePrincipal }).catch(() => undefined);
     await this.#schedule.flush().catch(() => undefined);
     await this.#schedule.stop();
+    await this.#sinks?.close();
   }
 }

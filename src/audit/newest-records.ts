@@ -16,6 +16,7 @@ export interface NewestPoint {
 /** A record and its time, in milliseconds since 1970. */
 export interface TimedRecord {
   readonly time: number;
+  readonly sequence: number;
   readonly record: AuditRecordView;
 }
 
@@ -30,17 +31,18 @@ function parseView({ writer, sequence, line }: AuditLineRow): AuditRecordView {
 }
 
 /** One writer's records from the last to the first. One without a time stays beside its neighbour. */
-async function* readBackwards(store: AuditStore, writer: string): AsyncGenerator<TimedRecord> {
+async function* readBackwards(store: AuditStore, writer: string, last?: number): AsyncGenerator<TimedRecord> {
   let time = Number.POSITIVE_INFINITY;
-  for await (const row of linesBackwards(store, writer)) {
+  for await (const row of linesBackwards(store, writer, last)) {
     const record = parseView(row);
     const own = Date.parse(String(record["time"]));
     if (!Number.isNaN(own)) time = own;
-    yield { time, record };
+    yield { time, sequence: row.sequence, record };
   }
 }
 
 interface Tail {
+  readonly writer: string;
   readonly rest: AsyncGenerator<TimedRecord>;
   first: TimedRecord;
 }
@@ -60,12 +62,26 @@ class Tails {
     return this.#latest()?.first.time;
   }
 
-  async meet(writer: string): Promise<void> {
+  /** Where each writer stands that has records left: its next one. */
+  get open(): [writer: string, sequence: number][] {
+    return this.#tails.map(({ writer, first }) => [writer, first.sequence]);
+  }
+
+  /** @param last number of its newest record that is wanted; absent: all are */
+  async meet(writer: string, last?: number): Promise<void> {
     if (this.#met.has(writer)) return;
     this.#met.add(writer);
-    const rest = readBackwards(this.#store, writer);
+    const rest = readBackwards(this.#store, writer, last);
     const result = await rest.next();
-    if (result.done !== true) this.#tails.push({ rest, first: result.value });
+    if (result.done !== true) this.#tails.push({ writer, rest, first: result.value });
+  }
+
+  /** Passes over a writer whose records were all taken before a cursor: the first of them is not older than what was taken last. */
+  async meetBehind(writer: string, time: number): Promise<void> {
+    if (this.#met.has(writer)) return;
+    const [first] = await this.#store.read((tables) => tables.auditLines.list({ writer }, { limit: 1 }));
+    if (first !== undefined && Date.parse(String(parseView(first)["time"])) >= time) this.#met.add(writer);
+    else await this.meet(writer);
   }
 
   /** Takes the newest record. */
@@ -121,29 +137,85 @@ class CheckpointsBackwards {
   }
 }
 
+/** Where a reading goes on. */
+export interface RecordCursor {
+  /** Hash of the checkpoint to come; empty when there is none any more. */
+  readonly checkpoint: string;
+  /** Next record of each writer that was met and has records left. */
+  readonly open: readonly (readonly [writer: string, sequence: number])[];
+  /** Time of the record that was taken last. */
+  readonly time: number;
+}
+
 /**
- * The records of a store from the newest to the oldest, as far as the clocks of their writers agree. Reads no more than it is
+ * Reads the records of a store from the newest to the oldest, as far as the clocks of their writers agree. Reads no more than it is
  * asked for: a checkpoint names the writers that wrote before it was taken, so older ones need not be looked at yet.
  */
-export async function* newestRecords(store: AuditStore, from: NewestPoint): AsyncGenerator<TimedRecord> {
-  const tails = new Tails(store);
-  for (const writer of from.writers) await tails.meet(writer);
-  const checkpoints = new CheckpointsBackwards(store);
-  const meetAll = async (): Promise<void> => {
-    for await (const { writer } of storedWriters(store)) await tails.meet(writer);
-  };
-  await checkpoints.goTo(from.checkpoint);
-  if (checkpoints.broken) await meetAll();
-  for (;;) {
-    const { next } = checkpoints;
-    if (next !== undefined && next.takenAt >= (tails.newest ?? Number.NEGATIVE_INFINITY)) {
-      for (const { writer } of parseCheckpoint(next.body)?.positions ?? []) await tails.meet(writer);
-      await checkpoints.advance();
-      if (checkpoints.broken) await meetAll();
-      continue;
-    }
-    const record = await tails.take();
-    if (record === undefined) return;
-    yield record;
+export class NewestRecords {
+  readonly #store: AuditStore;
+  readonly #tails: Tails;
+  readonly #checkpoints: CheckpointsBackwards;
+  /** Time of the last record that was taken before the cursor. */
+  #behind: number | undefined;
+  #time = Number.POSITIVE_INFINITY;
+
+  private constructor(store: AuditStore) {
+    this.#store = store;
+    this.#tails = new Tails(store);
+    this.#checkpoints = new CheckpointsBackwards(store);
   }
+
+  /** Begins with the newest record. */
+  static async from(store: AuditStore, { checkpoint, writers }: NewestPoint): Promise<NewestRecords> {
+    const records = new NewestRecords(store);
+    for (const writer of writers) await records.#tails.meet(writer);
+    await records.#checkpoints.goTo(checkpoint);
+    if (records.#checkpoints.broken) await records.#meetAll();
+    return records;
+  }
+
+  /** Goes on behind what was taken before. */
+  static async behind(store: AuditStore, { checkpoint, open, time }: RecordCursor): Promise<NewestRecords> {
+    const records = new NewestRecords(store);
+    records.#behind = time;
+    records.#time = time;
+    for (const [writer, sequence] of open) await records.#tails.meet(writer, sequence);
+    if (checkpoint !== "") await records.#checkpoints.goTo(checkpoint);
+    if (checkpoint !== "" && records.#checkpoints.broken) await records.#meetAll();
+    return records;
+  }
+
+  /** Where reading goes on behind the last record that was taken. */
+  get cursor(): RecordCursor {
+    return { checkpoint: this.#checkpoints.next?.hash ?? "", open: this.#tails.open, time: this.#time };
+  }
+
+  /** The next record; undefined behind the oldest. */
+  async next(): Promise<TimedRecord | undefined> {
+    for (;;) {
+      const { next } = this.#checkpoints;
+      if (next === undefined || next.takenAt < (this.#tails.newest ?? Number.NEGATIVE_INFINITY)) break;
+      for (const { writer } of parseCheckpoint(next.body)?.positions ?? []) await this.#meet(writer);
+      await this.#checkpoints.advance();
+      if (this.#checkpoints.broken) await this.#meetAll();
+    }
+    const record = await this.#tails.take();
+    if (record !== undefined) this.#time = record.time;
+    return record;
+  }
+
+  async #meetAll(): Promise<void> {
+    for await (const { writer } of storedWriters(this.#store)) await this.#meet(writer);
+  }
+
+  async #meet(writer: string): Promise<void> {
+    if (this.#behind === undefined) await this.#tails.meet(writer);
+    else await this.#tails.meetBehind(writer, this.#behind);
+  }
+}
+
+/** All that {@link NewestRecords} reads. */
+export async function* newestRecords(store: AuditStore, from: NewestPoint): AsyncGenerator<TimedRecord> {
+  const records = await NewestRecords.from(store, from);
+  for (let record = await records.next(); record !== undefined; record = await records.next()) yield record;
 }

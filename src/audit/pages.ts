@@ -6,8 +6,10 @@ export async function* pageThrough<Row, Key>(
   keyOf: (row: Row) => Key,
   list: (page: AuditPage<Key>) => Promise<Row[]>,
   limit: number,
+  after?: Key,
 ): AsyncGenerator<Row> {
-  for (let page: AuditPage<Key> | undefined = { limit }; page !== undefined;) {
+  const first: AuditPage<Key> = after === undefined ? { limit } : { after, limit };
+  for (let page: AuditPage<Key> | undefined = first; page !== undefined;) {
     const rows: Row[] = await list(page);
     yield* rows;
     // A store that answers without waiting would keep everything else from running for the whole table.
@@ -35,9 +37,19 @@ export function linesOf(store: AuditStore, writer: string): AsyncGenerator<Audit
   return lines(store, { writer });
 }
 
-/** The lines of one writer from the last to the first. */
-export function linesBackwards(store: AuditStore, writer: string): AsyncGenerator<AuditLineRow> {
-  return pageThrough(lineKey, (page) => store.read((tables) => tables.auditLines.list({ writer }, { ...page, descending: true })), 100);
+/** The lines of one writer behind a number, by sequence. */
+export function linesFrom(store: AuditStore, writer: string, sequence: number): AsyncGenerator<AuditLineRow> {
+  return pageThrough(lineKey, (page) => store.read((tables) => tables.auditLines.list({ writer }, page)), 100, { writer, sequence });
+}
+
+/** The lines of one writer from the last to the first, or from one of them on. */
+export function linesBackwards(store: AuditStore, writer: string, last?: number): AsyncGenerator<AuditLineRow> {
+  return pageThrough(
+    lineKey,
+    (page) => store.read((tables) => tables.auditLines.list({ writer }, { ...page, descending: true })),
+    100,
+    last === undefined ? undefined : { writer, sequence: last + 1 },
+  );
 }
 
 /** The writers that have lines in a store, without reading all of those. */

@@ -17,6 +17,8 @@ export interface ShippedJournalParts {
   readonly own?: Journal;
   /** True when a process elsewhere may still write it: its lines are copied, the file stays. */
   readonly keep?: boolean;
+  /** Records of it that were archived. */
+  readonly archived?: number;
   /** Given back when the journal is removed or let go. */
   readonly lock?: JournalLock | undefined;
 }
@@ -71,7 +73,7 @@ export class ShippedJournal {
       if (this.#wasRemoved) throw removed(this.#source.path);
       if (own?.closed === false) return { added, whole: false, torn: 0 };
       // What follows in the file was never answered; it is kept nevertheless.
-      const shipped = await shipJournal(store, this.#source);
+      const shipped = await shipJournal(store, this.#source, undefined, this.#parts.archived);
       this.#whole = shipped.whole;
       return { ...shipped, added: added + shipped.added };
     } catch (error) {

@@ -18,7 +18,7 @@ export interface Shipped {
  * Lines and bytes of one transaction, about. A database in this process keeps everything else from running for as long as one lasts:
  * these take a few milliseconds.
  */
-export const batchLimits = { lines: 256, bytes: 256 * 1024 } as const;
+const batchLimits = { lines: 256, bytes: 256 * 1024 } as const;
 
 /** Adds the lines that the store doesn't have. Lines arrive in order, so a store that has the last of a batch has all. */
 async function addMissing(tables: AuditTables, rows: readonly AuditLineRow[]): Promise<number> {
@@ -72,14 +72,17 @@ function* batches(rows: readonly AuditLineRow[]): Generator<readonly AuditLineRo
 /**
  * Ships the next lines of a journal to the store, up to sequence `upTo`; shipping what is there already changes nothing.
  *
+ * @param archived records that the store had and that were archived: they are not put back
  * @throws KeysteadError `AUDIT_TAMPERED` when the store holds another line in the same place or the journal's own chain is
  * broken, and what the store says
  */
-export async function shipJournal(store: AuditStore, source: JournalSource, upTo?: number): Promise<Shipped> {
+export async function shipJournal(store: AuditStore, source: JournalSource, upTo?: number, archived = 0): Promise<Shipped> {
   let added = 0;
   for (;;) {
     const batch = await source.peek(upTo);
-    const rows = batch.lines.map(({ record: { writer, sequence }, bytes }) => ({ writer, sequence, line: bytes }));
+    const rows = batch.lines
+      .map(({ record: { writer, sequence }, bytes }) => ({ writer, sequence, line: bytes }))
+      .filter(({ sequence }) => sequence > archived);
     for (const part of batches(rows)) added += await addBatch(store, part);
     source.take(batch);
     if (batch.problem !== undefined) {

@@ -2,6 +2,8 @@ import type { AuditLineRow, AuditStore } from "./audit-store.ts";
 import { journalPath } from "./journal-file.ts";
 import { JournalReader, openJournal } from "./journal-reader.ts";
 import { allLines, linesOf } from "./pages.ts";
+import type { ChainPosition } from "./hash-chain.ts";
+import type { Attestation } from "./verify-checkpoints.ts";
 import { verifyWriter } from "./verify-writer.ts";
 
 /** What is looked at. */
@@ -11,6 +13,8 @@ export interface SurveyOptions {
   readonly directory: string | undefined;
   /** How long the journals of the directory were when the verification began, by writer. */
   readonly noted: ReadonlyMap<string, number> | undefined;
+  /** Where each writer's chain stood behind what was archived. */
+  readonly archived: ReadonlyMap<string, ChainPosition>;
   /** How many records of each writer the checkpoints cover. */
   readonly covered: ReadonlyMap<string, number>;
 }
@@ -87,7 +91,9 @@ class Surveyor {
     const covered = this.#options.covered.get(writer) ?? 0;
     const journal = await this.#openJournal(writer);
     const backed = directory !== undefined;
-    const { finding, stored } = await verifyWriter({ writer, storeId, rows, journal, covered, attested: new Map(), backed });
+    const archived = this.#options.archived.get(writer);
+    const looked = { writer, storeId, rows, journal, covered, attested: new Map<number, Attestation>(), backed, archived };
+    const { finding, stored, rows: count } = await verifyWriter(looked);
     if (finding !== undefined) this.#suspects.add(writer);
     // A journal of another store, or a stump: this store has no such writer.
     if (stored === 0 && covered === 0 && journal === undefined) return;
@@ -95,7 +101,7 @@ class Surveyor {
     const began = backed ? (journal === undefined || journal.missing ? 0 : journal.notedCount) : stored;
     const counts = this.#counts;
     counts.writers++;
-    counts.records += stored;
+    counts.records += count;
     counts.unshipped += Math.max(0, began - stored);
     counts.uncovered += Math.max(0, began - covered);
     counts.torn += journal?.torn ?? 0;

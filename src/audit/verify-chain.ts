@@ -12,9 +12,12 @@ export interface ChainFinding {
 /** Whose records are checked. */
 export interface Chain {
   readonly writer: string;
-  readonly storeId: string;
+  /** Absent: any, as long as it is not looked at. */
+  readonly storeId: string | undefined;
   /** What good checkpoints say, by number of records. */
   readonly attested: ReadonlyMap<number, Attestation>;
+  /** Where the records go on from; absent: from the first one. */
+  readonly start?: ChainPosition;
 }
 
 interface ChainLine {
@@ -25,7 +28,7 @@ interface ChainLine {
 /** What a record says about itself that does not fit its place. */
 function misplaced(record: AuditRecord, { writer, storeId }: Chain, sequence: number): string | undefined {
   if (record.writer !== writer) return `names the writer ${record.writer}`;
-  if (record.store !== storeId) return `names the store ${record.store}`;
+  if (storeId !== undefined && record.store !== storeId) return `names the store ${record.store}`;
   if (record.sequence !== sequence) return `says that it is record ${String(record.sequence)}: records were swapped, inserted or removed`;
   if (sequence === 1 && record.action !== openAction) return `is not the ${openAction} that every chain begins with`;
   return undefined;
@@ -46,7 +49,7 @@ export class ChainCheck {
 
   constructor(chain: Chain) {
     this.#chain = chain;
-    this.#position = startChain(chain.writer);
+    this.#position = chain.start ?? startChain(chain.writer);
   }
 
   /** Takes the next line. */

@@ -82,6 +82,8 @@ export function createRowCheck(findPublicKey: FindPublicKey, pinnedKeys: readonl
   return async (row) => checkRow(row, await findKey(row.signer), pinned);
 }
 
+type Positions = ReadonlyMap<string, ChainPosition>;
+
 /** A checkpoint with what the store holds around it. */
 interface SeenCheckpoint {
   readonly row: CheckpointRow;
@@ -93,31 +95,32 @@ interface SeenCheckpoint {
 }
 
 /** True when the chain of a writer stands at a position, going by what its record says about the one before. */
-async function standsAt({ auditLines }: AuditTables, { writer, count, head }: ChainPosition): Promise<boolean> {
+async function standsAt({ auditLines }: AuditTables, { writer, count, head }: ChainPosition, archived: Positions): Promise<boolean> {
+  if (count <= (archived.get(writer)?.count ?? 0)) return true;
   if (count === 0) return startChain(writer).head.equals(head);
   const row = await auditLines.get({ writer, sequence: count });
   const record = row === undefined ? undefined : parseRecord(row.line);
   return row !== undefined && record !== undefined && chainHash(Buffer.from(record.previous, "hex"), row.line).equals(head);
 }
 
-async function lookAround(tables: AuditTables, row: CheckpointRow): Promise<SeenCheckpoint> {
+async function lookAround(tables: AuditTables, row: CheckpointRow, archived: Positions): Promise<SeenCheckpoint> {
   const { hash, previous, body } = row;
   const attached = previous === "" || (await tables.checkpoints.get({ hash: previous })) !== undefined;
   const followers = await tables.checkpoints.list({ previous: hash });
   const suspects: string[] = [];
   for (const position of parseCheckpoint(body)?.positions ?? []) {
-    if (!(await standsAt(tables, position))) suspects.push(position.writer);
+    if (!(await standsAt(tables, position, archived))) suspects.push(position.writer);
   }
   return { row, attached, followers, suspects };
 }
 
-function seenCheckpoints(store: AuditStore): AsyncGenerator<SeenCheckpoint> {
+function seenCheckpoints(store: AuditStore, archived: Positions): AsyncGenerator<SeenCheckpoint> {
   return pageThrough(
     ({ row: { hash } }: SeenCheckpoint) => ({ hash }),
     async (page) =>
       store.read(async (tables) => {
         const seen: SeenCheckpoint[] = [];
-        for (const row of await tables.checkpoints.list({}, page)) seen.push(await lookAround(tables, row));
+        for (const row of await tables.checkpoints.list({}, page)) seen.push(await lookAround(tables, row, archived));
         return seen;
       }),
     100,
@@ -137,7 +140,7 @@ async function findForks(followers: readonly CheckpointRow[], check: CheckRow): 
  * Checks every checkpoint, the chain that they make, and that the records they signed are in the store. Needs memory for the
  * writers, not for the checkpoints.
  */
-export async function verifyCheckpoints(store: AuditStore, check: CheckRow): Promise<VerifiedCheckpoints> {
+export async function verifyCheckpoints(store: AuditStore, check: CheckRow, archived: Positions = new Map()): Promise<VerifiedCheckpoints> {
   const findings: CheckpointFinding[] = [];
   const loose: { readonly previous: string; readonly hash: string }[] = [];
   const forks = await findForks(await store.read((tables) => tables.checkpoints.list({ previous: "" })), check);
@@ -146,7 +149,7 @@ export async function verifyCheckpoints(store: AuditStore, check: CheckRow): Pro
   const suspects = new Set<string>();
   let count = 0;
   let newest: string | undefined;
-  for await (const { row, attached, followers, suspects: unlike } of seenCheckpoints(store)) {
+  for await (const { row, attached, followers, suspects: unlike } of seenCheckpoints(store, archived)) {
     count++;
     forks.push(...(await findForks(followers, check)));
     const body = await check(row);

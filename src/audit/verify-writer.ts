@@ -1,5 +1,7 @@
 import type { AuditLineRow } from "./audit-store.ts";
 import type { JournalReader } from "./journal-reader.ts";
+import { type ChainPosition, startChain } from "./hash-chain.ts";
+import { parseRecord } from "./record.ts";
 import { ChainCheck, type ChainFinding } from "./verify-chain.ts";
 import type { Attestation } from "./verify-checkpoints.ts";
 
@@ -14,6 +16,8 @@ export interface WriterRecords {
   readonly covered: number;
   /** What good checkpoints say, by number of records. Without it a finding may name the wrong one of two records. */
   readonly attested: ReadonlyMap<number, Attestation>;
+  /** Records up to there were archived: the rows go on behind them, or before them where they were not all removed yet. */
+  readonly archived?: ChainPosition | undefined;
   /** True when records that no checkpoint covers must be in a journal. */
   readonly backed: boolean;
 }
@@ -22,6 +26,8 @@ export interface WriterRecords {
 export interface WriterReport {
   readonly finding: ChainFinding | undefined;
   /** Rows in the store. */
+  readonly rows: number;
+  /** Number of the last of them, or of the last archived record. */
   readonly stored: number;
 }
 
@@ -43,14 +49,39 @@ function findWrongEnd({ journal, covered, attested, backed }: WriterRecords, sto
   return undefined;
 }
 
+/** Where the rows begin that are there: behind what was archived, unless some of that was not removed yet. */
+function startOf(first: AuditLineRow | undefined, archived: ChainPosition): ChainPosition {
+  if (first === undefined || first.sequence > archived.count || first.sequence < 1) return archived;
+  const previous = parseRecord(first.line)?.previous;
+  return previous === undefined || first.sequence === 1
+    ? startChain(archived.writer)
+    : { writer: archived.writer, count: first.sequence - 1, head: Buffer.from(previous, "hex") };
+}
+
+/** What is known about a writer, with what its archived records say about those that are left. */
+function withArchived(records: WriterRecords): ReadonlyMap<number, Attestation> {
+  const { attested, archived } = records;
+  if (archived === undefined || attested.has(archived.count)) return attested;
+  return new Map(attested).set(archived.count, { head: archived.head, checkpoint: "of the archive" });
+}
+
 /** Checks one writer's records, row by row and line by line. Takes all of `rows`, and all of the journal. */
 export async function verifyWriter(records: WriterRecords): Promise<WriterReport> {
-  const { rows, journal } = records;
-  const chain = new ChainCheck(records);
-  let stored = 0;
+  const { rows, journal, archived = startChain(records.writer) } = records;
+  let chain: ChainCheck | undefined;
+  let count = 0;
+  let stored = archived.count;
   let gap: ChainFinding | undefined;
   let difference: ChainFinding | undefined;
-  for await (const { sequence, line } of rows) {
+  const begin = async (start: ChainPosition): Promise<ChainCheck> => {
+    stored = start.count;
+    for (let skipped = 0; skipped < start.count; skipped++) await journal?.next();
+    return new ChainCheck({ ...records, attested: withArchived(records), start });
+  };
+  for await (const row of rows) {
+    const { sequence, line } = row;
+    chain ??= await begin(startOf(row, archived));
+    count++;
     stored++;
     gap ??= findGap(sequence, stored);
     if (gap !== undefined) continue;
@@ -58,10 +89,11 @@ export async function verifyWriter(records: WriterRecords): Promise<WriterReport
     if (written?.equals(line) === false) difference ??= { sequence, problem: "is another one in the store than in its journal" };
     chain.push(line);
   }
+  chain ??= await begin(archived);
   for (let line = await journal?.next(); line !== undefined; line = await journal?.next()) {
     if (gap === undefined) chain.push(line);
   }
   // Of findings about the same record, the one that is found first here says more.
   const problems = [gap, difference, findWrongEnd(records, stored), chain.end()].filter((problem) => problem !== undefined);
-  return { finding: problems.sort((a, b) => a.sequence - b.sequence)[0], stored };
+  return { finding: problems.sort((a, b) => a.sequence - b.sequence)[0], rows: count, stored };
 }

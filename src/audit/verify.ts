@@ -1,5 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { AuditStore } from "./audit-store.ts";
+import { positionsAt } from "./export/positions.ts";
+import type { ChainPosition } from "./hash-chain.ts";
 import { noteJournals } from "./directory-journals.ts";
 import { journalPath } from "./journal-file.ts";
 import { JournalReader, openJournal } from "./journal-reader.ts";
@@ -31,13 +33,15 @@ export interface VerifyAuditOptions {
   readonly pinnedKeys?: readonly Uint8Array[];
   /** Where every process that writes to the store keeps its journal and the witness. Leave it out when that is not one place. */
   readonly directory?: string;
+  /** Hash of the checkpoint up to which records were archived: they are not in the store any more. */
+  readonly archived?: string;
   /** Ships what this process recorded. It is asked to once the verification has begun, so that none of it counts as unshipped. */
   readonly flush?: () => Promise<void>;
 }
 
 /** Something that is wrong with the audit. */
 export interface AuditFinding {
-  readonly kind: "record" | "checkpoint" | "journal" | "witness" | "certificate";
+  readonly kind: "record" | "checkpoint" | "journal" | "witness" | "certificate" | "export";
   readonly problem: string;
   /** Of a record or journal. */
   readonly writer?: string;
@@ -69,14 +73,18 @@ export interface AuditReport {
   readonly uncovered: number;
   /** Bytes of torn lines at the end of journals, which were never answered. */
   readonly torn: number;
+  /** Records before those of the store that were archived. */
+  readonly archived: number;
   /** Hash of the newest checkpoint: what to keep elsewhere as an anchor. */
   readonly newest: string | undefined;
 }
 
+type Examination = Omit<VerifyAuditOptions, "archived"> & { readonly archived: ReadonlyMap<string, ChainPosition> };
+
 /** Looks at some writers closely: what is wrong with their records, and with what checkpoints say about them. */
 async function examine(
   writers: ReadonlySet<string>,
-  { store, storeId, directory }: VerifyAuditOptions,
+  { store, storeId, directory, archived }: Examination,
   check: CheckRow,
 ): Promise<AuditFinding[]> {
   if (writers.size === 0) return [];
@@ -94,6 +102,7 @@ async function examine(
       covered,
       attested: said,
       backed: directory !== undefined,
+      archived: archived.get(writer),
     });
     if (finding !== undefined) found.push({ kind: "record", writer, ...finding });
   }
@@ -101,7 +110,7 @@ async function examine(
 }
 
 /** Processes go on writing: what looks wrong is looked at again before it is reported. */
-async function examineAgain(suspects: ReadonlySet<string>, options: VerifyAuditOptions, check: CheckRow): Promise<AuditFinding[]> {
+async function examineAgain(suspects: ReadonlySet<string>, options: Examination, check: CheckRow): Promise<AuditFinding[]> {
   let found = await examine(suspects, options, check);
   for (let attempt = 1; attempt < attempts && found.length > 0; attempt++) {
     const again = await examine(suspects, options, check);
@@ -126,14 +135,23 @@ export async function verifyAudit(options: VerifyAuditOptions): Promise<AuditRep
   const noted = directory === undefined ? undefined : await noteJournals(directory);
   await flush?.();
   const witness = directory === undefined ? undefined : await checkWitness(directory, storeId, store);
-  const checkpoints = await verifyCheckpoints(store, check);
-  const { unreadable, suspects, ...seen } = await surveyWriters({ store, storeId, directory, noted, covered: checkpoints.covered });
-  const found = await examineAgain(new Set([...checkpoints.suspects, ...suspects]), options, check);
+  const archived = options.archived === undefined ? new Map<string, ChainPosition>() : await positionsAt(store, options.archived);
+  const checkpoints = await verifyCheckpoints(store, check, archived);
+  const { unreadable, suspects, ...seen } = await surveyWriters({
+    store,
+    storeId,
+    directory,
+    noted,
+    archived,
+    covered: checkpoints.covered,
+  });
+  const found = await examineAgain(new Set([...checkpoints.suspects, ...suspects]), { ...options, archived }, check);
   const findings: AuditFinding[] = [
     ...checkpoints.findings.map((finding) => ({ kind: "checkpoint" as const, ...finding })),
     ...found,
     ...unreadable.map((writer) => ({ kind: "journal" as const, writer, problem: "does not begin with a record any more" })),
   ];
   if (witness?.problem !== undefined) findings.push({ kind: "witness", problem: witness.problem });
-  return { findings, ...seen, checkpoints: checkpoints.count, newest: checkpoints.newest };
+  const gone = [...archived.values()].reduce((sum, { count }) => sum + count, 0);
+  return { findings, ...seen, archived: gone, checkpoints: checkpoints.count, newest: checkpoints.newest };
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { RandomSource } from "../crypto/random.ts";
 import { randomUuid } from "../crypto/uuid.ts";
+import { KeysteadError } from "../errors.ts";
 import { writeWhole } from "../durable-file.ts";
 import type { AuditStore } from "./audit-store.ts";
 
@@ -27,7 +28,7 @@ function witnessPath(directory: string): string {
   return join(directory, "checkpoint.json");
 }
 
-async function readWitness(directory: string): Promise<Witness | "missing" | "malformed"> {
+async function findWitness(directory: string): Promise<Witness | "missing" | "malformed"> {
   let text: string;
   try {
     text = await readFile(witnessPath(directory), "utf8");
@@ -35,11 +36,28 @@ async function readWitness(directory: string): Promise<Witness | "missing" | "ma
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return "missing";
     throw error;
   }
+  return parseWitness(text) ?? "malformed";
+}
+
+function parseWitness(text: string): Witness | undefined {
   try {
-    return witnessSchema.safeParse(JSON.parse(text)).data ?? "malformed";
+    return witnessSchema.safeParse(JSON.parse(text)).data;
   } catch {
-    return "malformed";
+    return undefined;
   }
+}
+
+/**
+ * Reads a witness file, `audit/checkpoint.json` of a data folder or a copy of it, as an anchor for `verifyAuditExport`.
+ * @throws KeysteadError `INVALID_ARGUMENT` when it can't be read or is none
+ */
+export async function readWitness(file: string): Promise<Witness> {
+  const text = await readFile(file, "utf8").catch((cause: unknown) => {
+    throw new KeysteadError("INVALID_ARGUMENT", `the witness ${file} can't be read`, { cause });
+  });
+  const witness = parseWitness(text);
+  if (witness === undefined) throw new KeysteadError("INVALID_ARGUMENT", `${file} is no witness; name a copy of audit/checkpoint.json`);
+  return witness;
 }
 
 const temporaryName = /^checkpoint\.json\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -60,7 +78,7 @@ export async function writeWitness(directory: string, witness: Witness, random: 
 /** Holds the witness against a store: one that was put back from an older copy does not know the newest checkpoint. */
 export async function checkWitness(directory: string, storeId: string, store: AuditStore): Promise<WitnessReport> {
   // The witness first: what a process writes meanwhile makes the store newer, never older than what was read.
-  const witness = await readWitness(directory);
+  const witness = await findWitness(directory);
   if (witness === "missing") return { witness: undefined, problem: undefined };
   if (witness === "malformed") return { witness: undefined, problem: "the witness file checkpoint.json is damaged" };
   if (witness.store !== storeId) return { witness, problem: `the witness file checkpoint.json belongs to the store ${witness.store}` };

@@ -2,10 +2,17 @@ import { isAbsolute, relative, resolve } from "node:path";
 import { z } from "zod";
 import { KeysteadError } from "../errors.ts";
 import { checkFields } from "../field-problem.ts";
+import { type ServerSettings, serverSettingsSchema } from "../server/settings.ts";
 
 const masterKeySchema = z.union([z.strictObject({ file: z.string().min(1) }), z.strictObject({ passphrase: z.literal("ask") })], {
   error: `must be { "file": PATH } or { "passphrase": "ask" }`,
 });
+
+const count = z.int().min(1);
+const sinkSchema = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("file"), path: z.string().min(1), maxBytes: z.exactOptional(count), keep: z.exactOptional(count) }),
+  z.strictObject({ type: z.literal("stdout") }),
+]);
 
 const configurationSchema = z.strictObject({
   store: z.string().min(1),
@@ -13,6 +20,12 @@ const configurationSchema = z.strictObject({
   databases: z.record(z.string().min(1), z.string().min(1)).default({}),
   /** Codecs of foreign ciphertext; the engine checks what each type takes. */
   codecs: z.record(z.string().min(1), z.looseObject({ type: z.string() })).default({}),
+  /** Settings of `keystead serve`, which checks them: other commands need none of them. */
+  server: z.exactOptional(z.record(z.string(), z.unknown())),
+  /** Where audit records go beside the store. */
+  audit: z.exactOptional(z.strictObject({ sinks: z.array(sinkSchema) })),
+  /** `policies`: the store's policies decide what the operating-system user may do; `open`: whoever may read the folder may do all. */
+  access: z.exactOptional(z.enum(["open", "policies"])),
 });
 
 /**
@@ -45,9 +58,25 @@ export function parseConfiguration(text: string, file: string): Configuration {
 }
 
 /** The text of `keystead.json`, with its fields always in the same order. */
-export function formatConfiguration({ store, masterKeys, databases, codecs }: Configuration): string {
-  const named = Object.keys(codecs).length > 0 && { codecs };
+export function formatConfiguration({ store, masterKeys, databases, codecs, audit, access, server }: Configuration): string {
+  const named = {
+    ...(Object.keys(codecs).length > 0 && { codecs }),
+    ...(audit !== undefined && { audit }),
+    ...(access !== undefined && { access }),
+    ...(server !== undefined && { server }),
+  };
   return `${JSON.stringify({ store, masterKeys, databases, ...named }, undefined, 2)}\n`;
+}
+
+/**
+ * The settings of the server.
+ * @param given - on the command line: stands above what the file says
+ * @throws KeysteadError `INVALID_ARGUMENT` naming the setting
+ */
+export function serverSettings({ server = {} }: Configuration, given: Readonly<Record<string, unknown>>): ServerSettings {
+  const parsed = checkFields("server", serverSettingsSchema, { ...server, ...given });
+  if (parsed.problem === undefined) return parsed.data;
+  throw new KeysteadError("INVALID_ARGUMENT", `the settings of the server: ${parsed.problem} (see docs/server-settings.md)`);
 }
 
 /** A URL with the path of a file in it made absolute, seen from `folder`. */

@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { Command, Help } from "commander";
+import { addApprovalCommands } from "./commands/approvals.ts";
 import { addAuditCommands } from "./commands/audit.ts";
 import { addCipherCommands } from "./commands/cipher.ts";
 import { addCompletionCommands } from "./commands/completion.ts";
@@ -9,11 +9,16 @@ import { addInitCommand } from "./commands/init.ts";
 import { addJobCommands } from "./commands/jobs.ts";
 import { addKekCommands } from "./commands/kek.ts";
 import { addKeyCommands } from "./commands/keys.ts";
+import { addPolicyCommands } from "./commands/policies.ts";
+import { addPrincipalCommands } from "./commands/principals.ts";
 import { addPurposeCommands } from "./commands/purposes.ts";
 import { addRouteCommands } from "./commands/routes.ts";
+import { addServeCommand } from "./commands/serve.ts";
 import { addSettingCommands } from "./commands/settings.ts";
 import { addStoreCommands } from "./commands/store.ts";
+import { addTokenCommands } from "./commands/tokens.ts";
 import { examples, noneGiven } from "./options.ts";
+import { packageVersion } from "./package-version.ts";
 import { tourCommand } from "./tour/tour-command.ts";
 
 const plainHelp = new Help();
@@ -32,7 +37,7 @@ Exit codes:
 export function buildProgram(): Command {
   const program = new Command("keystead")
     .description("Key management: keys, and the stored data they protect.")
-    .version(readVersion(), "-V, --version", "print the version")
+    .version(packageVersion(), "-V, --version", "print the version")
     .option("--dir <folder>", "data folder (default: $KEYSTEAD_DIR, else ./keystead-data)")
     .option("--json", "print one JSON value; errors become JSON on stderr")
     .option("--no-progress", "show no progress")
@@ -65,8 +70,13 @@ export function buildProgram(): Command {
   addJobCommands(program);
   addKekCommands(program);
   addRouteCommands(program);
+  addServeCommand(program);
   addSettingCommands(program);
   addStoreCommands(program);
+  addPolicyCommands(program);
+  addPrincipalCommands(program);
+  addTokenCommands(program);
+  addApprovalCommands(program);
   addAuditCommands(program);
   addDoctorCommand(program);
   addCompletionCommands(program);
@@ -77,9 +87,4 @@ export function buildProgram(): Command {
 /** Lists of commands are read across; the rest of a description stands in the command's own help. */
 function firstSentence(text: string): string {
   return text.replace(/\.\s[^]*$|\.$/, "");
-}
-
-function readVersion(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
-  return typeof manifest === "object" && manifest !== null && "version" in manifest ? String(manifest.version) : "unknown";
 }

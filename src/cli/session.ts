@@ -1,7 +1,7 @@
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { type ErrorCode, isKeysteadError, KeysteadError } from "../errors.ts";
-import type { Clock, CodecConfig, Keystead, KeysteadOptions, MasterKeyConfig } from "../index.ts";
+import type { AuditSinkConfig, Clock, CodecConfig, Keystead, KeysteadOptions, MasterKeyConfig } from "../index.ts";
 import { nearestName } from "../nearest-name.ts";
 import type { MasterKeyOrigin } from "./configuration.ts";
 import type { DataFolder } from "./data-folder.ts";
@@ -93,7 +93,8 @@ export async function keysteadOptions(folder: DataFolder, passphrases: Passphras
   const { assertCodecConfig, osUser } = await import("../index.ts");
   const { absoluteFiles, absoluteUrl } = await import("./configuration.ts");
   const { folderFiles } = await import("./data-folder.ts");
-  const { store, masterKeys, databases, codecs } = folder.configuration;
+  const { store, masterKeys, databases, codecs, audit, access } = folder.configuration;
+  const { principal, groups } = osUser();
   const keys: [string, MasterKeyConfig][] = [];
   for (const [name, origin] of Object.entries(masterKeys)) keys.push([name, await masterKey(folder.path, name, origin, passphrases)]);
   const configured: Record<string, CodecConfig> = {};
@@ -110,8 +111,16 @@ export async function keysteadOptions(folder: DataFolder, passphrases: Passphras
     databases: Object.fromEntries(Object.entries(databases).map(([name, url]) => [name, absoluteUrl(url, folder.path)])),
     codecs: configured,
     auditDirectory: join(folder.path, folderFiles.audit),
-    principal: osUser().principal,
+    audit: { sinks: (audit?.sinks ?? []).flatMap((sink) => sinkOfCommand(sink, folder.path)) },
+    principal,
+    groups,
+    ...(access === "policies" && { access }),
   };
+}
+
+/** A sink as a command uses it: what a command prints is its result, so its own records don't go to stdout. */
+function sinkOfCommand(sink: AuditSinkConfig, folder: string): AuditSinkConfig[] {
+  return sink.type === "stdout" ? [] : [{ ...sink, path: resolve(folder, sink.path) }];
 }
 
 function asksForPassphrase({ configuration }: DataFolder): boolean {

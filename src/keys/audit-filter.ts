@@ -1,5 +1,7 @@
-import { date, flag, number, optional, type Shape, text } from "../arguments.ts";
+import type { AuditOutcome } from "../audit/event.ts";
+import { choice, date, flag, number, optional, type Shape, text } from "../arguments.ts";
 import type { AuditRecordView } from "../audit/newest-records.ts";
+import { memberOf, principalOf } from "../audit/record-fields.ts";
 import { KeysteadError } from "../errors.ts";
 
 /** Which records to show. */
@@ -18,6 +20,14 @@ export interface AuditFilter {
   readonly dataset?: string;
   /** Only what was denied or failed. */
   readonly failed?: boolean;
+  /** Only of this outcome. */
+  readonly outcome?: AuditOutcome;
+  /** Only by this principal: `<source>:<id>`, for example `os-user:anna`. */
+  readonly principal?: string;
+  /** Only of the request with this id. */
+  readonly request?: string;
+  /** Only about keys of this purpose. */
+  readonly purpose?: string;
 }
 
 /** What each property of a filter must be. */
@@ -29,6 +39,10 @@ export const auditFilterShape: Shape<AuditFilter> = {
   key: optional(text),
   dataset: optional(text),
   failed: optional(flag),
+  outcome: optional(choice("allowed", "denied", "failed")),
+  principal: optional(text),
+  request: optional(text),
+  purpose: optional(text),
 };
 
 const defaultLimit = 100;
@@ -45,13 +59,24 @@ export function checkFilter({ limit = defaultLimit, since, until }: AuditFilter)
   return { limit, ...range };
 }
 
+/** What each property of a filter but its limit and times asks of a record. */
+const tests: {
+  readonly [Name in Exclude<keyof AuditFilter, "limit" | "since" | "until">]-?: (record: AuditRecordView, wanted: unknown) => boolean;
+} = {
+  action: ({ action }, wanted) => action === wanted || String(action).startsWith(`${String(wanted)}.`),
+  key: ({ key }, wanted) => key === wanted,
+  dataset: ({ dataset }, wanted) => dataset === wanted,
+  purpose: ({ purpose }, wanted) => purpose === wanted,
+  outcome: ({ outcome }, wanted) => outcome === wanted,
+  failed: ({ outcome }, wanted) => wanted !== true || outcome !== "allowed",
+  principal: (record, wanted) => principalOf(record) === wanted,
+  request: ({ request }, wanted) => memberOf(request, "id") === wanted,
+};
+
+const testEntries = Object.entries(tests);
+
 /** True for a record that a filter lets through; its limit and times are not looked at. */
-export function isWanted(record: AuditRecordView, { action, key, dataset, failed }: AuditFilter): boolean {
-  const acted = String(record["action"]);
-  return (
-    (action === undefined || acted === action || acted.startsWith(`${action}.`)) &&
-    (key === undefined || record["key"] === key) &&
-    (dataset === undefined || record["dataset"] === dataset) &&
-    (failed !== true || record["outcome"] !== "allowed")
-  );
+export function isWanted(record: AuditRecordView, filter: AuditFilter): boolean {
+  const wanted = new Map<string, unknown>(Object.entries(filter));
+  return testEntries.every(([name, test]) => wanted.get(name) === undefined || test(record, wanted.get(name)));
 }

@@ -1,16 +1,25 @@
-import { assertArguments, bytes, listOf, object, optional } from "../arguments.ts";
+import { anything, assertArguments, bytes, callback, date, listOf, object, optional, type Shape, text } from "../arguments.ts";
 import type { AuditTrail } from "../audit/event.ts";
+import { type ExportParts, type ExportSummary, type WriteChunk, writeExport } from "../audit/export/write-export.ts";
 import { FileTrail } from "../audit/file-trail.ts";
+import { KeysteadError } from "../errors.ts";
 import { enginePrincipal } from "../audit/journal.ts";
-import { MemoryTrail } from "../audit/memory-trail.ts";
-import { type AuditRecordView, newestRecords } from "../audit/newest-records.ts";
+import { MemoryTrail, type MemoryTrailOptions } from "../audit/memory-trail.ts";
+import { type AuditRecordView, NewestRecords, newestRecords } from "../audit/newest-records.ts";
+import { type AuditCounts, AuditTally } from "../audit/report.ts";
+import type { ReportRange } from "../audit/report-files.ts";
+import type { AuditSinkConfig } from "../audit/sinks/audit-sink.ts";
+import { type AuditProblem, AuditSinks } from "../audit/sinks/audit-sinks.ts";
+import { createSinks } from "../audit/sinks/create-sinks.ts";
 import type { Signer } from "../audit/signature.ts";
 import { type AuditReport, verifyAudit } from "../audit/verify.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import type { Store, StoreIdentity } from "../store/store.ts";
 import { asked } from "./audited.ts";
+import { archiveAudit, type AuditArchiveOptions, type AuditArchiveReport, archivedCheckpoint } from "./audit-archive.ts";
 import { type AuditFilter, auditFilterShape, checkFilter, isWanted } from "./audit-filter.ts";
+import { type AuditPageFilter, type AuditRecordPage, formatCursor, largestPage, longestLook, parseCursor } from "./audit-page.ts";
 import { type AuditSignerInfo, currentSigner, findSignerKey, listSigners, openAuditKey } from "./audit-signer.ts";
 import type { Engine } from "./engine.ts";
 import type { KeyHandle } from "./key-handle.ts";
@@ -27,6 +36,23 @@ export interface AuditServiceOptions {
   readonly random: RandomSource;
   /** Folder of the journal; absent: the records go straight to the store. */
   readonly directory?: string;
+  /** Where records go beside the store. */
+  readonly sinks?: readonly AuditSinkConfig[];
+}
+
+/** Which records are exported: of each process those between its first ones of these instants. Absent: all. */
+export interface AuditExportOptions {
+  readonly since?: Date;
+  readonly until?: Date;
+}
+
+const exportShape: Shape<AuditExportOptions> = { since: optional(date), until: optional(date) };
+
+/** @throws KeysteadError `INVALID_ARGUMENT` */
+function instantOf(instant: Date): number {
+  const time = instant.getTime();
+  if (Number.isNaN(time)) throw new KeysteadError("INVALID_ARGUMENT", "the dates of an audit export or report are valid");
+  return time;
 }
 
 /** What a verification of a store's audit found, certificates included. */
@@ -62,9 +88,11 @@ export class AuditService {
     const key = await openAuditKey(options);
     // The journal's pauses are real: an injected clock dates the records, but does not make a second pass at once.
     const pacing: Clock = { now: () => clock.now(), monotonic: () => clock.monotonic(), wait: (...pause) => systemClock.wait(...pause) };
-    const parts = { store, storeId: identity.id, clock: pacing, random, signer: () => signerNow(key) };
-    if (directory === undefined) return new AuditService(options, await MemoryTrail.open(parts), key);
-    const trail = await FileTrail.open({ ...parts, directory });
+    const sinks = await AuditSinks.open(createSinks(options.sinks ?? []), pacing);
+    const parts = { store, storeId: identity.id, clock: pacing, random, signer: () => signerNow(key), sinks };
+    const archived = await store.read(archivedCheckpoint);
+    const trail = await openTrail({ ...parts, ...(archived !== undefined && { archived }) }, directory);
+    if (trail instanceof MemoryTrail) return new AuditService(options, trail, key);
     try {
       await noticeRestore(store, clock, identity, trail);
     } catch (error) {
@@ -87,6 +115,11 @@ export class AuditService {
   /** Why lines can't be shipped or signed at the moment; undefined when they can. */
   get problem(): unknown {
     return this.#trail instanceof FileTrail ? this.#trail.problem : undefined;
+  }
+
+  /** What keeps records from being answered, shipped or signed at the moment: journal, store and sinks, each with its cause. */
+  get problems(): AuditProblem[] {
+    return this.#trail.problems;
   }
 
   /** Records of this process that are durable in its journal and not in the store yet. */
@@ -120,15 +153,33 @@ export class AuditService {
   async #verify({ pinnedKeys }: { readonly pinnedKeys?: readonly Uint8Array[] }): Promise<StoreAuditReport> {
     const { store, identity, directory } = this.#options;
     const anchor = { storeId: identity.id, ...(pinnedKeys !== undefined && { pinnedKeys }) };
+    const archived = await store.read(archivedCheckpoint);
     const report = await verifyAudit({
       ...anchor,
       store,
+      ...(archived !== undefined && { archived }),
       flush: () => this.#trail.flush(),
       findPublicKey: (signer) => store.read((tables) => findSignerKey(tables, signer)),
       ...(directory !== undefined && { directory }),
     });
     const { findings, certificates } = await store.read((tables) => verifyTombstones(tables, anchor));
     return { ...report, findings: [...report.findings, ...findings], certificates };
+  }
+
+  /**
+   * Writes the audit as JSON lines that can be verified without this store (`verifyAuditExport`): every record that a checkpoint
+   * covers, as it was written, the checkpoints and the public keys. What this process recorded is among them.
+   * @param write takes the bytes chunk by chunk; what it returns is waited for
+   * @throws KeysteadError `INVALID_ARGUMENT` for a date that is none, `AUDIT_UNAVAILABLE` while the audit key can't sign
+   * @example
+   * const out = createWriteStream("audit.jsonl", { mode: 0o600 });
+   * const { closing } = await keystead.audit.export({ since: new Date("2027-01-01") }, (chunk) => void out.write(chunk));
+   */
+  async export(options: AuditExportOptions, write: WriteChunk): Promise<ExportSummary> {
+    assertArguments({ options, write }, { options: object(exportShape), write: callback });
+    const { since, until } = options;
+    const range = { ...(since !== undefined && { since: instantOf(since) }), ...(until !== undefined && { until: instantOf(until) }) };
+    return this.#ask("audit.export", async () => writeExport({ ...(await this.#exportParts()), ...range }, write));
   }
 
   /** The public keys that have signed checkpoints and certificates: keep them elsewhere than the store, and again after a rotation. */
@@ -160,6 +211,98 @@ export class AuditService {
     return found.reverse();
   }
 
+  /**
+   * Moves the oldest records from the store into a file that `verifyAuditExport` verifies. They are removed only once the file was read
+   * back and is good; the act is recorded with the file's digest. {@link verify} says from where on the store has records.
+   * @throws KeysteadError `INVALID_ARGUMENT` when there is nothing to archive, `CONFLICT` when the file is there, `AUDIT_TAMPERED` when
+   *   the records don't verify
+   * @example
+   * await keystead.audit.archive({ until: new Date("2027-01-01"), file: "/archive/audit-2026.jsonl" });
+   */
+  async archive(options: AuditArchiveOptions): Promise<AuditArchiveReport> {
+    assertArguments({ options }, { options: object<AuditArchiveOptions>({ until: date, file: text, by: anything }) });
+    instantOf(options.until);
+    const { store } = this.#options;
+    return await archiveAudit({ store, trail: this.trail, exported: await this.#exportParts() }, options);
+  }
+
+  async #exportParts(): Promise<ExportParts> {
+    const { store, identity, clock } = this.#options;
+    await this.#trail.flush();
+    const signer = signerNow(this.#key);
+    if (signer === undefined) {
+      throw new KeysteadError("AUDIT_UNAVAILABLE", "the audit key can't sign now, and an export is signed; see `keystead doctor`");
+    }
+    const { checkpoint: closing } = await this.#trail.newestPoint();
+    const archived = await store.read(archivedCheckpoint);
+    return {
+      ...(archived !== undefined && { archived }),
+      store,
+      storeId: identity.id,
+      signer,
+      signers: await store.read(listSigners),
+      takenAt: clock.now(),
+      closing,
+    };
+  }
+
+  /**
+   * Counts the records of some time by action, key, principal and outcome, and everybody who acted. Reads from the newest on; keeps
+   * names and numbers only.
+   * @throws KeysteadError `INVALID_ARGUMENT` for a date that is none
+   * @example
+   * const { byKey, principals } = await keystead.audit.report({ from: new Date("2027-01-01"), to: new Date("2027-02-01") });
+   */
+  async report(range: ReportRange = {}): Promise<AuditCounts> {
+    assertArguments({ range }, { range: object<ReportRange>({ from: optional(date), to: optional(date) }) });
+    return this.#ask("audit.report", () => this.#report(range));
+  }
+
+  async #report(range: ReportRange): Promise<AuditCounts> {
+    const since = range.from === undefined ? Number.NEGATIVE_INFINITY : instantOf(range.from);
+    const until = range.to === undefined ? Number.POSITIVE_INFINITY : instantOf(range.to);
+    await this.#trail.flush();
+    const tally = new AuditTally();
+    for await (const { time, record } of newestRecords(this.#options.store, await this.#trail.newestPoint())) {
+      if (time < since) break;
+      if (time >= until) continue;
+      if (record["action"] === undefined) tally.addBadLine();
+      else tally.add(record);
+    }
+    return tally.counts();
+  }
+
+  /**
+   * The newest records that fit, newest first, page by page: at most 1,000 (default 100), of at most 20,000 that are looked at.
+   * @throws KeysteadError `INVALID_ARGUMENT` for a limit, a date or a cursor that is none
+   * @example
+   * const { records, next } = await keystead.audit.page({ principal: "os-user:anna", outcome: "denied" });
+   * const older = next && (await keystead.audit.page({ principal: "os-user:anna", outcome: "denied", after: next }));
+   */
+  async page(filter: AuditPageFilter = {}): Promise<AuditRecordPage> {
+    assertArguments({ filter }, { filter: object<AuditPageFilter>({ ...auditFilterShape, after: optional(text) }) });
+    return this.#ask("audit.query", () => this.#page(filter));
+  }
+
+  async #page({ after, ...wanted }: AuditPageFilter): Promise<AuditRecordPage> {
+    const { limit, since, until } = checkFilter(wanted);
+    if (limit > largestPage)
+      throw new KeysteadError("INVALID_ARGUMENT", `a page has at most ${String(largestPage)} records; ask for several`);
+    const { store } = this.#options;
+    if (after === undefined) await this.#trail.flush();
+    const reading =
+      after === undefined
+        ? await NewestRecords.from(store, await this.#trail.newestPoint())
+        : await NewestRecords.behind(store, parseCursor(after));
+    const records: AuditRecordView[] = [];
+    for (let looked = 0; looked < longestLook && records.length < limit; looked++) {
+      const next = await reading.next();
+      if (next === undefined || next.time < since) return { records, next: undefined };
+      if (next.time < until && isWanted(next.record, wanted)) records.push(next.record);
+    }
+    return { records, next: formatCursor(reading.cursor) };
+  }
+
   #ask<T>(action: string, work: () => Promise<T>): Promise<T> {
     return this.#engine === undefined ? work() : asked(this.#engine, { action }, work);
   }
@@ -171,6 +314,18 @@ export class AuditService {
     } finally {
       await this.#key.close();
     }
+  }
+}
+
+async function openTrail(
+  parts: MemoryTrailOptions & { readonly sinks: AuditSinks; readonly archived?: string },
+  directory: string | undefined,
+): Promise<FileTrail | MemoryTrail> {
+  try {
+    return directory === undefined ? await MemoryTrail.open(parts) : await FileTrail.open({ ...parts, directory });
+  } catch (error) {
+    await parts.sinks.close();
+    throw error;
   }
 }
 

@@ -3,6 +3,7 @@ import type { Caller } from "../access/caller.ts";
 import type { AuditEvent } from "../audit/event.ts";
 import type { JsonStructure } from "../crypto/json-text.ts";
 import { isKeyName } from "../crypto/ciphertext.ts";
+import { maxContextPairs } from "../crypto/limits.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import { type Approval, takeApproval } from "./access/approval-requests.ts";
 import type { Engine } from "./engine.ts";
@@ -14,7 +15,9 @@ import { assertHere, movedTo } from "./store-history.ts";
 
 /** An act as a service describes it before it happens. */
 export interface Act
-  extends Pick<AuditEvent, "action">, Partial<Pick<AuditEvent, "key" | "version" | "dataset" | "purpose" | "reason" | "detail">> {
+  extends
+    Pick<AuditEvent, "action">,
+    Partial<Pick<AuditEvent, "key" | "version" | "dataset" | "purpose" | "context" | "reason" | "detail">> {
   /** What else belongs to it: an approval holds for just that. Not recorded. */
   readonly terms?: JsonStructure;
   /** True for the execution of what was approved of before: it needs nobody's approval again. */
@@ -138,12 +141,13 @@ async function perform<T>(engine: Engine, act: Act, work: () => Promise<T>, desc
 
 /** Asks access control, and takes the approval that is there when it wants one. */
 async function permit(engine: Engine, act: Act): Promise<Approval | undefined> {
-  const { key, dataset, purpose } = act;
+  const { key, dataset, purpose, context } = act;
   try {
     await engine.access.authorize(engine.caller, act.action, {
       ...(key !== undefined && { key }),
       ...(dataset !== undefined && { dataset }),
       ...(purpose !== undefined && { purpose }),
+      ...(context !== undefined && { context }),
     });
     return undefined;
   } catch (error) {
@@ -167,7 +171,7 @@ function by({ principal, request }: Caller): Pick<AuditEvent, "principal" | "req
 }
 
 /** What of an act a record can hold, and what is wrong with the rest. */
-function checkAct({ action, key, version, dataset, purpose, reason, detail = {} }: Act): {
+function checkAct({ action, key, version, dataset, purpose, context, reason, detail = {} }: Act): {
   readonly recordable: Act;
   readonly problem: string | undefined;
 } {
@@ -184,6 +188,7 @@ function checkAct({ action, key, version, dataset, purpose, reason, detail = {} 
     ...(key !== undefined && isKeyName(key) && { key }),
     ...(version !== undefined && { version }),
     ...(purpose !== undefined && isPurposeName(purpose) && { purpose }),
+    ...(context !== undefined && keep(isContext(context), "a context has at most 64 pairs, of names and values that fit") && { context }),
     ...(dataset !== undefined &&
       keep(isText(dataset, 1, longest.dataset), "a dataset's name has 1 to 255 characters and no control characters") && { dataset }),
     ...(reason !== undefined &&
@@ -191,6 +196,12 @@ function checkAct({ action, key, version, dataset, purpose, reason, detail = {} 
     ...(details.length > 0 && { detail: Object.fromEntries(details) }),
   };
   return { recordable, problem: problems[0] };
+}
+
+function isContext(context: Readonly<Record<string, string>>): boolean {
+  const pairs = Object.entries(context);
+  const fit = ([name, value]: [string, string]): boolean => isText(name, 1, longest.dataset) && isText(value, 0, longest.detail);
+  return pairs.length <= maxContextPairs && pairs.every(fit);
 }
 
 function isText(text: string, least: number, most: number): boolean {

@@ -88,7 +88,7 @@ export class KekService {
    */
   async test(uri: string): Promise<KekTest> {
     assertArguments({ uri }, { uri: text });
-    return asked(this.#engine, { action: "kek.test", detail: { kek: recordableKekUri(uri) } }, () =>
+    return asked(this.#engine, { action: "keks.test", detail: { kek: recordableKekUri(uri) } }, () =>
       this.#probe(parseKekUri(uri).toString()),
     );
   }

@@ -150,14 +150,16 @@ export class KeyService {
    */
   async certificate(nameOrAlias: string, version: number): Promise<DestructionCertificate> {
     assertArguments({ nameOrAlias, version }, { nameOrAlias: text, version: number });
-    return askedOnKey(this.#engine, nameOrAlias, readOf(version), (name) => readCertificate(this.#engine, name, version));
+    return askedOnKey(this.#engine, nameOrAlias, readOf("keys.certificate", version), (name) =>
+      readCertificate(this.#engine, name, version),
+    );
   }
 
   /** Counted use of a version, up to now. @throws KeysteadError `UNKNOWN_KEY`, `UNKNOWN_KEY_VERSION` */
   async usage(nameOrAlias: string, version: number): Promise<VersionUsage> {
     assertArguments({ nameOrAlias, version }, { nameOrAlias: text, version: number });
     const { registry, store } = this.#engine;
-    return askedOnKey(this.#engine, nameOrAlias, readOf(version), async (name) => {
+    return askedOnKey(this.#engine, nameOrAlias, readOf("keys.usage", version), async (name) => {
       await registry.flush();
       const { id } = await store.read((tables) => findKey(tables, name));
       const unused = registry.counts.unused(id, version);
@@ -239,6 +241,6 @@ export class KeyService {
 }
 
 /** A look at one version of a key. */
-function readOf(version: number): Pick<Act, "action" | "detail"> {
-  return { action: "keys.show", ...(Number.isSafeInteger(version) && { detail: { version } }) };
+function readOf(action: string, version: number): Pick<Act, "action" | "detail"> {
+  return { action, ...(Number.isSafeInteger(version) && { detail: { version } }) };
 }

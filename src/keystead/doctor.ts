@@ -14,6 +14,7 @@ import { examineDatasets } from "./dataset-findings.ts";
 import { type Diagnosis, failed, warning } from "./diagnosis.ts";
 import type { OutsideData } from "./outside-data.ts";
 import { examineKeys } from "./key-findings.ts";
+import { examineReadiness, type ReadinessCheck } from "./readiness.ts";
 
 /** What the doctor looks at. */
 export interface DoctorParts extends OutsideData {
@@ -62,6 +63,11 @@ export class Doctor {
       findings.push(...(found.length === 0 ? [{ check, status: "good" as const, message: "nothing to report" }] : found));
     }
     return findings;
+  }
+
+  /** What this process needs to answer calls, looked at now; much quicker than {@link examine}. Never throws. */
+  readiness(): Promise<ReadinessCheck[]> {
+    return examineReadiness({ ...this.#parts, keks: this.#keks });
   }
 
   async #store(): Promise<Diagnosis[]> {

@@ -8,6 +8,9 @@ import type { Databases } from "../datasets/databases.ts";
 import { DatasetGate } from "../datasets/dataset-gate.ts";
 import { DatasetService } from "../datasets/dataset-service.ts";
 import { JobService } from "../datasets/job-service.ts";
+import { ApprovalService } from "../keys/access/approval-service.ts";
+import { PolicyService } from "../keys/access/policy-service.ts";
+import { PrincipalService } from "../keys/access/principal-service.ts";
 import { TokenService } from "../keys/access/token-service.ts";
 import { AuditService } from "../keys/audit-service.ts";
 import {
@@ -59,8 +62,11 @@ export class KeysteadView {
   readonly jobs: JobService;
   readonly backgroundJobs: BackgroundJobs;
   readonly dataKeys: DataKeyService;
-  readonly audit: AuditService;
+  readonly policies: PolicyService;
+  readonly principals: PrincipalService;
   readonly tokens: TokenService;
+  readonly approvals: ApprovalService;
+  readonly audit: AuditService;
   readonly metrics: MetricsService;
   readonly #ciphers: CipherService;
   readonly #macs: MacService;
@@ -68,13 +74,16 @@ export class KeysteadView {
 
   constructor({ engine, pool, databases, codecs, audit, jobResults, metrics }: ViewParts) {
     this.audit = AuditService.boundTo(engine, audit);
-    this.tokens = new TokenService(engine);
     this.metrics = new MetricsService(engine, metrics);
     this.keys = new KeyService(engine, new DatasetGate(engine, databases));
     this.purposes = new PurposeService(engine);
     this.routes = new RouteService(engine);
     this.keks = new KekService(engine);
     this.settings = new SettingsService(engine);
+    this.policies = new PolicyService(engine);
+    this.principals = new PrincipalService(engine);
+    this.tokens = new TokenService(engine);
+    this.approvals = new ApprovalService(engine);
     this.datasets = new DatasetService(engine, databases, codecs);
     this.jobs = new JobService(engine, databases, codecs);
     this.backgroundJobs = new BackgroundJobs(engine, databases, codecs, jobResults);

@@ -2,8 +2,10 @@ import { userInfo } from "node:os";
 import type { ClientConfig } from "pg";
 import { readPasswordFile } from "./password-file.ts";
 import type { PostgresHost, PostgresUrl } from "./postgres-url.ts";
-import { readTlsFiles } from "./tls-files.ts";
+import { readTlsFiles } from "../tls-files.ts";
 
+/** What a URL calls the files of its connection. */
+const tlsParameters = { ca: "sslrootcert", certificate: "sslcert", key: "sslkey" } as const;
 /** How long to wait for a connection, in milliseconds. */
 const connectionTimeout = 10_000;
 /** After so long without a word the operating system asks whether the other side is still there, in milliseconds. */
@@ -53,7 +55,7 @@ async function tlsOptions({ sslMode, tls }: PostgresUrl): Promise<Exclude<Client
   return {
     minVersion: "TLSv1.2",
     rejectUnauthorized: true,
-    ...(await readTlsFiles(tls)),
+    ...(await readTlsFiles(tls, tlsParameters)),
     ...(sslMode === "verify-ca" && { checkServerIdentity: () => undefined }),
   };
 }

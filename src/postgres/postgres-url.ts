@@ -1,16 +1,8 @@
 import { KeysteadError } from "../errors.ts";
+import type { TlsFiles } from "../tls-files.ts";
 
 /** How a connection is encrypted: `verify-full` checks certificate and host name, `verify-ca` the certificate alone. */
 export type SslMode = "disable" | "verify-ca" | "verify-full";
-
-/** Files of a TLS connection, as paths. */
-export interface TlsFiles {
-  /** Certificates of the authorities that may vouch for the server; those of Node when left out. */
-  readonly ca?: string;
-  /** Certificate and private key of this client. */
-  readonly certificate?: string;
-  readonly key?: string;
-}
 
 /** Where a server listens. A host that begins with a slash is the folder of a Unix socket. */
 export interface PostgresHost {

@@ -1,6 +1,7 @@
 import type { FastifyReply } from "fastify";
 import type { Route } from "../api/route.ts";
-import { entityTag, isKnown } from "./entity-tag.ts";
+import { tagOfJson } from "../keys/entity-tag.ts";
+import { isKnown } from "./if-match.ts";
 import type { Exchange } from "./exchange.ts";
 import { mediaTypes } from "./media-types.ts";
 
@@ -11,7 +12,7 @@ export function sendAnswer({ request, reply }: Exchange, route: Route, answer: u
   const json = JSON.stringify(answer);
   reply.code(route.status).header("content-type", mediaTypes.json);
   if (route.tagged) {
-    const tag = entityTag(json);
+    const tag = tagOfJson(json);
     reply.header("etag", `"${tag}"`);
     // Who may not have it has been refused by now, so "you have it already" tells nothing.
     if (route.method === "GET" && isKnown(request.headers["if-none-match"], tag)) {

@@ -32,7 +32,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   const methods = new PathMethods(routes);
   const requests = new RequestServer(parts);
   const reject = async (error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> =>
-    requests.reject(request, reply, fromFramework(error), routeOf(request));
+    fail(requests, fromFramework(error), request, reply);
   const server = fastify({
     serverFactory: (handler) => makeServer(parts, handler),
     genReqId: (request) => requestIdOf(request, random),
@@ -88,9 +88,10 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   return server;
 }
 
-/** The row that a request is for; undefined when it failed before one was found. */
-function routeOf(request: FastifyRequest): AnyRoute | undefined {
-  return request.routeOptions.config.keystead;
+/** Answers a request that Fastify could not take. @param error - as Keystead says it */
+function fail(requests: RequestServer, error: Error, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const route = request.routeOptions.config.keystead;
+  return route === undefined ? requests.reject(request, reply, error) : requests.serve(route, request, reply, error);
 }
 
 declare module "fastify" {
@@ -134,8 +135,8 @@ function makeServer({ settings, tls, random }: ServerParts, handler: RequestList
           {
             ...options,
             ...tls.context,
-            requestCert: tls.requestCertificate,
-            rejectUnauthorized: tls.requestCertificate,
+            requestCert: tls.requiresCertificate,
+            rejectUnauthorized: tls.requiresCertificate,
             handshakeTimeout: limits.headersMilliseconds,
           },
           handler,

@@ -27,7 +27,7 @@ export function answerClientError(error: Error & { readonly code?: string }, soc
     return;
   }
   const underWay: unknown = Reflect.get(socket, "_httpMessage");
-  if (underWay instanceof ServerResponse && !underWay.writableFinished) {
+  if (isAnswer(underWay) && !underWay.writableFinished) {
     // Its own body is what is malformed: it will never be whole.
     if (!underWay.req.complete) {
       underWay.req.destroy(error);
@@ -53,4 +53,9 @@ export function answerClientError(error: Error & { readonly code?: string }, soc
   socket.end(`${head.join("\r\n")}\r\n\r\n${body}`, () => {
     socket.destroy();
   });
+}
+
+// The class alone would leave the type of its request open.
+function isAnswer(value: unknown): value is ServerResponse {
+  return value instanceof ServerResponse;
 }

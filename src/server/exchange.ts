@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Caller, RequestOrigin } from "../access/caller.ts";
 import type { AnyRoute } from "../api/route.ts";
+import type { ServedApi } from "./server-parts.ts";
 import { KeysteadError } from "../errors.ts";
 
 /** A request and its answer, while it is under way. */
@@ -14,8 +15,8 @@ export class Exchange {
   readonly started: number;
   /** Who asks; undefined until it is known. */
   caller: Caller | undefined;
-  /** True once the services have the call: from then on they record it. */
-  isHandedOver = false;
+  /** The services that have the call; undefined until it is handed to them. */
+  api: ServedApi | undefined;
   #origin: RequestOrigin | undefined;
   #controller: AbortController | undefined;
 

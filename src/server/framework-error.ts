@@ -9,7 +9,8 @@ const known: Readonly<Record<string, () => KeysteadError>> = {
 };
 
 /** The error behind one that Fastify raised; its own text repeats what was sent. */
-export function fromFramework(error: unknown): unknown {
+export function fromFramework(error: unknown): Error {
   const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
-  return (typeof code === "string" ? known[code]?.() : undefined) ?? error;
+  const found = typeof code === "string" ? known[code]?.() : undefined;
+  return found ?? (error instanceof Error ? error : new Error("something that is no error was thrown"));
 }

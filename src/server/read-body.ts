@@ -19,6 +19,11 @@ export function readBody(request: IncomingMessage, { bodyBytes, bodyMilliseconds
       reject(tooLarge());
       return;
     }
+    // It may have ended while it was found out who sends it.
+    if (request.destroyed && !request.complete) {
+      reject(brokenBody(request.errored));
+      return;
+    }
     const chunks: Buffer[] = [];
     let length = 0;
     const end = (settle: () => void): void => {

@@ -3,9 +3,10 @@ import type { Caller } from "../access/caller.ts";
 import { anonymousPrincipal } from "../access/principal.ts";
 import type { AnyRoute, Route, RouteCall } from "../api/route.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
+import type { AuditEvent } from "../audit/event.ts";
 import { sendAnswer } from "./answer.ts";
 import { bearerToken } from "./bearer.ts";
-import { expectedTag } from "./entity-tag.ts";
+import { expectedTag } from "./if-match.ts";
 import { Exchange } from "./exchange.ts";
 import { Load } from "./load.ts";
 import { errorForLog } from "./log.ts";
@@ -20,6 +21,9 @@ import { observed } from "./observed.ts";
 import type { ServerParts } from "./server-parts.ts";
 import { serveStream } from "./serve-stream.ts";
 import { callerOf } from "./who-calls.ts";
+
+/** Failures that say who may not do what. */
+const denials: ReadonlySet<string> = new Set(["UNAUTHENTICATED", "ACCESS_DENIED", "APPROVAL_REQUIRED", "RATE_LIMITED"]);
 
 /** Seconds after which it is worth trying again what failed in passing. */
 const retrySeconds = 1;
@@ -55,17 +59,17 @@ export class RequestServer {
     this.#calls = callsPerMinute === 0 ? undefined : new RateWindow(callsPerMinute, clock);
   }
 
-  /** Serves one request of a route. */
-  serve(route: AnyRoute, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-    return observed(this.#parts, request, reply, route, () => this.#serve(route, request, reply));
+  /** Serves one request of a route. @param failure - what is wrong with it already; who asks is found out nevertheless */
+  serve(route: AnyRoute, request: FastifyRequest, reply: FastifyReply, failure?: Error): Promise<FastifyReply> {
+    return observed(this.#parts, request, reply, route, () => this.#serve(route, request, reply, failure));
   }
 
-  /** Answers a request that no route serves, or that failed before one could. */
-  reject(request: FastifyRequest, reply: FastifyReply, error: unknown, route?: AnyRoute): Promise<FastifyReply> {
-    return observed(this.#parts, request, reply, route, () => this.#reject(request, reply, error, route));
+  /** Answers a request that no route serves. */
+  reject(request: FastifyRequest, reply: FastifyReply, error: unknown): Promise<FastifyReply> {
+    return observed(this.#parts, request, reply, undefined, () => this.#reject(request, reply, error));
   }
 
-  async #serve(route: AnyRoute, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  async #serve(route: AnyRoute, request: FastifyRequest, reply: FastifyReply, failure: Error | undefined): Promise<FastifyReply> {
     const exchange = this.#begin(request, reply, route);
     let isIn = false;
     try {
@@ -74,7 +78,7 @@ export class RequestServer {
         this.load.enter();
         isIn = true;
       }
-      return await this.#answer(route, exchange);
+      return await this.#answer(route, exchange, failure);
     } catch (error) {
       return await this.refuse(exchange, error);
     } finally {
@@ -83,8 +87,8 @@ export class RequestServer {
     }
   }
 
-  async #reject(request: FastifyRequest, reply: FastifyReply, error: unknown, route: AnyRoute | undefined): Promise<FastifyReply> {
-    const exchange = this.#begin(request, reply, route);
+  async #reject(request: FastifyRequest, reply: FastifyReply, error: unknown): Promise<FastifyReply> {
+    const exchange = this.#begin(request, reply, undefined);
     const sent = await this.refuse(exchange, error);
     this.#log(exchange);
     return sent;
@@ -123,15 +127,16 @@ export class RequestServer {
     return new Exchange(request, reply, this.#parts.clock.monotonic(), route);
   }
 
-  async #answer(route: AnyRoute, exchange: Exchange): Promise<FastifyReply> {
+  async #answer(route: AnyRoute, exchange: Exchange, failure: Error | undefined): Promise<FastifyReply> {
     const { apiFor, settings } = this.#parts;
     const { raw } = exchange.request;
     const problem = targetProblem(raw.url ?? "", settings.limits.urlBytes);
     if (problem !== undefined) throw problem;
     assertClear(raw);
+    const caller = await this.#authenticate(route, exchange);
+    if (failure !== undefined) throw failure;
     const answerType = route.stream === undefined ? (route.mediaType?.split(";")[0] ?? mediaTypes.json) : mediaTypes[route.stream];
     assertAcceptable(raw.headers.accept, answerType);
-    const caller = await this.#authenticate(route, exchange);
     const ifMatch = ifMatchOf(route, raw.headers["if-match"]);
     const address = readAddress(route, exchange);
     const call: RouteCall = {
@@ -145,8 +150,9 @@ export class RequestServer {
       return await this.#stream(exchange, () => serveStream(route, exchange, { api, address, call, parts: this.#parts }));
     }
     const body = await readInput(route, exchange, settings.limits);
-    exchange.isHandedOver = true;
+    exchange.api = api;
     const answer = await route.handle(api, { ...address, body }, call);
+    await this.#recordUnrecorded(exchange);
     if (this.#parts.checkAnswers === true) assertAnswer(route, answer);
     if (this.#isEnding) exchange.reply.header("connection", "close");
     return sendAnswer(exchange, route, answer);
@@ -156,7 +162,9 @@ export class RequestServer {
     this.load.enterStream();
     if (exchange.route?.stream === "events") this.#events.add(exchange);
     try {
-      return await work();
+      const sent = await work();
+      await this.#recordUnrecorded(exchange);
+      return sent;
     } finally {
       this.#events.delete(exchange);
       this.load.leaveStream();
@@ -189,19 +197,19 @@ export class RequestServer {
     return caller;
   }
 
+  /** Records a call that no service has recorded. @throws KeysteadError `AUDIT_UNAVAILABLE` */
+  async #recordUnrecorded(exchange: Exchange, outcome: Pick<AuditEvent, "outcome" | "code"> = { outcome: "allowed" }): Promise<void> {
+    const { route, caller = { principal: anonymousPrincipal }, origin, api } = exchange;
+    if (route?.audit !== "service" || (api !== undefined && api.records > 0)) return;
+    await this.#parts.recordCall({ action: route.action ?? "server.call", principal: caller.principal, request: origin, ...outcome });
+  }
+
   /** @returns the error to answer: another one when the first can't be recorded */
   async #recordRefusal(exchange: Exchange, error: unknown): Promise<unknown> {
-    const { route, caller = { principal: anonymousPrincipal }, origin } = exchange;
-    if (route?.audit !== "service" || exchange.isHandedOver || isShed(error)) return error;
     const code = error instanceof KeysteadError ? error.code : "INTERNAL";
+    if (isShed(error)) return error;
     try {
-      await this.#parts.recordRefusal({
-        action: route.action ?? "server.refuse",
-        outcome: code === "UNAUTHENTICATED" || code === "RATE_LIMITED" ? "denied" : "failed",
-        principal: caller.principal,
-        request: origin,
-        code,
-      });
+      await this.#recordUnrecorded(exchange, { outcome: denials.has(code) ? "denied" : "failed", code });
       return error;
     } catch (failure) {
       return isKeysteadError(failure, "AUDIT_UNAVAILABLE")

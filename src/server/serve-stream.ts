@@ -1,17 +1,16 @@
 import type { FastifyReply } from "fastify";
-import type { KeysteadApi } from "../api/keystead-api.ts";
 import type { EventRoute, LineRoute, RouteCall } from "../api/route.ts";
 import type { Exchange } from "./exchange.ts";
 import { mediaTypes } from "./media-types.ts";
 import { problemOf } from "./problem.ts";
 import { assertBodyBelongs, readInput } from "./request-input.ts";
 import { readLines } from "./read-lines.ts";
-import type { ServerParts } from "./server-parts.ts";
+import type { ServedApi, ServerParts } from "./server-parts.ts";
 import { StreamWriter } from "./stream-writer.ts";
 
 /** What a stream is served with. */
 export interface StreamCall {
-  readonly api: KeysteadApi;
+  readonly api: ServedApi;
   readonly address: { readonly params: unknown; readonly query: unknown };
   readonly call: RouteCall;
   readonly parts: Pick<ServerParts, "settings">;
@@ -73,11 +72,11 @@ async function begin(
   const { limits } = parts.settings;
   if (route.stream === "events") {
     const body = await readInput(route, exchange, limits);
-    exchange.isHandedOver = true;
+    exchange.api = api;
     return route.handle(api, { ...address, body }, call);
   }
   assertBodyBelongs(exchange);
   const lines = readLines(exchange.request.raw, route.body, limits);
-  exchange.isHandedOver = true;
+  exchange.api = api;
   return route.handle(api, { ...address, body: lines }, call);
 }

@@ -5,37 +5,33 @@ import type { AnyRoute } from "../api/route.ts";
 import type { AuditEvent } from "../audit/event.ts";
 import type { Clock } from "../clock.ts";
 import type { RandomSource } from "../crypto/random.ts";
+import type { ReadinessCheck } from "../keystead/readiness.ts";
 import type { Observer } from "../observer.ts";
 import type { ServerSettings } from "./settings.ts";
 import type { ServerTls } from "./server-tls.ts";
-
-/** One thing without which the server can't answer. */
-export interface HealthCheck {
-  readonly check: string;
-  readonly ready: boolean;
-  /** What is wrong, in words without secrets; absent when it is as it must be. */
-  readonly cause?: string;
-}
 
 /** Where log lines go. */
 export interface LogTarget {
   write(line: string): void;
 }
 
+/** The services for one call, which know how many records of it they have begun to write. */
+export type ServedApi = KeysteadApi & { readonly records: number };
+
 /** What a server is made of. */
 export interface ServerParts {
   readonly routes: readonly AnyRoute[];
   /** The services for a caller; called once for each request. */
-  readonly apiFor: (caller: Caller) => KeysteadApi;
+  readonly apiFor: (caller: Caller) => ServedApi;
   /** Asked in turn whose token it is. */
   readonly authenticators: readonly Authenticator[];
   /**
-   * Records a call that fails before it reaches a service, durably.
+   * Records a call of which no service wrote a record, durably.
    * @throws KeysteadError `AUDIT_UNAVAILABLE`
    */
-  readonly recordRefusal: (event: AuditEvent) => Promise<void>;
+  readonly recordCall: (event: AuditEvent) => Promise<void>;
   /** Everything without which the server can't answer, looked at now. */
-  readonly health: () => Promise<readonly HealthCheck[]>;
+  readonly health: () => Promise<readonly ReadinessCheck[]>;
   readonly version: string;
   readonly settings: ServerSettings;
   readonly clock: Clock;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { oidcIssuersSchema } from "../access/oidc/settings.ts";
 
 const loopback = new Set(["127.0.0.1", "::1", "localhost"]);
 
@@ -95,6 +96,11 @@ export const serverSettingsSchema = z
     log: logSchema.prefault({}),
     metrics: metricsSchema.prefault({}),
     telemetry: telemetrySchema.prefault({}),
+    issuers: oidcIssuersSchema
+      .prefault({})
+      .describe(
+        "Issuers of OpenID Connect whose bearer tokens are taken, each under a name of its own that becomes part of who its tokens speak for.",
+      ),
   })
   .refine(({ host, tls, behindProxy }) => tls !== undefined || behindProxy || loopback.has(host), {
     path: ["host"],
@@ -111,6 +117,3 @@ export type ServerSettings = Readonly<z.output<typeof serverSettingsSchema>>;
 
 /** Limits of requests and connections. */
 export type ServerLimits = ServerSettings["limits"];
-
-/** The settings of a server of which nothing is said. */
-export const defaultServerSettings: ServerSettings = serverSettingsSchema.parse({});

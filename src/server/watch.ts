@@ -1,5 +1,7 @@
+import cluster from "node:cluster";
 import type { Clock } from "../clock.ts";
 import { Metrics } from "../metrics/metrics.ts";
+import { joinWorkers } from "../metrics/workers.ts";
 import { type Observer, observers } from "../observer.ts";
 import { Traces } from "../telemetry/traces.ts";
 import type { ServerSettings } from "./settings.ts";
@@ -14,7 +16,7 @@ export interface Watch {
 }
 
 /**
- * Makes what the settings want, before the engine is opened.
+ * Makes what the settings want, before the engine is opened. In a worker the numbers are those of all workers.
  * @throws KeysteadError `INVALID_ARGUMENT` when traces are wanted and OpenTelemetry is not installed
  */
 export async function openWatch(
@@ -22,6 +24,7 @@ export async function openWatch(
   { version, clock }: { readonly version: string; readonly clock: Clock },
 ): Promise<Watch> {
   const metrics = new Metrics({ version, clock, names });
+  if (cluster.isWorker) joinWorkers(metrics, process, clock);
   const traces = telemetry.traces ? [await Traces.open(version)] : [];
   return { metrics, traces, observer: observers([...traces, metrics]) };
 }

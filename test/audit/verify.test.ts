@@ -434,6 +434,7 @@ describe("verifyAudit beside running processes", () => {
     const report = await verifyAudit({ store: await newStore(), storeId, findPublicKey: () => undefined });
     expect(report).toEqual({
       findings: [],
+      archived: 0,
       writers: 0,
       records: 0,
       checkpoints: 0,

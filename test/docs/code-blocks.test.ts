@@ -7,7 +7,16 @@ import { registerMasterKeys } from "../setup/master-keys.ts";
 import { runWatched, watchedEnvironment } from "../setup/watched-child.ts";
 import { temporaryFolder } from "../support/test-keystead.ts";
 
-const pages = ["README.md", "docs/datasets.md", "docs/codecs.md", "docs/fields.md", "docs/operations.md", "docs/production-table.md"];
+const pages = [
+  "README.md",
+  "docs/datasets.md",
+  "docs/codecs.md",
+  "docs/fields.md",
+  "docs/operations.md",
+  "docs/production-table.md",
+  "docs/access.md",
+  "docs/audit.md",
+];
 const flags = ["--disable-warning=ExperimentalWarning"];
 
 interface Block {
@@ -79,7 +88,7 @@ function run(command: string, args: readonly string[], folder: string, path: str
 }
 
 /** Shell blocks name commands of npm whose work other tests do: the package test installs, the tour test takes the tour. */
-const npmCommands = new Set(["npm install keystead", "npm start", "npm test"]);
+const npmCommands = new Set(["npm install keystead", "npm start", "npm run tour", "npm test"]);
 
 describe.each(pages)("%s", (page) => {
   // Each command is a process of its own: slow machines need minutes for a page.

@@ -102,6 +102,11 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
       name: "as",
       args: [{ principal: { source: "embedded", id: "x" }, roles: [], claims: {}, groups: [], scope: {}, request: { id: "1" } }],
     },
+    {
+      name: "requireAccess",
+      args: [{ source: "embedded", id: "x" }, "own.act", { key: "k", purpose: "pii", dataset: "d", context: {} }, () => undefined],
+      accepts: [[], [], ["empty object"], ["function"]],
+    },
     { name: "handOver", args: ["sqlite:copy.db", false], accepts: [texts, ["boolean"]] },
     { name: "refresh", args: [] },
     { name: "close", args: [] },
@@ -211,6 +216,43 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
       ],
       accepts: [texts, options],
     },
+  ],
+  policies: [
+    { name: "list", args: [] },
+    { name: "roles", args: [] },
+    { name: "show", args: ["aaaaaaaaaaaaaaaa"], accepts: [texts] },
+    { name: "create", args: [{ effect: "allow", subject: "*", actions: ["*"], description: "" }] },
+    {
+      name: "set",
+      args: ["aaaaaaaaaaaaaaaa", { effect: "allow", subject: "*", actions: ["*"] }, { ifMatch: "x" }],
+      accepts: [texts, [], options],
+    },
+    { name: "remove", args: ["aaaaaaaaaaaaaaaa", { ifMatch: "x" }], accepts: [texts, options] },
+    {
+      name: "explain",
+      args: ["os-user:anna", "keys.list", { key: "k", purpose: "pii", dataset: "d", context: {}, also: [] }],
+      accepts: [[], [], options],
+    },
+  ],
+  principals: [
+    { name: "list", args: [] },
+    { name: "show", args: ["os-user:anna"], accepts: [texts] },
+    {
+      name: "set",
+      args: ["os-user:anna", { roles: [], disabled: false, description: "" }, { ifMatch: "x" }],
+      accepts: [[], ["empty object"], options],
+    },
+    { name: "remove", args: ["os-user:anna", { ifMatch: "x" }], accepts: [texts, options] },
+  ],
+  tokens: [
+    { name: "list", args: [] },
+    { name: "create", args: [{ name: "x", roles: [], scope: {}, expiresAt: new Date(0) }] },
+    { name: "revoke", args: ["aaaaaaaaaaaaaaaa"], accepts: [texts] },
+  ],
+  approvals: [
+    { name: "list", args: [{ state: "pending" }], accepts: [options] },
+    { name: "show", args: ["aaaaaaaaaaaaaaaa"], accepts: [texts] },
+    ...["approve", "reject"].map((name) => ({ name, args: ["aaaaaaaaaaaaaaaa", { reason: "x" }], accepts: [texts, options] })),
   ],
   backgroundJobs: [
     { name: "start", args: ["d", { kind: "protect", options: {} }], accepts: [texts] },
@@ -327,7 +369,9 @@ async function objectionsTo(targets: Readonly<Record<string, object>>): Promise<
 
 function servicesOf(keystead: Keystead): Readonly<Record<string, object>> {
   const { dataKeys, keys, purposes, routes, keks, settings, datasets, jobs, backgroundJobs, audit, doctor } = keystead;
-  return { keystead, dataKeys, keys, purposes, routes, keks, settings, datasets, jobs, backgroundJobs, audit, doctor };
+  const { policies, principals, tokens, approvals } = keystead;
+  const access = { policies, principals, tokens, approvals };
+  return { keystead, dataKeys, keys, purposes, routes, keks, settings, datasets, jobs, backgroundJobs, ...access, audit, doctor };
 }
 
 it("every public method refuses what it must not be given by an error that names it and not the value, and changes nothing", async () => {

@@ -1,4 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { z } from "zod";
+import type { Route } from "../../src/api/route.ts";
+import { usual } from "../../src/api/route-row.ts";
 import { KeysteadError } from "../../src/errors.ts";
 import { canaries } from "../setup/canary.ts";
 import { TestClock } from "../support/test-clock.ts";
@@ -138,7 +141,7 @@ describe("a refusal", () => {
       {
         action: "test.echo",
         outcome: status === 401 ? "denied" : "failed",
-        principal: status === 401 ? { source: "anonymous", id: "anonymous" } : expect.anything(),
+        principal: status === 401 ? { source: "anonymous", id: "anonymous" } : { source: "token", id: "anna" },
         request: { id: answer.headers.get("x-request-id"), address: "127.0.0.1" },
         code,
       },
@@ -195,9 +198,24 @@ describe("a refusal", () => {
     }
   });
 
+  it("of a handler, and an answer of one, are recorded once, by the service or else by the server", async () => {
+    const server = await start();
+    await call(server, "GET", "/v1/keys/pii-email");
+    await call(server, "GET", "/v1/keys/unknown");
+    await call(server, "POST", "/v1/fail");
+    await call(server, "POST", "/v1/echo", { body: { text: "" } });
+    const ofCalls = (await server.records()).filter((record) => JSON.stringify(record).includes('"anna"'));
+    expect(ofCalls).toMatchObject([
+      { action: "keys.show", outcome: "allowed", key: "pii-email", principal: { id: "anna" } },
+      { action: "keys.show", outcome: "failed", code: "UNKNOWN_KEY" },
+      { action: "test.fail", outcome: "failed", code: "INTERNAL" },
+      { action: "test.echo", outcome: "allowed", principal: { id: "anna" } },
+    ]);
+  });
+
   it("becomes 503 when it can't be recorded", async () => {
     const server = await start({
-      recordRefusal: async () => {
+      recordCall: async () => {
         throw new KeysteadError("AUDIT_UNAVAILABLE", "the audit's disk is full; free it");
       },
     });
@@ -225,6 +243,38 @@ describe("too many requests", () => {
     expect(refused).toMatchObject({ status: 429, json: { code: "RATE_LIMITED" } });
     expect(refused.headers.get("retry-after")).toBe("60");
     expect(await call(server, "GET", "/v1/keys", { token: tokens.berta })).toMatchObject({ status: 200 });
+  });
+
+  it("at once are answered 503, but for those that watch the server", async () => {
+    const entered = Promise.withResolvers<undefined>();
+    const released = Promise.withResolvers<undefined>();
+    const row = {
+      ...usual,
+      method: "POST",
+      path: "/v1/slow",
+      summary: "Slow.",
+      tag: "x",
+      action: "test.slow",
+      answer: z.unknown(),
+    } as const;
+    const slow: Route = {
+      ...row,
+      handle: async () => {
+        entered.resolve(undefined);
+        await released.promise;
+        return {};
+      },
+    };
+    const server = await start({ routes: [slow], settings: { limits: { requestsInFlight: 1 } } });
+    const first = call(server, "POST", "/v1/slow");
+    await entered.promise;
+    const refused = await call(server, "POST", "/v1/echo", { body: { text: "" } });
+    expect(refused).toMatchObject({ status: 503, json: { code: "OVERLOADED" } });
+    expect(refused.headers.get("retry-after")).toBe("1");
+    expect(await call(server, "GET", "/readyz")).toMatchObject({ status: 200 });
+    released.resolve(undefined);
+    expect(await first).toMatchObject({ status: 200 });
+    expect(await call(server, "POST", "/v1/echo", { body: { text: "" } })).toMatchObject({ status: 200 });
   });
 });
 

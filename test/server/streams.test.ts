@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { canaries } from "../setup/canary.ts";
 import { RawConnection, requestText, startTestServer } from "./support/test-server.ts";
 
@@ -125,6 +125,21 @@ describe("events", () => {
     await server.aborted;
     expect(await connection.all()).toContain("0\r\n\r\n");
     await closed;
+  });
+
+  it("begin and go on with a comment while nothing happens", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const server = await startTestServer();
+    const connection = new RawConnection(server.port).send(requestText("GET", "/v1/events"));
+    // Answered only after the server has begun with the events.
+    await new RawConnection(server.port).send(requestText("GET", "/livez")).answer();
+    vi.advanceTimersByTime(15_000);
+    expect(await connection.until(": still there\n\n")).toContain("200 OK");
+    server.send({ done: 1 });
+    await connection.until('data: {"done":1}');
   });
 
   it("are so many at once", async () => {

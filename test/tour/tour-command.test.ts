@@ -90,7 +90,7 @@ describe("keystead tour", () => {
   });
 
   it("prints one object and nothing else as the documents call it from a checkout", async () => {
-    const [, command = ""] = /`(npm start -s -- --json) \|/.exec(readFileSync("README.md", "utf8")) ?? [];
+    const [, command = ""] = /`(npm run -s tour -- --json) \|/.exec(readFileSync("README.md", "utf8")) ?? [];
     expect((await run(["--help"])).stdout).toContain(`$ ${command}\n`);
     const [, ...args] = command.split(" ");
     expect(JSON.parse(npm([...args, "--rows", "20"], "."))).toMatchObject({ rows: 20, verified: { rows: 20 } });

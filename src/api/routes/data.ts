@@ -5,6 +5,7 @@ import type { EncryptItem, OpenedItem } from "../../keys/cipher-service.ts";
 import { isProblem, type ItemProblem } from "../../keys/data-acts.ts";
 import { hashNames } from "../../keys/keyless-service.ts";
 import type { KeysteadApi } from "../keystead-api.ts";
+import { fromTypedJson, toTypedJson } from "../../crypto/typed-json.ts";
 import { jsonRoute, usual } from "../route-row.ts";
 import type { itemProblem } from "../schemas/common.ts";
 import {
@@ -18,7 +19,7 @@ import {
   targetMembers,
   targetOf,
 } from "../schemas/common.ts";
-import { fromTypedValue, typedValue, toTypedValue } from "../value-json.ts";
+import { typedValue } from "../value-json.ts";
 
 const bound = { context: z.exactOptional(context) };
 const dataset = z.exactOptional(datasetText).meta({ description: "dataset that will hold the ciphertext: its census speaks for it" });
@@ -86,7 +87,7 @@ export const dataRoutes = {
       return sealedBy(
         value === undefined
           ? await keystead.encrypt(targetOf(body), text ?? plaintext ?? "", options)
-          : await keystead.encryptValue(targetOf(body), fromTypedValue(value), options),
+          : await keystead.encryptValue(targetOf(body), fromTypedJson(value), options),
       );
     },
   }),
@@ -232,7 +233,7 @@ export function problemJson({ code, status, message }: KeysteadError): Problem {
 export function encryptItem(item: z.output<typeof sealItem>): EncryptItem {
   const { key: _, purpose: __, text, plaintext, value, ...options } = item;
   const target = targetOf(item);
-  if (value !== undefined) return { target, value: fromTypedValue(value), ...options };
+  if (value !== undefined) return { target, value: fromTypedJson(value), ...options };
   return { target, plaintext: text ?? plaintext ?? "", ...options };
 }
 
@@ -252,7 +253,7 @@ function headerOf({ ciphertext }: OpenItem): Omit<Sealed, "ciphertext"> {
 }
 
 function opened(item: OpenItem, { plaintext, value }: OpenedItem): Opened {
-  if (plaintext === undefined) return { value: toTypedValue(value), ...headerOf(item) };
+  if (plaintext === undefined) return { value: toTypedJson(value), ...headerOf(item) };
   const text = item.as === "bytes" ? undefined : decodeUtf8(plaintext);
   return {
     ...(item.as !== "text" && { plaintext: plaintext.toString("base64") }),

@@ -1,11 +1,11 @@
 import { z } from "zod";
 import type { JobOrder } from "../../datasets/background-jobs.ts";
 import { datasetInput, generationInput, indexInput } from "../../datasets/definition.ts";
+import { toTypedJson } from "../../crypto/typed-json.ts";
 import { canonicalTypes } from "../../fields/canonical-text.ts";
 import { eventRoute, jsonRoute, type JsonRow, type Nothing, usual } from "../route-row.ts";
 import { datasetText, list } from "../schemas/common.ts";
 import { addedDataset, census, datasetInfo, findResult, indexPlan, jobInfo, jobResult } from "../schemas/datasets.ts";
-import { toTypedValue } from "../value-json.ts";
 
 const datasetParams = z.strictObject({ dataset: datasetText });
 const indexParams = z.strictObject({ dataset: datasetText, index: datasetText });
@@ -292,7 +292,7 @@ export const datasetRoutes = {
 } as const;
 
 function typedValues(
-  values: Readonly<Record<string, Parameters<typeof toTypedValue>[0] | null>>,
-): Record<string, ReturnType<typeof toTypedValue> | null> {
-  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value === null ? null : toTypedValue(value)]));
+  values: Readonly<Record<string, Parameters<typeof toTypedJson>[0] | null>>,
+): Record<string, ReturnType<typeof toTypedJson> | null> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value === null ? null : toTypedJson(value)]));
 }

@@ -15,7 +15,7 @@ const versionParams = z.strictObject({
 const aliasParams = z.strictObject({ alias: keyText });
 const tags = z.record(z.string().min(1).max(128), z.string().max(256));
 const rotationDays = z.int().min(1).max(36_500);
-const usage = z.enum(["encrypt", "blind-index", "mac", "sign"]);
+const usage = z.enum(["encrypt", "blind-index", "mac", "sign", "agree"]);
 const dates = { expiresAt: z.exactOptional(instant), activateAt: z.exactOptional(instant) };
 const why = z.strictObject({ reason: z.exactOptional(reasonText) });
 

@@ -1,9 +1,9 @@
 import { z } from "zod";
-import { jsonRoute, usual } from "../route-row.ts";
+import { textRoute, usual } from "../route-row.ts";
 
 /** What the people who run a server watch it by. */
 export const metricsRoutes = {
-  "GET /metrics": jsonRoute({
+  "GET /metrics": textRoute({
     ...usual,
     summary: "Metrics of every process of the server, in Prometheus' text format.",
     tag: "server",

@@ -1,10 +1,11 @@
 import { type Command, Option } from "commander";
-import { errorCodes } from "../../errors.ts";
-import type { AuditFilter, AuditFinding, AuditRecordView, CertificateFinding } from "../../index.ts";
+import { errorCodes, KeysteadError } from "../../errors.ts";
+import type { AuditFilter, AuditFinding, AuditOutcome, AuditRecordView, CertificateFinding } from "../../index.ts";
 import { formatStatement } from "../certificate-text.ts";
 import { formatInstant, parsePastInstant } from "../instants.ts";
 import { outputOf } from "../output.ts";
-import { examples, wholeNumber } from "../options.ts";
+import { examples, oneOf, repeatable, wholeNumber } from "../options.ts";
+import { addAuditFileCommands, type OfflineFlags, verifyOffline } from "./audit-files.ts";
 import { formatPublicKey, pinnedKeyOption, readPublicKeys } from "../public-keys.ts";
 import { withKeystead } from "../session.ts";
 import { formatCount, formatFacts, formatTable, type TableColumn } from "../table.ts";
@@ -17,6 +18,10 @@ interface ShowFlags {
   readonly action?: string;
   readonly key?: string;
   readonly dataset?: string;
+  readonly purpose?: string;
+  readonly principal?: string;
+  readonly request?: string;
+  readonly outcome?: AuditOutcome;
   readonly failed?: boolean;
 }
 
@@ -32,18 +37,36 @@ export function addAuditCommands(program: Command): void {
       "Check every chain, checkpoint, destruction certificate and signature of the audit. Exit code 9 when anything was altered.",
     )
     .addOption(pinnedKeyOption())
-    .addHelpText("after", examples("keystead audit verify", "keystead audit verify --pinned-key /etc/keystead/audit.pem"))
-    .action(({ pinnedKey }: { readonly pinnedKey?: string }, command: Command) =>
-      withKeystead(command, async ({ keystead, output }) => {
+    .addOption(repeatable("--export <file>", "verify an export instead, or the files of a sink, oldest first; no store is needed"))
+    .option("--witness <file>", "a copy of audit/checkpoint.json, which the export must not be older than")
+    .addHelpText(
+      "after",
+      examples(
+        "keystead audit verify",
+        "keystead audit verify --pinned-key /etc/keystead/audit.pem",
+        "keystead audit verify --export audit.jsonl --pinned-key audit.pem --witness checkpoint.json",
+      ),
+    )
+    .action(async (flags: OfflineFlags, command: Command) => {
+      const { pinnedKey, witness } = flags;
+      if (flags.export.length > 0) {
+        await verifyOffline(flags, command, findingColumns);
+        return;
+      }
+      if (witness !== undefined) {
+        throw new KeysteadError("INVALID_ARGUMENT", "--witness is for --export; a store is always held against its own witness");
+      }
+      await withKeystead(command, async ({ keystead, output }) => {
         const report = await keystead.audit.verify(pinnedKey === undefined ? {} : { pinnedKeys: await readPublicKeys(pinnedKey) });
-        const { findings, writers, records, checkpoints, certificates, unshipped, uncovered, torn, newest } = report;
+        const { findings, writers, records, archived, checkpoints, certificates, unshipped, uncovered, torn, newest } = report;
         await output.result(report, () => {
-          const facts = formatFacts({ writers, records, checkpoints, certificates, unshipped, uncovered, torn, newest });
+          const facts = formatFacts({ writers, records, archived, checkpoints, certificates, unshipped, uncovered, torn, newest });
           return `${findings.length === 0 ? "the audit is whole\n" : formatTable(findings, findingColumns)}\n${facts}`;
         });
         if (findings.length > 0) process.exitCode = errorCodes.AUDIT_TAMPERED.exit;
-      }),
-    );
+      });
+    });
+  addAuditFileCommands(audit);
   addPublicKey(audit);
   addVerifyCertificate(audit);
   audit
@@ -56,6 +79,10 @@ export function addAuditCommands(program: Command): void {
     .option("--action <action>", "only of this action (keys.rotate), or of all that begin with it (keys)")
     .option("--key <key>", "only about this key")
     .option("--dataset <name>", "only about this dataset")
+    .option("--purpose <purpose>", "only about keys of this purpose")
+    .option("--principal <principal>", "only by this principal: os-user:anna")
+    .option("--request <id>", "only of the request with this id")
+    .addOption(oneOf(new Option("--outcome <outcome>", "only of this outcome"), ["allowed", "denied", "failed"]))
     .option("--failed", "only what was denied or failed")
     .addHelpText(
       "after",

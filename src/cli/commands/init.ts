@@ -1,8 +1,4 @@
-import { mkdir, stat } from "node:fs/promises";
-import { join } from "node:path";
 import { type Command, Option } from "commander";
-import { isKeysteadError, KeysteadError } from "../../errors.ts";
-import type { Keystead, KeysteadOptions } from "../../index.ts";
 import { examples } from "../options.ts";
 import { outputOf } from "../output.ts";
 
@@ -11,9 +7,6 @@ interface InitFlags {
   readonly passphrase?: boolean;
   readonly store?: string;
 }
-
-const ownerOnly = 0o700;
-const others = 0o077;
 
 /** Adds `init`. */
 export function addInitCommand(program: Command): void {
@@ -45,60 +38,20 @@ The local configuration, keystead.json:
     .action(initialise);
 }
 
-async function initialise({ name: keyName, passphrase, store }: InitFlags, command: Command): Promise<void> {
-  const { DataFolder, folderFiles, folderOf } = await import("../data-folder.ts");
-  const { keysteadOptions } = await import("../session.ts");
-  const { assertNoPassword, configuredUrl } = await import("../configuration.ts");
-  const { makeMasterKeyFile, masterKeyUri } = await import("../master-keys.ts");
+async function initialise({ name: keyName, passphrase = false, store }: InitFlags, command: Command): Promise<void> {
+  const { folderOf } = await import("../data-folder.ts");
+  const { makeDataFolder } = await import("../make-data-folder.ts");
+  const { masterKeyUri } = await import("../master-keys.ts");
   const output = outputOf(command);
   const name = folderOf(command);
-  await makeFolder(name);
-  if (await exists(join(name, folderFiles.configuration))) {
-    throw new KeysteadError("STORE_EXISTS", `${name} is a data folder already and is left as it is; choose another with --dir`);
-  }
-  const configuration = {
-    store: configuredUrl(assertNoPassword(store ?? `sqlite:${folderFiles.store}`), name),
-    masterKeys: { [keyName]: passphrase === true ? { passphrase: "ask" as const } : { file: folderFiles.masterKey } },
-    databases: {},
-    codecs: {},
-  };
-  const folder = DataFolder.unsaved(name, configuration);
-  const keyFile = join(name, folderFiles.masterKey);
-  if (passphrase !== true) await makeMasterKeyFile(keyFile, keyName);
-  const keystead = await makeStore(await keysteadOptions(folder, { typedTwice: keyName }));
-  const { id } = keystead.store;
-  await keystead.close();
-  // Last: a folder with a configuration is a whole one, and `init` may be run again until then.
-  await folder.create();
-  await output.result({ store: id, folder: folder.path, masterKey: masterKeyUri(keyName) }, () => `made store ${id} in ${name}\n`);
-  output.note(
-    passphrase === true
-      ? "keep the passphrase: without it nothing in this store can ever be opened"
-      : `keep a copy of ${keyFile} apart from the store's backups: without it nothing in this store can ever be opened`,
+  const made = await makeDataFolder(name, { keyName, passphrase, ...(store !== undefined && { store }) });
+  await output.result(
+    { store: made.store, folder: made.folder.path, masterKey: masterKeyUri(keyName) },
+    () => `made store ${made.store} in ${name}\n`,
   );
-}
-
-async function makeFolder(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: ownerOnly }).catch((cause: unknown) => {
-    throw new KeysteadError("STORE_FAILED", `the data folder ${folder} can't be made; name another with --dir`, { cause });
-  });
-  const { mode } = await stat(folder);
-  if (process.platform !== "win32" && (mode & others) !== 0) {
-    throw new KeysteadError("INSECURE_FILE", `others than its owner may use ${folder}; run: chmod 700 ${folder}`);
-  }
-}
-
-/** Makes the store, or takes the one that an interrupted `init` made. */
-async function makeStore(options: KeysteadOptions): Promise<Keystead> {
-  const { initKeystead, openKeystead } = await import("../../index.ts");
-  try {
-    return await initKeystead(options);
-  } catch (error) {
-    if (!isKeysteadError(error, "STORE_EXISTS")) throw error;
-    return openKeystead(options);
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined)) !== undefined;
+  output.note(
+    made.keyFile === undefined
+      ? "keep the passphrase: without it nothing in this store can ever be opened"
+      : `keep a copy of ${made.keyFile} apart from the store's backups: without it nothing in this store can ever be opened`,
+  );
 }

@@ -42,7 +42,7 @@ export function tourCommand(): Command {
         "keystead tour --keep ./demo",
         "keystead tour --json",
         "# from a checkout; without -s npm prints two lines before the JSON",
-        "npm start -s -- --json",
+        "npm run -s tour -- --json",
       ),
     )
     .action(tour);

@@ -2,11 +2,20 @@ import type { Caller } from "../../access/caller.ts";
 import type { Subjects } from "../../access/decide.ts";
 import type { Standing } from "../../access/excess.ts";
 import type { Policy } from "../../access/policy.ts";
-import { parsePrincipal, ownSubjects, subjectOf } from "../../access/subject.ts";
-import type { Principal } from "../../access/principal.ts";
+import { anonymousPrincipal, type Principal } from "../../access/principal.ts";
 import { rolePolicies } from "../../access/roles.ts";
+import { everybody, ownSubjects, parsePrincipal, subjectOf } from "../../access/subject.ts";
 import type { StoreTables } from "../../store/store.ts";
 import { type PrincipalRecord, readPolicy, readPrincipal, readToken, type TokenRecord } from "./access-rows.ts";
+
+/** Why a token is not good. */
+type TokenProblem = "unknown" | "revoked" | "expired" | "of somebody who is disabled";
+
+/** What rows say of a token, whatever the time is. */
+interface JudgedToken {
+  readonly until: number;
+  readonly problem?: TokenProblem;
+}
 
 /** What the store says about who may do what, at one moment. */
 export class AccessSnapshot {
@@ -16,6 +25,7 @@ export class AccessSnapshot {
   readonly principals: ReadonlyMap<string, PrincipalRecord>;
   /** True when some policy goes by the purpose of a key. */
   readonly asksPurpose: boolean;
+  readonly #judged = new Map<string, JudgedToken>();
 
   constructor(policies: readonly Policy[], principals: readonly PrincipalRecord[], tokens: readonly TokenRecord[]) {
     this.policies = [...rolePolicies, ...policies];
@@ -32,14 +42,17 @@ export class AccessSnapshot {
 
   /** Everything that a caller is: itself, and the roles that rows give it. */
   subjectsOf(caller: Caller): Subjects {
-    const own = ownSubjects(caller);
-    const rows = own.map((name) => this.principals.get(name)).filter((row) => row !== undefined);
-    const disabled = rows.find((row) => row.disabled);
-    return {
-      names: new Set([...own, ...rows.flatMap((row) => row.roles.map((role) => `role:${role}`))]),
-      ...(disabled !== undefined && { barred: "the principal is disabled" }),
-      ...(caller.scope !== undefined && { scope: caller.scope }),
-    };
+    return { ...this.#withRoles(ownSubjects(caller)), ...(caller.scope !== undefined && { scope: caller.scope }) };
+  }
+
+  /** As {@link subjectsOf}, for whoever a text names, and is `also` something: a token with what it carries, a role, a group. */
+  subjectsNamed(subject: string, also: readonly string[]): Subjects {
+    const principal = parsePrincipal(subject);
+    const token = principal?.source === "token" ? this.tokens.get(principal.id) : undefined;
+    const caller = token === undefined ? { principal: principal ?? anonymousPrincipal } : this.callerOf(token);
+    const { scope } = this.subjectsOf(caller);
+    const own = principal === undefined ? [subject, everybody] : ownSubjects(caller);
+    return { ...this.#withRoles([...own, ...also]), ...(scope !== undefined && { scope }) };
   }
 
   /** A caller with the policies that count for it. */
@@ -61,23 +74,35 @@ export class AccessSnapshot {
    * Why a token is not good; undefined when it is. It ends with the token that made it, and stops while who made it is disabled: what was
    * stolen must not live on in what it made.
    */
-  tokenProblem(id: string, now: number): "unknown" | "revoked" | "expired" | "of somebody who is disabled" | undefined {
-    const chain = this.#chain(id);
-    if (chain.length === 0) return "unknown";
-    for (const token of chain) {
-      if (token.revokedAt !== null) return "revoked";
-      if (now >= token.expiresAt) return "expired";
-      if (this.principals.get(`token:${token.id}`)?.disabled === true) return "of somebody who is disabled";
+  tokenProblem(id: string, now: number): TokenProblem | undefined {
+    let judged = this.#judged.get(id);
+    if (judged === undefined) {
+      judged = this.#judge(id);
+      if (this.tokens.has(id)) this.#judged.set(id, judged);
     }
-    const oldest = chain.at(-1)?.createdBy ?? "";
-    if (parsePrincipal(oldest)?.source === "token") return "unknown";
-    return this.principals.get(oldest)?.disabled === true ? "of somebody who is disabled" : undefined;
+    return judged.problem ?? (now >= judged.until ? "expired" : undefined);
   }
 
   /** Who stands behind a principal: of a token, who made it, or made the token that made it. */
   personOf(principal: Principal): string {
     if (principal.source !== "token") return subjectOf(principal);
     return this.#chain(principal.id).at(-1)?.createdBy ?? subjectOf(principal);
+  }
+
+  #judge(id: string): JudgedToken {
+    const chain = this.#chain(id);
+    const until = Math.min(...chain.map(({ expiresAt }) => expiresAt));
+    const oldest = chain.at(-1)?.createdBy ?? "";
+    const isDisabled = [...chain.map((token) => `token:${token.id}`), oldest].some((name) => this.principals.get(name)?.disabled === true);
+    if (chain.length === 0 || parsePrincipal(oldest)?.source === "token") return { until, problem: "unknown" };
+    if (chain.some(({ revokedAt }) => revokedAt !== null)) return { until, problem: "revoked" };
+    return isDisabled ? { until, problem: "of somebody who is disabled" } : { until };
+  }
+
+  #withRoles(own: readonly string[]): Subjects {
+    const rows = own.map((name) => this.principals.get(name)).filter((row) => row !== undefined);
+    const names = new Set([...own, ...rows.flatMap((row) => row.roles.map((role) => `role:${role}`))]);
+    return rows.some((row) => row.disabled) ? { names, barred: "the principal is disabled" } : { names };
   }
 
   /** A token, the token that made it, and so on. */

@@ -54,7 +54,7 @@ export class PolicyAccess implements AccessControl {
 
   /** {@link AccessControl.authorize}. @throws KeysteadError also `APPROVAL_REQUIRED`, and what the store says when it must be asked */
   authorize(caller: Caller, action: string, resource: Resource): Promise<void> | void {
-    if (!isPrincipal(caller.principal)) throw malformedPrincipal("ACCESS_DENIED");
+    if (!this.#known.has(caller.principal) && !isPrincipal(caller.principal)) throw malformedPrincipal("ACCESS_DENIED");
     const snapshot = this.#held();
     if (snapshot === undefined) return this.#authorizeLater(caller, action, resource);
     const complete = this.#withPurpose(snapshot, caller, resource);
@@ -78,6 +78,13 @@ export class PolicyAccess implements AccessControl {
       "KEY_LEASE_EXPIRED",
       "policies were not read for 60 s, so a change could have been missed; check that the store answers",
     );
+  }
+
+  /** A resource with the purpose of its key. @throws what the store says */
+  async complete(resource: Resource): Promise<Resource> {
+    if (resource.key === undefined || resource.purpose !== undefined) return resource;
+    const purpose = this.#purposes.get(resource.key);
+    return purpose === undefined ? this.#readPurpose(resource) : { ...resource, purpose };
   }
 
   /** {@link snapshot} when it is at hand. */

@@ -3,15 +3,17 @@ import { parseCredentialScope } from "../../access/credential-scope.ts";
 import { findExcess } from "../../access/excess.ts";
 import { isRoleName, subjectOf } from "../../access/subject.ts";
 import { anything, assertArguments, date, listOf, object, optional, text } from "../../arguments.ts";
+import { type JsonStructure, parseJson } from "../../crypto/json-text.ts";
 import { KeysteadError } from "../../errors.ts";
 import type { StoreTables } from "../../store/store.ts";
 import type { StoredRecord } from "../../store/tables.ts";
-import { audited } from "../audited.ts";
+import { asked, audited } from "../audited.ts";
 import type { Engine } from "../engine.ts";
 import { day, instant } from "../key-records.ts";
 import { readToken, type TokenRecord } from "./access-rows.ts";
 import { AccessSnapshot } from "./access-snapshot.ts";
 import { isShortId } from "./short-id.ts";
+import { assertRoles } from "./assert-roles.ts";
 import { TokenAuthenticator } from "./token-authenticator.ts";
 import { hashToken, newToken } from "./token-text.ts";
 
@@ -89,8 +91,9 @@ export class TokenService {
     const { clock, random, store, policies, caller } = this.#engine;
     const { id, token } = newToken(random);
     const { name, roles = [] } = input;
-    const detail = { token: id, roles: roles.filter(isRoleName).join(",") };
-    const created = await audited(this.#engine, { action: "tokens.create", detail }, async () => {
+    const detail = { roles: roles.filter(isRoleName).join(",") };
+    const act = { action: "tokens.create", detail, terms: termsOf(input) };
+    const create = async (): Promise<StoredRecord<"tokens">> => {
       const scope = parseCredentialScope(input.scope ?? {});
       assertName(name);
       const now = clock.now();
@@ -117,13 +120,14 @@ export class TokenService {
       });
       await policies.refresh();
       return row;
-    });
+    };
+    const created = await audited(this.#engine, act, create, () => ({ detail: { ...detail, token: id } }));
     return { ...(await this.#describe(created)), token };
   }
 
   /** Every token, the newest first, without secrets. */
   async list(): Promise<TokenInfo[]> {
-    const rows = await this.#engine.store.read((tables) => tables.tokens.list());
+    const rows = await asked(this.#engine, { action: "tokens.list" }, () => this.#engine.store.read((tables) => tables.tokens.list()));
     const described = await Promise.all(rows.map((row) => this.#describe(row)));
     return described.sort((a, b) => (a.createdAt === b.createdAt ? 0 : a.createdAt < b.createdAt ? 1 : -1));
   }
@@ -185,6 +189,11 @@ function describeToken({ hash: _, ...token }: TokenRecord, snapshot: AccessSnaps
   };
 }
 
+/** What a second person is to see. */
+function termsOf(input: CreateTokenInput): JsonStructure {
+  return parseJson(JSON.stringify(input)) ?? {};
+}
+
 /** @throws KeysteadError `INVALID_ARGUMENT` */
 function expiryOf(expiresAt: Date | undefined, now: number): number {
   const instant = expiresAt?.getTime() ?? now + lifetimeDays.usual * day;
@@ -195,15 +204,6 @@ function expiryOf(expiresAt: Date | undefined, now: number): number {
 function assertName(name: string): void {
   if (name.length >= 1 && name.length <= 128 && name.isWellFormed() && !/[\p{Cc}\u2028\u2029]/u.test(name)) return;
   throw new KeysteadError("INVALID_ARGUMENT", "a token's name has 1 to 128 characters and no control characters");
-}
-
-/** Roles that somebody is given. @throws KeysteadError `INVALID_ARGUMENT`, `UNKNOWN_ROLE` */
-export function assertRoles(snapshot: AccessSnapshot, roles: readonly string[]): void {
-  if (roles.length > 100) throw new KeysteadError("INVALID_ARGUMENT", "100 roles at most; make one that has them all");
-  const unknown = roles.find((role) => !snapshot.hasRole(role));
-  if (unknown === undefined) return;
-  const named = isRoleName(unknown) ? `is named ${unknown}` : "has this name";
-  throw new KeysteadError("UNKNOWN_ROLE", `no role ${named}: \`keystead roles list\` shows them, and a policy for role:NAME makes another`);
 }
 
 /** What ended long ago, and the tokens made by it, which ended before. The audit keeps the acts. */

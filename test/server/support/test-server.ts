@@ -3,8 +3,10 @@ import type { AddressInfo } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { onTestFinished } from "vitest";
 import { z } from "zod";
+import { allowAll } from "../../../src/access/access-control.ts";
 import type { Authenticator } from "../../../src/access/authenticator.ts";
 import type { AnyRoute, EventRoute, LineRoute, Route, RouteLine } from "../../../src/api/route.ts";
+import type { AuditRecordView } from "../../../src/audit/newest-records.ts";
 import type { AuditEvent } from "../../../src/audit/event.ts";
 import { systemClock } from "../../../src/clock.ts";
 import { systemRandom } from "../../../src/crypto/random.ts";
@@ -98,7 +100,7 @@ const lines: LineRoute<typeof nothing, typeof nothing, typeof text, z.ZodUnknown
   action: "test.echo",
   body: text,
   answer: z.unknown(),
-  handle: async function* (_keystead, { body }) {
+  async *handle(_keystead, { body }) {
     for await (const line of body) yield answerLine(line);
   },
 };
@@ -117,10 +119,12 @@ export interface TestServer {
   /** What was recorded by the server itself. */
   readonly refusals: AuditEvent[];
   readonly logged: string[];
+  /** Every record of the store. */
+  readonly records: () => Promise<AuditRecordView[]>;
   /** Makes events of `/v1/events`; undefined ends them. */
   readonly send: (event: unknown) => void;
   /** Settles when the events' signal aborts. */
-  readonly aborted: Promise<void>;
+  readonly aborted: Promise<undefined>;
 }
 
 /** What a test wants otherwise than usual. */
@@ -130,7 +134,7 @@ export interface TestServerOptions extends Partial<Omit<ServerParts, "settings" 
 }
 
 /** Settings as a configuration gives them. */
-export function settingsOf(given: z.input<typeof serverSettingsSchema> = {}): ServerSettings {
+function settingsOf(given: z.input<typeof serverSettingsSchema> = {}): ServerSettings {
   return serverSettingsSchema.parse(given);
 }
 
@@ -144,17 +148,17 @@ const authenticator: Authenticator = {
 /** Starts a server with a few routes on a store in memory; closed after the test. */
 export async function startTestServer({ settings, routes = [], ...parts }: TestServerOptions = {}): Promise<TestServer> {
   for (const token of Object.values(tokens)) registerSecret(token);
-  const { keystead } = await createTestKeystead();
+  const { keystead } = await createTestKeystead({ access: allowAll });
   await keystead.keys.create({ name: "pii-email", purpose: "pii" });
   const refusals: AuditEvent[] = [];
   const logged: string[] = [];
   const events = eventSource();
   const server = buildServer({
     routes: [echo, show, change, list, fail, lines, events.route, ...routes],
-    apiFor: () => keystead,
+    apiFor: (caller) => keystead.as(caller),
     authenticators: [{ authenticate: () => undefined }, authenticator],
-    recordRefusal: async (event) => {
-      refusals.push(event);
+    recordCall: async (event) => {
+      if (event.outcome !== "allowed") refusals.push(event);
       await keystead.audit.trail.record(event);
     },
     health: async () => [{ check: "store", ready: true }],
@@ -179,16 +183,24 @@ export async function startTestServer({ settings, routes = [], ...parts }: TestS
   });
   await server.listen({ host: "127.0.0.1", port: 0 });
   const address = server.server.address();
-  return { server, port: isAddress(address) ? address.port : 0, refusals, logged, send: events.send, aborted: events.aborted };
+  return {
+    server,
+    port: isAddress(address) ? address.port : 0,
+    refusals,
+    logged,
+    records: () => keystead.audit.show(),
+    send: events.send,
+    aborted: events.aborted,
+  };
 }
 
 function isAddress(address: string | AddressInfo | null): address is AddressInfo {
   return typeof address === "object" && address !== null;
 }
 
-function eventSource(): { readonly route: EventRoute; readonly send: (event: unknown) => void; readonly aborted: Promise<void> } {
+function eventSource(): { readonly route: EventRoute; readonly send: (event: unknown) => void; readonly aborted: Promise<undefined> } {
   const waiting: unknown[] = [];
-  const aborted = Promise.withResolvers<void>();
+  const aborted = Promise.withResolvers<undefined>();
   let wake = (): void => undefined;
   const route: EventRoute = {
     ...facts,
@@ -198,9 +210,9 @@ function eventSource(): { readonly route: EventRoute; readonly send: (event: unk
     summary: "Events.",
     action: "test.watch",
     answer: z.unknown(),
-    handle: async function* (_keystead, _input, { signal }) {
+    async *handle(_keystead, _input, { signal }) {
       signal.addEventListener("abort", () => {
-        aborted.resolve();
+        aborted.resolve(undefined);
         wake();
       });
       for (;;) {

@@ -1,12 +1,6 @@
-import { createHash } from "node:crypto";
 import { KeysteadError } from "../errors.ts";
 
 const strongTag = /^"([\x21\x23-\x7e]{1,256})"$/;
-
-/** Tag of an answer: SHA-256 of its JSON in base64url. In headers it stands in quotes. */
-export function entityTag(json: string): string {
-  return createHash("sha256").update(json).digest("base64url");
-}
 
 /**
  * The tag that `If-Match` asks for, without its quotes; undefined when it takes any.

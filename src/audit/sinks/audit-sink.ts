@@ -1,0 +1,28 @@
+import type { ChainLine } from "../chain-writer.ts";
+
+/** Where audit lines go beside the store. */
+export interface AuditSink {
+  /** What messages call it: `file:/var/log/keystead/audit.jsonl`, `stdout`. */
+  readonly name: string;
+  /** Gets ready to take lines. @throws what the system says */
+  open(): Promise<void>;
+  /**
+   * Resolves when the lines, all of one writer, are as durable as this sink makes them. After a rejection it is given the same lines
+   * again: it drops those that it has.
+   */
+  append(writer: string, lines: readonly ChainLine[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A sink as the configuration describes it. */
+export type AuditSinkConfig =
+  | {
+      readonly type: "file";
+      /** Made when missing, for its owner only. */
+      readonly path: string;
+      /** A file that would grow longer goes on in a new one. Default: 64 MiB. */
+      readonly maxBytes?: number;
+      /** Files that are kept beside the one that is written; older ones are removed. Default: all. */
+      readonly keep?: number;
+    }
+  | { readonly type: "stdout" };

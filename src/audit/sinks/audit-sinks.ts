@@ -1,0 +1,135 @@
+import type { Clock } from "../../clock.ts";
+import { KeysteadError } from "../../errors.ts";
+import type { ChainLine, LineSink } from "../chain-writer.ts";
+import type { AuditSink } from "./audit-sink.ts";
+
+const retryInterval = 1000;
+
+/** Something that keeps the audit from working. */
+export interface AuditProblem {
+  /** `journal`, `store`, `witness`, or the name of a sink. */
+  readonly where: string;
+  readonly cause: unknown;
+}
+
+interface Sink {
+  readonly sink: AuditSink;
+  /** What it refused and has to take before anything else. */
+  owed: { readonly writer: string; readonly lines: readonly ChainLine[] }[];
+  cause: unknown;
+}
+
+/**
+ * All sinks of a process. Each must take every line: while one does not, nothing is answered, and it is tried again at most once a
+ * second. What it owes is bounded by what was being recorded when it failed.
+ */
+export class AuditSinks {
+  readonly #sinks: readonly Sink[];
+  readonly #clock: Clock;
+  #lastRetry = Number.NEGATIVE_INFINITY;
+  #retrying: Promise<void> | undefined;
+
+  private constructor(sinks: readonly AuditSink[], clock: Clock) {
+    this.#sinks = sinks.map((sink) => ({ sink, owed: [], cause: undefined }));
+    this.#clock = clock;
+  }
+
+  /** @throws KeysteadError `AUDIT_UNAVAILABLE` naming the sink that can't be opened */
+  static async open(sinks: readonly AuditSink[], clock: Clock): Promise<AuditSinks> {
+    const opened = new AuditSinks(sinks, clock);
+    for (const sink of sinks) {
+      try {
+        await sink.open();
+      } catch (cause) {
+        await opened.close();
+        throw cause instanceof KeysteadError ? cause : unavailable(sink.name, cause);
+      }
+    }
+    return opened;
+  }
+
+  /** The sinks that fail, each with its cause. */
+  get problems(): AuditProblem[] {
+    return this.#sinks.flatMap(({ sink, owed, cause }) => (owed.length === 0 ? [] : [{ where: sink.name, cause }]));
+  }
+
+  /** Gives lines to all sinks. Resolves to an error when one does not take them. */
+  async append(writer: string, lines: readonly ChainLine[]): Promise<KeysteadError | undefined> {
+    await Promise.all(this.#sinks.map((sink) => give(sink, writer, lines)));
+    return this.#failure();
+  }
+
+  /**
+   * Tries failed sinks again; at once when none failed.
+   * @throws KeysteadError `AUDIT_UNAVAILABLE` while one fails
+   */
+  async recover(): Promise<void> {
+    if (this.#failure() === undefined) return;
+    const now = this.#clock.monotonic();
+    if (this.#retrying === undefined && now - this.#lastRetry >= retryInterval) {
+      this.#lastRetry = now;
+      this.#retrying = this.#retry().finally(() => {
+        this.#retrying = undefined;
+      });
+    }
+    await this.#retrying;
+    const failure = this.#failure();
+    if (failure !== undefined) throw failure;
+  }
+
+  /** True when {@link recover} has nothing to do. */
+  get working(): boolean {
+    return this.#sinks.every(({ owed }) => owed.length === 0);
+  }
+
+  async close(): Promise<void> {
+    await this.#retry();
+    for (const { sink } of this.#sinks) await sink.close().catch(() => undefined);
+  }
+
+  async #retry(): Promise<void> {
+    await Promise.all(this.#sinks.filter(({ owed }) => owed.length > 0).map((sink) => give(sink)));
+  }
+
+  #failure(): KeysteadError | undefined {
+    const [first] = this.problems;
+    return first === undefined ? undefined : unavailable(first.where, first.cause);
+  }
+}
+
+/** A sink of lines that is durable once the sinks beside it have them, too. */
+export function withSinks(sink: LineSink, writer: string, sinks: AuditSinks | undefined): LineSink {
+  if (sinks === undefined) return sink;
+  return {
+    append: async (lines) => {
+      const [own, others] = await Promise.allSettled([sink.append(lines), sinks.append(writer, lines)]);
+      if (own.status === "rejected") throw own.reason;
+      return own.value ?? (others.status === "fulfilled" ? others.value : undefined);
+    },
+  };
+}
+
+/** Gives a sink what it owes, and then new lines. */
+async function give(to: Sink, writer?: string, lines: readonly ChainLine[] = []): Promise<void> {
+  if (writer !== undefined) to.owed.push({ writer, lines });
+  try {
+    for (let next = to.owed[0]; next !== undefined; next = to.owed[0]) {
+      await to.sink.append(next.writer, next.lines);
+      to.owed.shift();
+    }
+    to.cause = undefined;
+  } catch (cause) {
+    to.cause = cause;
+  }
+}
+
+function unavailable(name: string, cause: unknown): KeysteadError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new KeysteadError(
+    "AUDIT_UNAVAILABLE",
+    `the audit sink ${name} takes no records (${why}), so nothing is answered; repair it, then try again`,
+    {
+      cause,
+    },
+  );
+}

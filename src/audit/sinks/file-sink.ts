@@ -1,0 +1,152 @@
+import { constants, fstatSync, statSync } from "node:fs";
+import { type FileHandle, open, readdir, rename, unlink } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { syncDirectory } from "../../durable-file.ts";
+import { KeysteadError } from "../../errors.ts";
+import type { ChainLine } from "../chain-writer.ts";
+import { formatLine, writerLine } from "../export/lines.ts";
+import { type ChainPosition, startChain } from "../hash-chain.ts";
+import { isMissingFile } from "../journal-file.ts";
+import type { AuditSink, AuditSinkConfig } from "./audit-sink.ts";
+
+const defaultMaxBytes = 64 * 1024 * 1024;
+const newline = Buffer.from("\n");
+const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT;
+
+/** Writers whose position is remembered: those of journals that this process ends and begins. */
+const mostWriters = 16;
+
+/**
+ * A file of JSON lines that only its owner can read: the records as the journal has them. Each file begins with a line that names the
+ * writer, and the count and head that its chain goes on from, so that a set of files can be verified together.
+ *
+ * When a file grew long it is renamed to `<path>.<number>`, counting up, and a new one is begun. Several processes may write to the same
+ * path: each line names its writer, and whoever finds the file long moves it.
+ */
+export class FileSink implements AuditSink {
+  readonly name: string;
+  readonly #path: string;
+  readonly #maxBytes: number;
+  readonly #keep: number;
+  #file: FileHandle | undefined;
+  /** Chains as far as this file has them. */
+  readonly #positions = new Map<string, ChainPosition>();
+  /** Writers that the file names already. */
+  readonly #named = new Set<string>();
+
+  constructor({ path, maxBytes = defaultMaxBytes, keep = Number.POSITIVE_INFINITY }: Extract<AuditSinkConfig, { readonly type: "file" }>) {
+    this.name = `file:${path}`;
+    this.#path = path;
+    this.#maxBytes = maxBytes;
+    this.#keep = keep;
+  }
+
+  /** @throws KeysteadError `INSECURE_FILE` when others may read or write the file */
+  async open(): Promise<void> {
+    await this.#open();
+  }
+
+  async append(writer: string, lines: readonly ChainLine[]): Promise<void> {
+    const position = this.#positions.get(writer) ?? startChain(writer);
+    const missing = lines.filter(({ sequence }) => sequence > position.count);
+    const last = missing.at(-1);
+    if (last === undefined) return;
+    const length = missing.reduce((sum, { bytes }) => sum + bytes.length + 1, 0);
+    const file = await this.#fileFor(length);
+    await this.#write(file, writer, position, missing);
+    await file.datasync();
+    // A file that somebody removed still takes writes.
+    if (fstatSync(file.fd).nlink === 0) throw new Error("the file was removed");
+    this.#positions.set(writer, { writer, count: last.sequence, head: last.head });
+    for (const known of this.#positions.keys()) if (this.#positions.size > mostWriters) this.#positions.delete(known);
+  }
+
+  async close(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    await file?.close();
+  }
+
+  async #write(file: FileHandle, writer: string, position: ChainPosition, lines: readonly ChainLine[]): Promise<void> {
+    const head = this.#named.has(writer) ? [] : [formatLine(writerLine(position)), newline];
+    let data = Buffer.concat([...head, ...lines.flatMap(({ bytes }) => [bytes, newline])]);
+    if (await endsTorn(file)) data = Buffer.concat([newline, data]);
+    this.#named.delete(writer);
+    while (data.length > 0) {
+      const { bytesWritten } = await file.write(data);
+      if (bytesWritten === 0) throw new Error("the file accepts no more bytes");
+      data = data.subarray(bytesWritten);
+    }
+    this.#named.add(writer);
+  }
+
+  /** The open file, a new one when the old one was moved or would grow too long. */
+  async #fileFor(length: number): Promise<FileHandle> {
+    const file = this.#file ?? (await this.#open());
+    if (!this.#isInPlace(file)) {
+      await this.close();
+      return await this.#open();
+    }
+    const { size } = fstatSync(file.fd);
+    if (size === 0 || size + length <= this.#maxBytes) return file;
+    await this.close();
+    await this.#rotate();
+    return await this.#open();
+  }
+
+  async #open(): Promise<FileHandle> {
+    this.#named.clear();
+    const file = await open(this.#path, flags, 0o600);
+    this.#file = file;
+    const { mode } = fstatSync(file.fd);
+    if (process.platform !== "win32" && (mode & 0o077) !== 0) {
+      await this.close();
+      throw new KeysteadError("INSECURE_FILE", `other users may read or write the audit file ${this.#path}; run: chmod 600 ${this.#path}`);
+    }
+    await syncDirectory(dirname(this.#path));
+    return file;
+  }
+
+  /** False when the path names another file by now, or none: another process went on in a new one. */
+  #isInPlace(file: FileHandle): boolean {
+    try {
+      const [named, own] = [statSync(this.#path), fstatSync(file.fd)];
+      return named.ino === own.ino && named.dev === own.dev;
+    } catch (error) {
+      if (isMissingFile(error)) return false;
+      throw error;
+    }
+  }
+
+  /** Moves the file away under the next number, and removes what is not to be kept. */
+  async #rotate(): Promise<void> {
+    const numbers = await this.#rotated();
+    try {
+      await rename(this.#path, `${this.#path}.${String((numbers.at(-1) ?? 0) + 1).padStart(6, "0")}`);
+    } catch (error) {
+      // Another process was faster.
+      if (!isMissingFile(error)) throw error;
+    }
+    const left = await this.#rotated();
+    for (const number of left.slice(0, Math.max(0, left.length - this.#keep)))
+      await unlink(`${this.#path}.${String(number).padStart(6, "0")}`);
+    await syncDirectory(dirname(this.#path));
+  }
+
+  async #rotated(): Promise<number[]> {
+    const prefix = `${basename(this.#path)}.`;
+    const names = await readdir(dirname(join(this.#path)));
+    return names
+      .filter((name) => name.startsWith(prefix) && /^\d{6,15}$/.test(name.slice(prefix.length)))
+      .map((name) => Number(name.slice(prefix.length)))
+      .sort((one, other) => one - other);
+  }
+}
+
+/** True when the last line was not written whole: by a process that was killed, or on a full disk. */
+async function endsTorn(file: FileHandle): Promise<boolean> {
+  const { size } = fstatSync(file.fd);
+  if (size === 0) return false;
+  const { bytesRead, buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
+  return bytesRead === 1 && !buffer.equals(newline);
+}

@@ -1,0 +1,55 @@
+import type { KeysteadApi } from "../api/keystead-api.ts";
+import { fromBase64, toBase64 } from "./binary.ts";
+import type { HttpCalls } from "./http-calls.ts";
+
+type Audit = KeysteadApi["audit"];
+type Records = Awaited<ReturnType<Audit["show"]>>;
+
+/** Records of one page, at most. */
+const pageRecords = 1000;
+const defaultLimit = 100;
+
+/** What was done, by whom. */
+export function auditCalls(http: HttpCalls): Audit {
+  const page: Audit["page"] = async ({ since, until, failed, ...filter } = {}) => {
+    const query = {
+      ...filter,
+      ...(failed !== undefined && { failed: String(failed) }),
+      ...(since !== undefined && { since: since.toISOString() }),
+      ...(until !== undefined && { until: until.toISOString() }),
+    };
+    return { next: undefined, ...(await http.call("GET /v1/audit", { query }, true)) };
+  };
+  return {
+    page,
+    show: async (filter = {}) => {
+      const { limit = defaultLimit } = filter;
+      const found: Records = [];
+      for (let after: string | undefined; found.length < limit;) {
+        const { records, next } = await page({
+          ...filter,
+          limit: Math.min(limit - found.length, pageRecords),
+          ...(after !== undefined && { after }),
+        });
+        found.push(...records);
+        if (next === undefined) break;
+        after = next;
+      }
+      return found.reverse();
+    },
+    report: ({ from, to } = {}) =>
+      http.call(
+        "GET /v1/audit/report",
+        { query: { ...(from && { from: from.toISOString() }), ...(to && { to: to.toISOString() }) } },
+        true,
+      ),
+    verify: async ({ pinnedKeys } = {}) => {
+      const body = { ...(pinnedKeys !== undefined && { pinnedKeys: pinnedKeys.map(toBase64) }) };
+      return { newest: undefined, ...(await http.call("POST /v1/audit/verify", { body }, true)) };
+    },
+    signers: async () => {
+      const { signers } = await http.call("GET /v1/audit/signers", {}, true);
+      return signers.map(({ publicKey, ...signer }) => ({ ...signer, publicKey: fromBase64(publicKey) }));
+    },
+  };
+}

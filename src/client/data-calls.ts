@@ -1,0 +1,227 @@
+import type { KeysteadApi } from "../api/keystead-api.ts";
+import { binaryPrefix, formatBinary, formatText, parseBinary, parseText, textPrefix } from "../crypto/ciphertext.ts";
+import { fromTypedJson, toTypedJson, type TypedJson } from "../crypto/typed-json.ts";
+import { type ErrorCode, errorCodes, KeysteadError } from "../errors.ts";
+import { fromBase64, toBase64 } from "./binary.ts";
+import type { HttpCalls } from "./http-calls.ts";
+
+/** Calls on data. */
+export type DataCalls = Pick<
+  KeysteadApi,
+  | "encrypt"
+  | "encryptValue"
+  | "encryptMany"
+  | "decrypt"
+  | "decryptText"
+  | "decryptValue"
+  | "decryptMany"
+  | "rewrapMany"
+  | "mac"
+  | "macMany"
+  | "verifyMac"
+  | "verifyMacMany"
+  | "hash"
+  | "hashMany"
+  | "randomBytes"
+  | "randomBytesMany"
+  | "dataKeys"
+> & { readonly rewrap: (sealed: string | Uint8Array, options?: RewrapOptions) => Promise<string | Buffer> };
+
+/** What a rewrapping is told. */
+export type RewrapOptions = NonNullable<Parameters<KeysteadApi["rewrap"]>[1]>;
+
+type KeyTarget = Parameters<KeysteadApi["encrypt"]>[0];
+
+/** An item that failed, as a server tells it. */
+interface ProblemItem {
+  readonly problem: { readonly code: string; readonly detail: string };
+}
+
+/** Operations on data, each a call of its route. */
+export function dataCalls(http: HttpCalls): DataCalls {
+  const opened = async (ciphertext: string | Uint8Array, as: "text" | "bytes" | "value", options: object = {}): Promise<Opened> => {
+    const body = { ciphertext: asText(ciphertext), as, ...options };
+    return single(await http.call("POST /v1/decrypt", { body }, true));
+  };
+  return {
+    encrypt: async (target, plaintext, options = {}) => {
+      const body = { ...named(target), ...textOrBytes(plaintext, "plaintext"), ...options };
+      return single(await http.call("POST /v1/encrypt", { body }, true)).ciphertext;
+    },
+    encryptValue: async (target, value, options = {}) => {
+      const body = { ...named(target), value: toTypedJson(value), ...options };
+      return single(await http.call("POST /v1/encrypt", { body }, true)).ciphertext;
+    },
+    encryptMany: async (items) => {
+      const sent = items.map(({ target, plaintext, value, ...options }) => ({
+        ...named(target),
+        ...(plaintext !== undefined && textOrBytes(plaintext, "plaintext")),
+        ...(value !== undefined && { value: toTypedJson(value) }),
+        ...options,
+      }));
+      return each(many(await http.call("POST /v1/encrypt", { body: { items: sent } }, true)), ({ ciphertext }) => ciphertext);
+    },
+    decrypt: async (sealed, options) => fromBase64((await opened(sealed, "bytes", options)).plaintext),
+    decryptText: async (sealed, options) => (await opened(sealed, "text", options)).text ?? "",
+    decryptValue: async (sealed, options) => valueOf(await opened(sealed, "value", options)),
+    decryptMany: async (items) => {
+      const sent = items.map(({ ciphertext, typed = false, ...options }) => ({
+        ciphertext: asText(ciphertext),
+        as: typed ? ("value" as const) : ("bytes" as const),
+        ...options,
+      }));
+      const answers = many(await http.call("POST /v1/decrypt", { body: { items: sent } }, true));
+      return each(answers, (item) => (item.value === undefined ? { plaintext: fromBase64(item.plaintext) } : { value: valueOf(item) }));
+    },
+    rewrap: async (sealed, { key, ...options } = {}) => {
+      const body = { ciphertext: asText(sealed), ...options, ...(await keyName(key)) };
+      const { ciphertext } = single(await http.call("POST /v1/rewrap", { body }, true));
+      return typeof sealed === "string" ? ciphertext : asBytes(ciphertext);
+    },
+    rewrapMany: async (items) => {
+      const sent = await Promise.all(items.map(async ({ key, ...item }) => ({ ...item, ...(await keyName(key)) })));
+      return each(many(await http.call("POST /v1/rewrap", { body: { items: sent } }, true)), ({ ciphertext }) => ciphertext);
+    },
+    mac: async (target, data) =>
+      single(await http.call("POST /v1/mac", { body: { ...named(target), ...textOrBytes(data, "data") } }, true)).tag,
+    macMany: async (items) => {
+      const sent = items.map(({ target, data }) => ({ ...named(target), ...textOrBytes(data, "data") }));
+      return each(many(await http.call("POST /v1/mac", { body: { items: sent } }, true)), ({ tag }) => tag);
+    },
+    verifyMac: async (target, data, tag) =>
+      single(await http.call("POST /v1/mac/verify", { body: { ...named(target), ...textOrBytes(data, "data"), tag } }, true)).valid,
+    verifyMacMany: async (items) => {
+      const sent = items.map(({ target, data, tag }) => ({ ...named(target), ...textOrBytes(data, "data"), tag }));
+      return each(many(await http.call("POST /v1/mac/verify", { body: { items: sent } }, true)), ({ valid }) => valid);
+    },
+    hash: async (data, algorithm) => {
+      const body = { ...textOrBytes(data, "data"), ...(algorithm !== undefined && { algorithm }) };
+      return fromBase64(single(await http.call("POST /v1/hash", { body }, true)).hash);
+    },
+    hashMany: async (items) => {
+      const sent = items.map(({ data, ...options }) => ({ ...textOrBytes(data, "data"), ...options }));
+      return each(many(await http.call("POST /v1/hash", { body: { items: sent } }, true)), ({ hash }) => fromBase64(hash));
+    },
+    randomBytes: async (bytes) => fromBase64(single(await http.call("POST /v1/random", { body: { bytes } }, true)).bytes),
+    randomBytesMany: async (items) =>
+      each(many(await http.call("POST /v1/random", { body: { items: [...items] } }, true)), ({ bytes }) => fromBase64(bytes)),
+    dataKeys: {
+      create: async (target, options = {}) =>
+        dataKey(single(await http.call("POST /v1/data-keys", { body: { ...named(target), ...options } }, true))),
+      createMany: async (items) => {
+        const sent = items.map(({ target, ...options }) => ({ ...named(target), ...options }));
+        return each(many(await http.call("POST /v1/data-keys", { body: { items: sent } }, true)), dataKey);
+      },
+      open: async (ciphertext, options = {}) => {
+        const body = { ciphertext: asText(ciphertext), ...options };
+        return fromBase64(single(await http.call("POST /v1/data-keys/open", { body }, true)).plaintext);
+      },
+      openMany: async (items) =>
+        each(many(await http.call("POST /v1/data-keys/open", { body: { items: [...items] } }, true)), ({ plaintext }) =>
+          fromBase64(plaintext),
+        ),
+    },
+  };
+}
+
+interface Opened {
+  readonly plaintext?: string;
+  readonly text?: string;
+  readonly value?: TypedJson;
+}
+
+function valueOf({ value }: Opened): ReturnType<typeof fromTypedJson> {
+  if (value !== undefined) return fromTypedJson(value);
+  throw mixedReleases();
+}
+
+function dataKey({ ciphertext, plaintext }: { readonly ciphertext: string; readonly plaintext?: string }): {
+  readonly ciphertext: string;
+  readonly plaintext?: Buffer;
+} {
+  return { ciphertext, ...(plaintext !== undefined && { plaintext: fromBase64(plaintext) }) };
+}
+
+function named(target: KeyTarget): { readonly key: string } | { readonly purpose: string } {
+  return typeof target === "string" ? { key: target } : { purpose: target.purpose };
+}
+
+/** A key to move to is named by itself: a purpose's default key may change between two looks. */
+function keyName(target: KeyTarget | undefined): Promise<{ readonly key?: string }> {
+  if (target === undefined) return Promise.resolve({});
+  if (typeof target === "string") return Promise.resolve({ key: target });
+  return Promise.reject(new KeysteadError("INVALID_ARGUMENT", "over HTTP the key to move to is given by its name, not by a purpose"));
+}
+
+function textOrBytes<const Name extends string>(
+  data: string | Uint8Array,
+  name: Name,
+): { readonly text: string } | { readonly [N in Name]: string } {
+  if (typeof data !== "string") return record(name, toBase64(data));
+  if (data.isWellFormed()) return { text: data };
+  throw new KeysteadError("INVALID_ARGUMENT", "the text contains a lone surrogate: pass well-formed text, or bytes");
+}
+
+function record<const Name extends string>(name: Name, value: string): { readonly [N in Name]: string };
+function record(name: string, value: string): Readonly<Record<string, string>> {
+  return { [name]: value };
+}
+
+/** Ciphertext as JSON takes it: what is binary is written as text. */
+function asText(sealed: string | Uint8Array): string {
+  if (typeof sealed === "string") return sealed;
+  const parsed = parseBinary(sealed);
+  if (parsed === undefined)
+    throw new KeysteadError(
+      "MALFORMED_CIPHERTEXT",
+      "this is not Keystead ciphertext of format 1; check that it was stored whole and unchanged",
+    );
+  return formatText(textPrefix(parsed.key, parsed.label), parsed.payload);
+}
+
+function asBytes(ciphertext: string): Buffer {
+  const parsed = parseText(ciphertext);
+  if (parsed === undefined) throw mixedReleases();
+  return formatBinary(binaryPrefix(parsed.key, parsed.label), parsed.payload);
+}
+
+/** The answer to one item, which is never a list. */
+function single<A extends object>(answer: A): Exclude<A, { readonly items: unknown }>;
+function single(answer: object): object {
+  if ("items" in answer) throw mixedReleases();
+  return answer;
+}
+
+type ItemsOf<A> = A extends { readonly items: readonly (infer I)[] } ? readonly I[] : never;
+
+/** The answers to many items. */
+function many<A extends object>(answer: A): ItemsOf<A>;
+function many(answer: object): unknown {
+  if (!("items" in answer)) throw mixedReleases();
+  return answer.items;
+}
+
+/** Maps the answers of a batch; a problem becomes an error. */
+function each<I extends object, A>(
+  items: readonly I[],
+  map: (item: Exclude<I, ProblemItem>) => A,
+): (A | { readonly problem: KeysteadError })[];
+function each(items: readonly object[], map: (item: object) => unknown): unknown[] {
+  return items.map((item) => (isProblemItem(item) ? { problem: errorOf(item) } : map(item)));
+}
+
+function isProblemItem(item: object): item is ProblemItem {
+  return "problem" in item;
+}
+
+function errorOf({ problem: { code, detail } }: ProblemItem): KeysteadError {
+  return new KeysteadError(isErrorCode(code) ? code : "INTERNAL", detail);
+}
+
+function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(errorCodes, code);
+}
+
+function mixedReleases(): KeysteadError {
+  return new KeysteadError("INTERNAL", "the server's answer is not what this version expects; are both of one release?");
+}

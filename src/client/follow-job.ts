@@ -1,0 +1,65 @@
+import type { KeysteadApi } from "../api/keystead-api.ts";
+import { KeysteadError } from "../errors.ts";
+import type { HttpCalls } from "./http-calls.ts";
+
+type Result = Awaited<ReturnType<KeysteadApi["datasets"]["protect"]>>;
+type Job = Awaited<ReturnType<KeysteadApi["jobs"]["show"]>>;
+
+/** What is told of a job that is followed from here, beside what the server is told. */
+interface Listening {
+  readonly onProgress?: (progress: Job["progress"]) => void;
+  readonly onProblems?: (problems: Job["progress"]["firstProblems"]) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Starts a job at a server and follows it to its end. */
+export type FollowJob = <T extends Listening>(
+  dataset: string,
+  options: T | undefined,
+  start: (apart: Omit<T, keyof Listening>) => Promise<Job>,
+) => Promise<Result>;
+
+/**
+ * Follows jobs as if they ran here: progress is told as the server tells it, the signal pauses the job, and the promise is settled when the
+ * job has ended. When the connection is lost the job goes on, and is followed again.
+ */
+export function jobFollower(http: HttpCalls): FollowJob {
+  return async (dataset, options, start) => {
+    const { onProgress, onProblems, signal } = { onProgress: undefined, onProblems: undefined, signal: undefined, ...options };
+    if (signal?.aborted === true) throw new KeysteadError("CANCELLED", "the job was stopped before it began");
+    const started = await start(toldServer(options));
+    const pause = (): void => {
+      http.call("POST /v1/datasets/:dataset/job/pause", { params: { dataset } }, false).catch(() => undefined);
+    };
+    signal?.addEventListener("abort", pause, { once: true });
+    try {
+      let told = 0;
+      for await (const { job, result } of http.events("GET /v1/datasets/:dataset/job/events", { params: { dataset } })) {
+        if (job.id !== started.id) break;
+        onProgress?.(job.progress);
+        if (job.progress.firstProblems.length > told) onProblems?.(job.progress.firstProblems.slice(told));
+        told = job.progress.firstProblems.length;
+        if (result !== undefined) return result;
+        if (job.state !== "running") return resultOf(job);
+      }
+    } finally {
+      signal?.removeEventListener("abort", pause);
+    }
+    throw new KeysteadError(
+      "CONFLICT",
+      `the job on dataset ${dataset} was followed by another one; look at both with \`keystead jobs list\``,
+    );
+  };
+}
+
+/** What the server is told of a job. */
+function toldServer<T extends Listening>(options: T | undefined): Omit<T, keyof Listening>;
+function toldServer({ onProgress: _, onProblems: __, signal: ___, ...options }: Listening = {}): object {
+  return options;
+}
+
+/** How a job ended that another process ran. */
+function resultOf({ id, dataset, kind, state, dryRun, progress }: Job): Result {
+  if (state === "running") throw new KeysteadError("INTERNAL", "a job that runs has no result");
+  return { id, dataset, kind, state, dryRun, progress };
+}

@@ -1,0 +1,103 @@
+import type { KeysteadApi } from "../api/keystead-api.ts";
+import { auditCalls } from "./audit-calls.ts";
+import { type DataCalls, dataCalls, type RewrapOptions } from "./data-calls.ts";
+import { datasetCalls } from "./dataset-calls.ts";
+import { type ConnectionOptions, HttpCalls } from "./http-calls.ts";
+import { keyCalls } from "./key-calls.ts";
+import { registryCalls } from "./registry-calls.ts";
+
+type Call<Name extends keyof KeysteadApi> = KeysteadApi[Name] extends (...args: infer Args) => infer Result
+  ? (...args: Args) => Result
+  : never;
+
+/**
+ * A served engine: the same methods and types as the embedded `Keystead`, over HTTP. Connections are kept; calls that may be repeated are
+ * sent again when they are lost; every failure is a `KeysteadError` with the code that the engine gave, `SERVER_UNREACHABLE` when there was
+ * no answer.
+ *
+ * @example
+ * await using keystead = new KeysteadClient({ url: "https://keys.example.org", token: process.env.KEYSTEAD_TOKEN ?? "" });
+ * const sealed = await keystead.encrypt("pii-email", "anna@example.org", { context: { table: "person", column: "email" } });
+ */
+export class KeysteadClient implements KeysteadApi {
+  readonly keys: KeysteadApi["keys"];
+  readonly purposes: KeysteadApi["purposes"];
+  readonly routes: KeysteadApi["routes"];
+  readonly keks: KeysteadApi["keks"];
+  readonly settings: KeysteadApi["settings"];
+  readonly datasets: KeysteadApi["datasets"];
+  readonly jobs: KeysteadApi["jobs"];
+  readonly backgroundJobs: KeysteadApi["backgroundJobs"];
+  readonly dataKeys: KeysteadApi["dataKeys"];
+  readonly audit: KeysteadApi["audit"];
+  readonly metrics: KeysteadApi["metrics"];
+  readonly encrypt: Call<"encrypt">;
+  readonly encryptValue: Call<"encryptValue">;
+  readonly encryptMany: Call<"encryptMany">;
+  readonly decrypt: Call<"decrypt">;
+  readonly decryptText: Call<"decryptText">;
+  readonly decryptValue: Call<"decryptValue">;
+  readonly decryptMany: Call<"decryptMany">;
+  readonly rewrapMany: Call<"rewrapMany">;
+  readonly mac: Call<"mac">;
+  readonly macMany: Call<"macMany">;
+  readonly verifyMac: Call<"verifyMac">;
+  readonly verifyMacMany: Call<"verifyMacMany">;
+  readonly hash: Call<"hash">;
+  readonly hashMany: Call<"hashMany">;
+  readonly randomBytes: Call<"randomBytes">;
+  readonly randomBytesMany: Call<"randomBytesMany">;
+  readonly #http: HttpCalls;
+  readonly #data: DataCalls;
+
+  /** @throws KeysteadError `INVALID_ARGUMENT` for an address that is none, that carries a password, or is remote without TLS */
+  constructor(options: ConnectionOptions) {
+    this.#http = new HttpCalls(options);
+    this.#data = dataCalls(this.#http);
+    const { rewrap: _, ...data } = this.#data;
+    const { purposes, routes, keks, settings } = registryCalls(this.#http);
+    const { datasets, jobs, backgroundJobs } = datasetCalls(this.#http);
+    this.keys = keyCalls(this.#http);
+    this.purposes = purposes;
+    this.routes = routes;
+    this.keks = keks;
+    this.settings = settings;
+    this.datasets = datasets;
+    this.jobs = jobs;
+    this.backgroundJobs = backgroundJobs;
+    this.audit = auditCalls(this.#http);
+    this.metrics = { read: () => this.#http.text("GET /metrics") };
+    this.dataKeys = data.dataKeys;
+    this.encrypt = data.encrypt;
+    this.encryptValue = data.encryptValue;
+    this.encryptMany = data.encryptMany;
+    this.decrypt = data.decrypt;
+    this.decryptText = data.decryptText;
+    this.decryptValue = data.decryptValue;
+    this.decryptMany = data.decryptMany;
+    this.rewrapMany = data.rewrapMany;
+    this.mac = data.mac;
+    this.macMany = data.macMany;
+    this.verifyMac = data.verifyMac;
+    this.verifyMacMany = data.verifyMacMany;
+    this.hash = data.hash;
+    this.hashMany = data.hashMany;
+    this.randomBytes = data.randomBytes;
+    this.randomBytesMany = data.randomBytesMany;
+  }
+
+  /** As the embedded engine's. @throws KeysteadError as there */
+  rewrap<T extends string | Uint8Array>(sealed: T, options?: RewrapOptions): Promise<T extends string ? string : Buffer>;
+  rewrap(sealed: string | Uint8Array, options?: RewrapOptions): Promise<string | Buffer> {
+    return this.#data.rewrap(sealed, options);
+  }
+
+  /** Ends connections once what is under way has ended. Closing again does nothing. */
+  close(): Promise<void> {
+    return this.#http.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

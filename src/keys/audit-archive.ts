@@ -1,0 +1,166 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { z } from "zod";
+import type { AuditEvent, AuditTrail } from "../audit/event.ts";
+import { checkpointsBackwards, positionsAt } from "../audit/export/positions.ts";
+import { verifyAuditExport } from "../audit/export/verify-export.ts";
+import { type ExportParts, type ExportSummary, writeExport } from "../audit/export/write-export.ts";
+import { enginePrincipal } from "../audit/journal.ts";
+import { writeWhole } from "../durable-file.ts";
+import { KeysteadError } from "../errors.ts";
+import type { Store, StoreTables } from "../store/store.ts";
+
+/** Setting that says what was archived last. */
+const archiveSetting = "auditArchive";
+
+const batchLines = 200;
+
+const archiveSchema = z.object({ checkpoint: z.string().regex(/^[0-9a-f]{64}$/), until: z.number() });
+
+/** What is archived, and by whom. */
+export interface AuditArchiveOptions {
+  /** Records that checkpoints from before this instant cover. */
+  readonly until: Date;
+  /** Where they go; a file that is there is not replaced. */
+  readonly file: string;
+  /** Who archives, for the record of it. */
+  readonly by?: Pick<AuditEvent, "principal"> & Partial<Pick<AuditEvent, "request" | "reason">>;
+}
+
+/** What was archived. */
+export interface AuditArchiveReport extends ExportSummary {
+  readonly file: string;
+  /** SHA-256 of the file, hexadecimal. */
+  readonly digest: string;
+  /** The checkpoint up to which records were archived. */
+  readonly checkpoint: string;
+  /** Lines that were removed from the store. */
+  readonly removed: number;
+}
+
+/** The checkpoint up to which records were archived; undefined when none were. */
+export async function archivedCheckpoint(tables: StoreTables): Promise<string | undefined> {
+  const stored = await tables.settings.get({ name: archiveSetting });
+  if (stored === undefined) return undefined;
+  try {
+    return archiveSchema.parse(JSON.parse(stored.value)).checkpoint;
+  } catch {
+    throw new KeysteadError(
+      "STORE_TAMPERED",
+      `the setting ${archiveSetting} is not what an archive writes; restore the store from a backup`,
+    );
+  }
+}
+
+/** What archiving needs. */
+export interface ArchiveParts {
+  readonly store: Store;
+  readonly trail: AuditTrail;
+  readonly exported: ExportParts;
+}
+
+/** The newest checkpoint from before an instant, that was not archived yet. */
+async function findCut(store: Store, closing: string, until: number, archived: string | undefined): Promise<string | undefined> {
+  for await (const { hash, takenAt } of checkpointsBackwards(store, closing)) {
+    if (hash === archived) return undefined;
+    if (takenAt < until) return hash;
+  }
+  return undefined;
+}
+
+/** Writes the export and reads it back. @throws KeysteadError `AUDIT_TAMPERED` naming what is wrong in it */
+async function writeVerified(file: string, parts: ExportParts): Promise<ExportSummary & { readonly digest: string }> {
+  const { readable, writable } = new TransformStream<Buffer, Buffer>();
+  const writer = writable.getWriter();
+  const written = createHash("sha256");
+  const exporting = writeExport(parts, async (chunk) => {
+    written.update(chunk);
+    await writer.write(chunk);
+  }).then(
+    async (summary) => {
+      await writer.close();
+      return summary;
+    },
+    async (error: unknown) => {
+      await writer.abort(error);
+      throw error;
+    },
+  );
+  const temporary = `${file}.part`;
+  const taken = `${file} exists already and is left as it is; name another file`;
+  const [stored, summary] = await Promise.allSettled([
+    writeWhole(file, readable, { temporary, taken, busy: `${temporary} is there, left by another command; remove it` }),
+    exporting,
+  ]);
+  if (stored.status === "rejected") throw stored.reason;
+  if (summary.status === "rejected") throw summary.reason;
+  const read = createHash("sha256");
+  const report = await verifyAuditExport(hashing(createReadStream(file), read), {
+    pinnedKeys: parts.signers.map(({ publicKey }) => publicKey),
+  });
+  const digest = read.digest("hex");
+  const [finding] = report.findings;
+  if (finding !== undefined || digest !== written.digest("hex") || report.records !== summary.value.records) {
+    const place = finding?.writer === undefined ? "" : `record ${String(finding.sequence)} of ${finding.writer} `;
+    throw new KeysteadError(
+      "AUDIT_TAMPERED",
+      `the archive ${file} does not verify, so nothing was removed from the store: ${place}${finding?.problem ?? "it was not written whole"}; run: keystead audit verify`,
+    );
+  }
+  return { ...summary.value, digest };
+}
+
+async function* hashing(chunks: AsyncIterable<Buffer>, hash: ReturnType<typeof createHash>): AsyncGenerator<Buffer> {
+  for await (const chunk of chunks) {
+    hash.update(chunk);
+    yield chunk;
+  }
+}
+
+async function setArchived(store: Store, value: string): Promise<void> {
+  await store.transaction(async ({ settings }) => {
+    const stored = await settings.get({ name: archiveSetting });
+    if (stored === undefined) await settings.insert({ name: archiveSetting, value });
+    else await settings.update({ ...stored, value });
+  });
+}
+
+/** Removes the lines that a checkpoint covers, from the first on, in transactions of bounded size. */
+async function removeLines(store: Store, checkpoint: string): Promise<number> {
+  let removed = 0;
+  for (const [writer, { count }] of await positionsAt(store, checkpoint)) {
+    for (let more = true; more;) {
+      const gone = await store.transaction(async ({ auditLines }) => {
+        const lines = (await auditLines.list({ writer }, { limit: batchLines })).filter(({ sequence }) => sequence <= count);
+        for (const line of lines) await auditLines.remove(line);
+        return lines.length;
+      });
+      removed += gone;
+      more = gone === batchLines;
+    }
+  }
+  return removed;
+}
+
+/**
+ * Moves the oldest records from the store into a file: writes an export of them, reads it back and verifies it, records the act, and
+ * only then removes them. What an interrupted archive left in the store is removed with the next one.
+ *
+ * @throws KeysteadError `INVALID_ARGUMENT` when there is nothing to archive, `CONFLICT` when the file is there, `AUDIT_TAMPERED` when
+ *   the records don't verify: nothing is removed then
+ */
+export async function archiveAudit(
+  { store, trail, exported }: ArchiveParts,
+  { until, file, by = { principal: enginePrincipal } }: AuditArchiveOptions,
+): Promise<AuditArchiveReport> {
+  const archived = await store.read(archivedCheckpoint);
+  const checkpoint = await findCut(store, exported.closing, until.getTime(), archived);
+  if (checkpoint === undefined) {
+    throw new KeysteadError("INVALID_ARGUMENT", "no record from before this time is left to archive; name a later one");
+  }
+  const { digest, ...summary } = await writeVerified(file, { ...exported, upTo: checkpoint, ...(archived !== undefined && { archived }) });
+  const detail = { file, digest, records: summary.records, writers: summary.writers, until: until.toISOString(), checkpoint };
+  await trail.record({ action: "audit.archive", outcome: "allowed", ...by, detail });
+  await setArchived(store, JSON.stringify({ checkpoint, until: until.getTime(), digest, records: summary.records }));
+  return { ...summary, file, digest, checkpoint, removed: await removeLines(store, checkpoint) };
+}

@@ -1,0 +1,58 @@
+import { z } from "zod";
+import { serverSettingsSchema } from "./settings.ts";
+
+/** What is read of a JSON Schema. */
+const nodeSchema = z.looseObject({
+  type: z.string().optional(),
+  description: z.string().optional(),
+  default: z.unknown().optional(),
+  minimum: z.number().optional(),
+  maximum: z.number().optional(),
+  enum: z.array(z.unknown()).optional(),
+  properties: z.record(z.string(), z.unknown()).optional(),
+  additionalProperties: z.unknown().optional(),
+  items: z.unknown().optional(),
+  anyOf: z.array(z.unknown()).optional(),
+});
+type Node = z.infer<typeof nodeSchema>;
+
+/** The page docs/server-settings.md: every setting of the server, from its schema. */
+export function settingsPage(): string {
+  const rows = rowsOf("", z.toJSONSchema(serverSettingsSchema, { io: "input" }));
+  const head = ["setting", "what it takes", "default", "what it does"];
+  const table = [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`);
+  return [
+    "# Settings of the server",
+    "",
+    "They stand under `server` in `keystead.json`; a dot leads into an object. Paths of files are relative to the data folder. Options of",
+    "`keystead serve` (`--host`, `--port`, `--workers`) stand above them. A setting that is not listed here is refused.",
+    "",
+    ...table,
+    "",
+  ].join("\n");
+}
+
+function rowsOf(path: string, value: unknown): string[][] {
+  const node = nodeSchema.safeParse(value).data ?? {};
+  const own = path === "" || node.description === undefined ? [] : [[`\`${path}\``, takes(node), defaultOf(node), node.description]];
+  const named = Object.entries(node.properties ?? {}).flatMap(([name, child]) => rowsOf(path === "" ? name : `${path}.${name}`, child));
+  const any = typeof node.additionalProperties === "object" ? rowsOf(`${path}.NAME`, node.additionalProperties) : [];
+  return [...own, ...named, ...any].map((cells) => cells.map((cell) => cell.replaceAll("|", String.raw`\|`)));
+}
+
+function takes(node: Node): string {
+  if (node.anyOf !== undefined)
+    return [...new Set(node.anyOf.map((choice) => takes(nodeSchema.safeParse(choice).data ?? {})))].join(", or ");
+  if (node.enum !== undefined) return node.enum.map((word) => `\`${String(word)}\``).join(", ");
+  if (node.type === "array") return "a list";
+  if (node.type === "boolean") return "true or false";
+  if (node.type === "string") return "text";
+  if (node.type === "object") return "an object";
+  const { minimum = "", maximum = "" } = node;
+  return `${minimum.toLocaleString("en")} to ${maximum.toLocaleString("en")}`;
+}
+
+function defaultOf({ default: value }: Node): string {
+  if (value === undefined || (typeof value === "object" && value !== null && Object.keys(value).length === 0)) return "";
+  return typeof value === "number" ? value.toLocaleString("en") : `\`${typeof value === "string" ? value : JSON.stringify(value)}\``;
+}

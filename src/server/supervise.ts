@@ -1,0 +1,95 @@
+import cluster, { type Address, type Worker } from "node:cluster";
+import { once } from "node:events";
+import type { Clock } from "../clock.ts";
+import { passMetricsOn } from "../metrics/workers.ts";
+
+/** Milliseconds before a worker that ended is replaced: doubled each time, until one lasts. */
+const pauses = { shortest: 100, longest: 30_000 } as const;
+
+/** Milliseconds after which a worker has lasted. */
+const lasting = 60_000;
+
+/** How the processes of a server are looked after. */
+export interface SuperviseOptions {
+  readonly workers: number;
+  readonly clock: Clock;
+  /** Told of each worker that ended and was not asked to. */
+  readonly onLoss: (ending: {
+    readonly process: number;
+    readonly code: number | null;
+    readonly signal: string | null;
+    readonly pause: number;
+  }) => void;
+}
+
+/** Processes that serve, each by this program with the same arguments; this one only looks after them. */
+export class Supervisor {
+  readonly #options: SuperviseOptions;
+  readonly #failed = Promise.withResolvers<number>();
+  readonly #ending = new AbortController();
+  #pause: number = pauses.shortest;
+  #isStarted = false;
+
+  constructor(options: SuperviseOptions) {
+    this.#options = options;
+  }
+
+  /** Exit code of a worker that ended before all listened: what keeps one from it keeps its successor, too. */
+  get failed(): Promise<number> {
+    return this.#failed.promise;
+  }
+
+  /** Starts the workers. @returns where they listen, once all of them do */
+  async start(): Promise<Address> {
+    passMetricsOn(cluster, this.#options.clock);
+    const listening = new Promise<Address>((resolve) => {
+      let count = 0;
+      cluster.on("listening", (_worker, address) => {
+        count++;
+        if (count < this.#options.workers) return;
+        this.#isStarted = true;
+        resolve(address);
+      });
+    });
+    for (let count = 0; count < this.#options.workers; count++) this.#fork();
+    return listening;
+  }
+
+  /** Sends a signal to every worker. */
+  signal(name: NodeJS.Signals): void {
+    for (const worker of livingWorkers()) worker.process.kill(name);
+  }
+
+  /** Ends every worker in order; resolves when they are gone. */
+  async end(): Promise<void> {
+    this.#ending.abort();
+    const exits = livingWorkers().map((worker) => once(worker, "exit"));
+    this.signal("SIGTERM");
+    await Promise.all(exits);
+  }
+
+  #fork(): void {
+    const { clock } = this.#options;
+    const started = clock.monotonic();
+    const worker = cluster.fork();
+    worker.on("exit", (code: number | null, signal: string | null) => {
+      if (this.#ending.signal.aborted) return;
+      if (!this.#isStarted) {
+        this.#failed.resolve(code ?? 1);
+        return;
+      }
+      if (clock.monotonic() - started > lasting) this.#pause = pauses.shortest;
+      const pause = this.#pause;
+      this.#pause = Math.min(pause * 2, pauses.longest);
+      this.#options.onLoss({ process: worker.process.pid ?? 0, code, signal, pause });
+      clock.wait(pause, this.#ending.signal).then(
+        () => this.#fork(),
+        () => undefined,
+      );
+    });
+  }
+}
+
+function livingWorkers(): Worker[] {
+  return Object.values(cluster.workers ?? {}).flatMap((worker) => (worker === undefined || worker.isDead() ? [] : [worker]));
+}

@@ -1,0 +1,237 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { actionNames } from "../../src/access/actions.ts";
+import { decide, type Subjects } from "../../src/access/decide.ts";
+import { coversName, matchesAction, matchesName } from "../../src/access/patterns.ts";
+import { parsePolicy, type Policy, type PolicyInput } from "../../src/access/policy.ts";
+import { builtInRoles, rolePolicies } from "../../src/access/roles.ts";
+
+const noon = Date.UTC(2027, 0, 4, 12);
+
+function policy(id: string, input: Partial<PolicyInput>): Policy {
+  return { id, ...parsePolicy({ effect: "allow", subject: "os-user:anna", actions: ["*"], ...input }) };
+}
+
+function of(...names: readonly string[]): Subjects {
+  return { names: new Set(names) };
+}
+
+const anna = of("os-user:anna", "*");
+
+describe("a decision", () => {
+  it.each<[string, readonly Policy[], Subjects, string, Parameters<typeof decide>[3], string, string | undefined]>([
+    ["nothing is allowed by nobody", [], anna, "data.encrypt", {}, "deny", undefined],
+    ["a policy allows", [policy("a", {})], anna, "data.encrypt", {}, "allow", "a"],
+    ["for somebody else", [policy("a", { subject: "os-user:bob" })], anna, "data.encrypt", {}, "deny", undefined],
+    ["another action", [policy("a", { actions: ["keys.*"] })], anna, "data.encrypt", {}, "deny", undefined],
+    ["one verb of every noun", [policy("a", { actions: ["*.list"] })], anna, "keys.list", {}, "allow", "a"],
+    ["deny wins", [policy("a", {}), policy("b", { effect: "deny", actions: ["data.*"] })], anna, "data.encrypt", {}, "deny", "b"],
+    ["approve alone allows nothing", [policy("a", { effect: "approve" })], anna, "keys.destroy", {}, "deny", undefined],
+    ["approve", [policy("a", {}), policy("b", { effect: "approve" })], anna, "keys.destroy", {}, "approve", "b"],
+    ["one key", [policy("a", { keys: ["acme/*"] })], anna, "data.encrypt", { key: "acme/x" }, "allow", "a"],
+    ["another key", [policy("a", { keys: ["acme/*"] })], anna, "data.encrypt", { key: "acme/x/y" }, "deny", undefined],
+    ["no key at all", [policy("a", { keys: ["**"] })], anna, "keys.list", {}, "deny", undefined],
+    ["a purpose", [policy("a", { purposes: ["pii"] })], anna, "data.encrypt", { key: "k", purpose: "pii" }, "allow", "a"],
+    ["a context", [policy("a", { context: { tenant: ["a"] } })], anna, "data.encrypt", { context: { tenant: "a" } }, "allow", "a"],
+    ["another context", [policy("a", { context: { tenant: ["a"] } })], anna, "data.encrypt", { context: {} }, "deny", undefined],
+    ["a context that is unknown", [policy("a", { context: { tenant: ["a"] } })], anna, "keys.open", {}, "deny", undefined],
+    [
+      "a deny for a context that is unknown",
+      [policy("a", {}), policy("b", { effect: "deny", context: { tenant: ["a"] } })],
+      anna,
+      "keys.open",
+      {},
+      "deny",
+      "b",
+    ],
+    ["too early", [policy("a", { notBefore: "2027-01-04T12:00:00.001Z" })], anna, "keys.list", {}, "deny", undefined],
+    ["just over", [policy("a", { notAfter: "2027-01-04T12:00:00Z" })], anna, "keys.list", {}, "deny", undefined],
+    ["in the window", [policy("a", { daily: { days: ["mon"], from: "12:00", to: "12:01" } })], anna, "keys.list", {}, "allow", "a"],
+    ["another day", [policy("a", { daily: { days: ["tue"], from: "00:00", to: "24:00" } })], anna, "keys.list", {}, "deny", undefined],
+    ["another hour", [policy("a", { daily: { from: "08:00", to: "12:00" } })], anna, "keys.list", {}, "deny", undefined],
+    ["who is disabled", [policy("a", {})], { ...anna, barred: "the principal is disabled" }, "keys.list", {}, "deny", undefined],
+    [
+      "a credential for other actions",
+      [policy("a", {})],
+      { ...anna, scope: { actions: ["keys.*"] } },
+      "data.encrypt",
+      {},
+      "deny",
+      undefined,
+    ],
+    [
+      "a credential for other keys",
+      [policy("a", {})],
+      { ...anna, scope: { keys: ["x"] } },
+      "data.encrypt",
+      { key: "y" },
+      "deny",
+      undefined,
+    ],
+    ["a credential for some keys", [policy("a", {})], { ...anna, scope: { keys: ["x"] } }, "keys.list", {}, "deny", undefined],
+    ["an empty scope", [policy("a", {})], { ...anna, scope: { actions: [] } }, "keys.list", {}, "deny", undefined],
+  ])("%s", (_, policies, subjects, action, resource, outcome, id) => {
+    expect(decide(policies, subjects, action, resource, noon)).toMatchObject({ outcome, ...(id !== undefined && { policy: id }) });
+  });
+
+  it("lasts unless time or context matter to it", () => {
+    const timed = policy("b", { actions: ["keys.*"], notBefore: "2030-01-01T00:00:00Z" });
+    const lasting = (action: string): boolean => decide([policy("a", {}), timed], anna, action, {}, noon).lasting;
+    expect([lasting("data.encrypt"), lasting("keys.list")]).toEqual([true, false]);
+  });
+});
+
+const names = fc.constantFrom("k", "acme/k", "acme/x/k", "other");
+const patterns = fc.constantFrom("k", "acme/*", "acme/**", "**", "o*");
+const action = fc.constantFrom("data.encrypt", "data.decrypt", "keys.list", "keys.destroy");
+const actionPatterns = fc.constantFrom("*", "data.*", "*.list", "keys.destroy", "data.encrypt");
+const subject = fc.constantFrom("os-user:anna", "role:a", "*", "os-user:bob");
+const anyPolicy = fc
+  .record(
+    {
+      effect: fc.constantFrom("allow", "allow", "deny", "approve"),
+      subject,
+      actions: fc.array(actionPatterns, { minLength: 1, maxLength: 2 }),
+      keys: fc.array(patterns, { minLength: 1, maxLength: 2 }),
+    },
+    { requiredKeys: ["effect", "subject", "actions"] },
+  )
+  .map((input) => parsePolicy(input));
+const anyPolicies = fc.array(anyPolicy, { maxLength: 6 }).map((list) => list.map((each, index) => ({ ...each, id: `p${String(index)}` })));
+const resource = fc.record({ key: names }, { requiredKeys: [] });
+
+describe("any policies", () => {
+  it("are independent of their order", () => {
+    const shuffled = anyPolicies.chain((list) => fc.tuple(fc.constant(list), fc.shuffledSubarray(list, { minLength: list.length })));
+    fc.assert(
+      fc.property(shuffled, action, resource, ([one, other], wanted, place) => {
+        expect(decide(other, anna, wanted, place, noon)).toEqual(decide(one, anna, wanted, place, noon));
+      }),
+    );
+  });
+
+  it("allow nothing that one of them denies, and nothing that none of them allows", () => {
+    fc.assert(
+      fc.property(anyPolicies, action, resource, (list, wanted, place) => {
+        const speaks = (effect: string): boolean =>
+          list.some(
+            (each) =>
+              each.effect === effect &&
+              anna.names.has(each.subject) &&
+              each.actions.some((pattern) => matchesAction(pattern, wanted)) &&
+              (each.scope.keys === undefined ||
+                (place.key !== undefined && each.scope.keys.some((pattern) => matchesName(pattern, place.key ?? "")))),
+          );
+        const expected = speaks("deny") || !speaks("allow") ? "deny" : speaks("approve") ? "approve" : "allow";
+        expect(decide(list, anna, wanted, place, noon).outcome).toBe(expected);
+      }),
+    );
+  });
+
+  it("are only narrowed by a scope", () => {
+    const scope = fc.record({ actions: fc.array(actionPatterns), keys: fc.array(patterns) }, { requiredKeys: [] });
+    fc.assert(
+      fc.property(anyPolicies, action, resource, scope, (list, wanted, place, narrow) => {
+        const { outcome } = decide(list, { ...anna, scope: narrow }, wanted, place, noon);
+        if (outcome !== "deny") expect(outcome).toBe(decide(list, anna, wanted, place, noon).outcome);
+      }),
+    );
+  });
+});
+
+describe("patterns", () => {
+  it("cover only what they match", () => {
+    const part = fc.constantFrom("a", "ab", "b", "*", "a*", "*b");
+    const pattern = fc
+      .tuple(fc.array(part, { minLength: 1, maxLength: 3 }), fc.boolean())
+      .map(([parts, open]) => (open ? [...parts, "**"] : parts).join("/"));
+    const name = fc.array(fc.constantFrom("a", "ab", "b", "aab"), { minLength: 1, maxLength: 4 }).map((parts) => parts.join("/"));
+    fc.assert(
+      fc.property(pattern, pattern, name, (wide, narrow, text) => {
+        if (coversName(wide, narrow) && matchesName(narrow, text)) expect(matchesName(wide, text)).toBe(true);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it.each(["data.decrpt", "keys", "keys.*.x", "dat*.encrypt", "", "key.*.list"])(
+    "of actions are refused when they fit none: %s",
+    (pattern) => {
+      expect(() => parsePolicy({ effect: "deny", subject: "*", actions: [pattern] })).toThrow(
+        expect.objectContaining({ code: "INVALID_ARGUMENT" }),
+      );
+    },
+  );
+});
+
+/** The built-in roles, by hand: what each may, and nothing else. */
+const matrix: Readonly<Record<string, string>> = {
+  "keys.list": "key-admin key-operator auditor",
+  "keys.show": "key-admin key-operator auditor",
+  "keys.create": "key-admin",
+  "keys.rotate": "key-admin key-operator",
+  "keys.suspend": "key-admin key-operator",
+  "keys.compromise": "key-admin",
+  "keys.destroy": "key-admin",
+  "keys.open": "",
+  "data.encrypt": "encryptor",
+  "data.decrypt": "decryptor",
+  "data.rewrap": "encryptor",
+  "data.reveal": "",
+  "data.index": "",
+  "data.mac": "signer",
+  "data.sign": "signer",
+  "data-keys.create": "encryptor",
+  "data-keys.create-plain": "",
+  "data-keys.open": "decryptor",
+  "datasets.find": "",
+  "datasets.list": "key-admin key-operator auditor",
+  "datasets.census": "key-admin key-operator",
+  "datasets.reencrypt": "key-admin key-operator",
+  "datasets.unprotect": "key-admin",
+  "jobs.pause": "key-admin key-operator",
+  "purposes.set": "key-admin",
+  "routes.set": "admin",
+  "keks.rotate": "admin",
+  "settings.set": "admin",
+  "policies.create": "admin",
+  "policies.explain": "admin auditor",
+  "policies.list": "admin auditor",
+  "principals.set": "admin",
+  "tokens.create": "admin",
+  "tokens.list": "admin auditor",
+  "approvals.approve": "admin",
+  "audit.query": "admin auditor",
+  "audit.export": "admin auditor",
+  "doctor.examine": "admin auditor",
+  "metrics.read": "admin auditor",
+  "leases.create": "",
+};
+
+describe("the built-in roles", () => {
+  it.each(Object.entries(matrix))("%s: %s", (wanted, roles) => {
+    const may = builtInRoles.filter(
+      ({ name }) => decide(rolePolicies, of(`role:${name}`), wanted, { key: "k", purpose: "pii" }, noon).outcome === "allow",
+    );
+    expect(may.map(({ name }) => name).join(" ")).toBe(roles);
+  });
+
+  it("speak of actions that there are", () => {
+    for (const { actions } of builtInRoles) {
+      for (const pattern of actions)
+        expect(
+          actionNames.some((name) => matchesAction(pattern, name)),
+          pattern,
+        ).toBe(true);
+    }
+  });
+
+  it("keep data from who administers, and administration from who has data", () => {
+    const data = actionNames.filter((name) => name.startsWith("data.") || name.startsWith("data-keys."));
+    const mayAny = (role: string, list: readonly string[]): boolean =>
+      list.some((wanted) => decide(rolePolicies, of(`role:${role}`), wanted, { key: "k" }, noon).outcome === "allow");
+    for (const role of ["admin", "key-admin", "key-operator", "auditor"]) expect(mayAny(role, data), role).toBe(false);
+    const rest = actionNames.filter((name) => !data.includes(name));
+    for (const role of ["encryptor", "decryptor", "signer"]) expect(mayAny(role, rest), role).toBe(false);
+  });
+});

@@ -1,0 +1,233 @@
+import fc from "fast-check";
+import { beforeAll, describe, expect, it } from "vitest";
+import { verifyAuditExport, type ExportReport, type VerifyExportOptions } from "../../src/audit/export/verify-export.ts";
+import { type ExportParts, type ExportSummary, writeExport } from "../../src/audit/export/write-export.ts";
+import { parseRecord } from "../../src/audit/record.ts";
+import type { Signer } from "../../src/audit/signature.ts";
+import type { AuditFinding } from "../../src/audit/verify.ts";
+import { newSigner, storeId } from "./support/audit-store.ts";
+import { newPlace, numbered, type TrailPlace } from "./support/trail.ts";
+
+let place: TrailPlace;
+
+async function exportLines(changes: Partial<ExportParts> = {}, from = place): Promise<{ lines: Buffer[]; summary: ExportSummary }> {
+  const chunks: Buffer[] = [];
+  const parts = {
+    store: from.store,
+    storeId,
+    signer: from.signer,
+    signers: signersOf(from.signer),
+    takenAt: 0,
+    closing: await newest(from),
+  };
+  const summary = await writeExport({ ...parts, ...changes }, (chunk) => {
+    chunks.push(chunk);
+  });
+  return { lines: linesOf(Buffer.concat(chunks)), summary };
+}
+
+function signersOf(signer: Signer): { signer: string; publicKey: Buffer }[] {
+  return [{ signer: signer.keyId, publicKey: signer.publicKeyDer }];
+}
+
+async function newest(from: TrailPlace): Promise<string> {
+  return (await from.verify()).newest ?? "";
+}
+
+function linesOf(bytes: Buffer): Buffer[] {
+  return bytes
+    .toString("latin1")
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => Buffer.from(line, "latin1"));
+}
+
+async function* bytesOf(lines: readonly Buffer[], chunk = 1000): AsyncGenerator<Buffer> {
+  const bytes = Buffer.concat(lines.flatMap((line) => [line, Buffer.from("\n")]));
+  for (let offset = 0; offset < bytes.length; offset += chunk) yield bytes.subarray(offset, offset + chunk);
+}
+
+function verifyLines(lines: readonly Buffer[], options?: VerifyExportOptions): Promise<ExportReport> {
+  return verifyAuditExport(bytesOf(lines), options);
+}
+
+/** Writer and number of the record in a line; undefined for other lines. */
+function recordAt(lines: readonly Buffer[], index: number): { writer: string; sequence: number } | undefined {
+  const record = parseRecord(lines[index] ?? Buffer.alloc(0));
+  return record === undefined ? undefined : { writer: record.writer, sequence: record.sequence };
+}
+
+function lineAt(lines: readonly Buffer[], index: number): Buffer {
+  const line = lines[index];
+  if (line === undefined) throw new RangeError("no such line");
+  return line;
+}
+
+/** Several writers, journals and checkpoints, as a plan says: rounds of records for each process in turn. */
+async function makeTrail(plan: readonly (readonly number[])[]): Promise<TrailPlace> {
+  const made = await newPlace();
+  for (const rounds of plan) {
+    const trail = await made.open({ limits: { records: 6, bytes: 1_000_000 } });
+    for (const records of rounds) {
+      for (let index = 0; index < records; index++) await trail.record(numbered(index));
+      made.clock.advance(1);
+      await trail.flush();
+    }
+    await trail.close();
+  }
+  return made;
+}
+
+beforeAll(async () => {
+  place = await makeTrail([[3, 2], [1, 4, 4], [2]]);
+});
+
+describe("an export", () => {
+  it("holds every covered record as it was written, and verifies against pin and witness", async () => {
+    const { lines, summary } = await exportLines();
+    const rows = await place.store.read((tables) => tables.auditLines.list());
+    expect(summary).toMatchObject({ records: rows.length, closing: await newest(place) });
+    const records = lines.filter((line) => parseRecord(line) !== undefined);
+    expect(records.map(String)).toEqual(rows.map(({ line }) => Buffer.from(line).toString("utf8")));
+    const witness = { store: storeId, generation: await place.store.generation(), checkpoint: await newest(place) };
+    expect(await verifyLines(lines, { pinnedKeys: [place.signer.publicKeyDer], witness })).toMatchObject({
+      findings: [],
+      store: storeId,
+      writers: summary.writers,
+      records: rows.length,
+      checkpoints: summary.checkpoints,
+      closing: summary.closing,
+    });
+    for (const chunk of [1, 7, 1_000_000]) expect((await verifyAuditExport(bytesOf(lines, chunk))).findings).toEqual([]);
+  });
+
+  it("is found altered, dropped, doubled, swapped, moved or cut, whatever the trail and wherever, and a record is named", async () => {
+    const plans = fc.array(fc.array(fc.nat(4), { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 3 });
+    await fc.assert(
+      fc.asyncProperty(
+        plans,
+        fc.array(fc.tuple(fc.nat(), fc.nat(), fc.nat(1_000_000)), { minLength: 30, maxLength: 30 }),
+        async (plan, changes) => {
+          const { lines } = await exportLines({}, await makeTrail(plan));
+          expect((await verifyLines(lines)).findings).toEqual([]);
+          for (const [where, other, bit] of changes) {
+            const at = where % lines.length;
+            const to = other % lines.length;
+            await expectNamed(lines, at, lines.with(at, flip(lineAt(lines, at), bit)));
+            await expectNamed(lines, at, lines.toSpliced(at, 1));
+            await expectFound(lines.toSpliced(at, 0, lineAt(lines, to)));
+            await expectFound(lines.slice(0, at));
+            if (!lineAt(lines, at).equals(lineAt(lines, to)))
+              await expectFound(lines.with(at, lineAt(lines, to)).with(to, lineAt(lines, at)));
+            if (at !== to) await expectFound(lines.toSpliced(at, 1).toSpliced(to, 0, lineAt(lines, at)));
+          }
+        },
+      ),
+      { numRuns: 12 },
+    );
+  });
+
+  it("names the first record that is gone when an export of all is cut", async () => {
+    const { lines } = await exportLines();
+    for (const [index] of lines.entries()) {
+      const record = recordAt(lines, index);
+      if (record === undefined || record.sequence === 1) continue;
+      expect((await verifyLines(lines.slice(0, index))).findings[0]).toMatchObject({ kind: "record", ...record });
+    }
+  });
+
+  it("names the first record that is gone though the lines around it were changed to fit", async () => {
+    const { lines } = await exportLines();
+    for (const [index] of lines.entries()) {
+      const record = recordAt(lines, index);
+      // Cuts the end of a chain that the next writer follows.
+      if (record === undefined || recordAt(lines, index + 1) !== undefined) continue;
+      expect((await verifyLines(lines.toSpliced(index, 1))).findings).toMatchObject([{ kind: "record", ...record }]);
+    }
+  });
+
+  it("finds an export that was cut off in the middle of its last line", async () => {
+    const { lines } = await exportLines();
+    const bytes = Buffer.concat(lines.flatMap((line) => [line, Buffer.from("\n")]));
+    for (const length of [bytes.length - 1, bytes.length - 2, 1]) {
+      const { findings } = await verifyAuditExport(one(bytes.subarray(0, length)));
+      expect(findings).not.toEqual([]);
+    }
+    await expect(verifyAuditExport(one(Buffer.alloc(0)))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
+
+  it("of an older state is found by the witness, and one by another key by the pin", async () => {
+    const made = await makeTrail([[2], [2]]);
+    const { lines: older } = await exportLines({}, made);
+    const trail = await made.open();
+    await trail.record(numbered(9));
+    await trail.close();
+    const witness = { store: storeId, generation: await made.store.generation(), checkpoint: await newest(made) };
+    expect((await verifyLines(older, { pinnedKeys: [made.signer.publicKeyDer] })).findings).toEqual([]);
+    expect((await verifyLines(older, { witness })).findings).toMatchObject([{ kind: "witness" }]);
+    const { findings } = await verifyLines(older, { pinnedKeys: [newSigner().publicKeyDer] });
+    expect(findings).toContainEqual(expect.objectContaining({ kind: "checkpoint", problem: expect.stringContaining("pinned") as string }));
+    // Somebody who has a key of his own signs the statement anew.
+    const thief = newSigner(made.signer.keyId);
+    const forged = await exportLines({ signer: thief, signers: signersOf(thief) }, made);
+    expect((await verifyLines(forged.lines, { pinnedKeys: [made.signer.publicKeyDer] })).findings).not.toEqual([]);
+    expect((await verifyLines(forged.lines)).findings).toContainEqual(
+      expect.objectContaining({ problem: expect.stringContaining("does not verify") as string }),
+    );
+    expect((await verifyLines(older, { witness: { ...witness, store: "another" } })).findings).toMatchObject([{ kind: "witness" }]);
+  });
+
+  it("of a part of the time verifies, and names what was taken from it", async () => {
+    const made = await newPlace();
+    const trail = await made.open();
+    const times: number[] = [];
+    for (let index = 0; index < 12; index++) {
+      made.clock.advance(1000);
+      times.push(made.clock.now());
+      await trail.record(numbered(index));
+      if (index % 3 === 0) await trail.flush();
+    }
+    await trail.close();
+    const [since = 0, until = 0] = times.slice(3).filter((_, index) => index === 0 || index === 5);
+    const { lines, summary } = await exportLines({ since, until }, made);
+    expect(summary).toMatchObject({ writers: 1, records: 5 });
+    const report = await verifyLines(lines);
+    expect(report.findings).toEqual([]);
+    for (const [index] of lines.entries()) {
+      const record = recordAt(lines, index);
+      if (record !== undefined)
+        expect((await verifyLines(lines.toSpliced(index, 1))).findings).toMatchObject([{ kind: "record", ...record }]);
+      expect((await verifyLines(lines.with(index, flip(lineAt(lines, index), 77)))).findings).not.toEqual([]);
+    }
+    expect((await exportLines({ since: made.clock.now() + 1 }, made)).summary).toMatchObject({ writers: 0, records: 0 });
+  });
+
+  it("is refused while nothing is covered", async () => {
+    await expect(exportLines({ closing: "" }, await newPlace())).rejects.toMatchObject({ code: "AUDIT_UNAVAILABLE" });
+  });
+});
+
+async function* one(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes;
+}
+
+function flip(bytes: Uint8Array, bit: number): Buffer {
+  const flipped = Buffer.from(bytes);
+  const index = (bit >> 3) % flipped.length;
+  flipped.writeUInt8(flipped.readUInt8(index) ^ (1 << (bit & 7)), index);
+  return flipped;
+}
+
+async function expectFound(lines: readonly Buffer[]): Promise<readonly AuditFinding[]> {
+  if (lines.length === 0) return [];
+  const { findings } = await verifyLines(lines);
+  expect(findings).not.toEqual([]);
+  return findings;
+}
+
+/** Finds the change; when it is in a record, that one is named first. */
+async function expectNamed(lines: readonly Buffer[], index: number, changed: readonly Buffer[]): Promise<void> {
+  const findings = await expectFound(changed);
+  const record = recordAt(lines, index);
+  if (record !== undefined) expect(findings[0]).toMatchObject({ kind: "record", ...record });
+}
