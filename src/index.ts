@@ -89,4 +89,14 @@ export { initKeystead, type InitOptions, Keystead, type KeysteadOptions, openKey
 export { copyKeystead, type CopyOptions, type StoreCopyReport } from "./keystead/copy-keystead.ts";
 export type { Diagnosis } from "./keystead/diagnosis.ts";
 export type { Doctor } from "./keystead/doctor.ts";
+export type {
+  ActOutcome,
+  ItemOutcomes,
+  JobRows,
+  KekOperation,
+  MetricsCollector,
+  MetricsSource,
+  Observer,
+  SeenRequest,
+} from "./observer.ts";
 export type { StoreIdentity } from "./store/store.ts";

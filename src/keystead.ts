@@ -19,7 +19,7 @@ import {
 } from "./arguments.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type RandomSource, systemRandom } from "./crypto/random.ts";
-import { JobResults } from "./datasets/background-jobs.ts";
+import { JobRuns } from "./datasets/background-jobs.ts";
 import type { CodecConfig } from "./datasets/codecs/codec-types.ts";
 import { KeysteadError } from "./errors.ts";
 import { KekProviders } from "./kek/kek-providers.ts";
@@ -259,8 +259,7 @@ export class Keystead extends KeysteadView {
       keys: () => readKeyFacts(engine),
       auditLag: () => audit.lag,
     });
-    const jobResults = new JobResults();
-    const viewParts = { engine, pool, databases, codecs, audit, jobResults, ...(metrics !== undefined && { metrics }) };
+    const viewParts = { engine, pool, databases, codecs, audit, jobRuns: new JobRuns(), ...(metrics !== undefined && { metrics }) };
     return new Keystead(viewParts, background, callAccess);
   }
 

@@ -55,7 +55,7 @@ export interface Observer {
 }
 
 /** Nobody watches: costs nothing. */
-export const noObserver: Observer = {
+const noObserver: Observer = {
   act: (_action, work) => work(),
   items: () => undefined,
   kekCall: (_operation, work) => work(),

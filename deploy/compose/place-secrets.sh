@@ -13,6 +13,6 @@ for name in postgres keycloak keystead; do
 done
 put 999 /run/secrets/postgres-password /place/postgres/password
 put 1000 /run/secrets/keycloak-admin-password /place/keycloak/admin-password
-printf 'postgres:5432:keystead:keystead:%s\n' "$(cat /run/secrets/postgres-password)" > /tmp/pgpass
-put 10001 /tmp/pgpass /place/keystead/pgpass
-rm /tmp/pgpass
+printf 'postgres:5432:keystead:keystead:%s\n' "$(cat /run/secrets/postgres-password)" > /run/scratch/pgpass
+put 10001 /run/scratch/pgpass /place/keystead/pgpass
+rm /run/scratch/pgpass

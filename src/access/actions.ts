@@ -91,6 +91,7 @@ export const actions = {
   "audit.export": { does: "export the audit" },
   "audit.verify": { does: "verify the audit, and list who signs it" },
   "audit.report": { does: "count what the audit holds" },
+  "audit.archive": { does: "move old audit records into a file" },
   "audit.accept-restored": { does: "go on with a store that was put back from a copy" },
   "doctor.examine": { does: "look for everything that is wrong" },
   "metrics.read": { does: "read metrics" },

@@ -28,7 +28,16 @@ export const builtInRoles: readonly BuiltInRole[] = [
     does: "runs the system: principals, policies, tokens, approvals, settings, KEKs, routes; no keys, no data",
     actions: [
       ...["policies.*", "principals.*", "tokens.*", "approvals.*", "settings.*", "keks.*", "routes.*", "store.copy"],
-      ...["doctor.examine", "audit.query", "audit.export", "audit.verify", "audit.report", "audit.accept-restored", "metrics.read"],
+      ...[
+        "doctor.examine",
+        "audit.query",
+        "audit.export",
+        "audit.verify",
+        "audit.report",
+        "audit.archive",
+        "audit.accept-restored",
+        "metrics.read",
+      ],
       ...["purposes.list", "purposes.show", "leases.list", "leases.revoke"],
     ],
   },

@@ -8,7 +8,7 @@ import { metricsRoutes } from "./routes/metrics.ts";
 import { registryRoutes } from "./routes/registry.ts";
 
 /** Every row, by method and path. */
-export const routeRows = { ...dataRoutes, ...keyRoutes, ...registryRoutes, ...datasetRoutes, ...auditRoutes, ...metricsRoutes } as const;
+const routeRows = { ...dataRoutes, ...keyRoutes, ...registryRoutes, ...datasetRoutes, ...auditRoutes, ...metricsRoutes } as const;
 
 /** The rows by method and path: the client takes its types from it. */
 export type RouteRows = typeof routeRows;

@@ -1,11 +1,11 @@
+import type { Caller } from "../access/caller.ts";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { z } from "zod";
-import type { AuditEvent, AuditTrail } from "../audit/event.ts";
+import type { AuditTrail } from "../audit/event.ts";
 import { checkpointsBackwards, positionsAt } from "../audit/export/positions.ts";
 import { verifyAuditExport } from "../audit/export/verify-export.ts";
 import { type ExportParts, type ExportSummary, writeExport } from "../audit/export/write-export.ts";
-import { enginePrincipal } from "../audit/journal.ts";
 import { writeWhole } from "../durable-file.ts";
 import { KeysteadError } from "../errors.ts";
 import type { Store, StoreTables } from "../store/store.ts";
@@ -23,8 +23,8 @@ export interface AuditArchiveOptions {
   readonly until: Date;
   /** Where they go; a file that is there is not replaced. */
   readonly file: string;
-  /** Who archives, for the record of it. */
-  readonly by?: Pick<AuditEvent, "principal"> & Partial<Pick<AuditEvent, "request" | "reason">>;
+  /** 1 to 1,024 characters, for the record of it. */
+  readonly reason?: string;
 }
 
 /** What was archived. */
@@ -57,6 +57,8 @@ export interface ArchiveParts {
   readonly store: Store;
   readonly trail: AuditTrail;
   readonly exported: ExportParts;
+  /** Who archives. */
+  readonly by: Pick<Caller, "principal" | "request">;
 }
 
 /** The newest checkpoint from before an instant, that was not archived yet. */
@@ -150,8 +152,8 @@ async function removeLines(store: Store, checkpoint: string): Promise<number> {
  *   the records don't verify: nothing is removed then
  */
 export async function archiveAudit(
-  { store, trail, exported }: ArchiveParts,
-  { until, file, by = { principal: enginePrincipal } }: AuditArchiveOptions,
+  { store, trail, exported, by: { principal, request } }: ArchiveParts,
+  { until, file, reason }: AuditArchiveOptions,
 ): Promise<AuditArchiveReport> {
   const archived = await store.read(archivedCheckpoint);
   const checkpoint = await findCut(store, exported.closing, until.getTime(), archived);
@@ -160,7 +162,14 @@ export async function archiveAudit(
   }
   const { digest, ...summary } = await writeVerified(file, { ...exported, upTo: checkpoint, ...(archived !== undefined && { archived }) });
   const detail = { file, digest, records: summary.records, writers: summary.writers, until: until.toISOString(), checkpoint };
-  await trail.record({ action: "audit.archive", outcome: "allowed", ...by, detail });
+  await trail.record({
+    action: "audit.archive",
+    outcome: "allowed",
+    principal,
+    ...(request !== undefined && { request }),
+    ...(reason !== undefined && { reason }),
+    detail,
+  });
   await setArchived(store, JSON.stringify({ checkpoint, until: until.getTime(), digest, records: summary.records }));
   return { ...summary, file, digest, checkpoint, removed: await removeLines(store, checkpoint) };
 }

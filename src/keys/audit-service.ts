@@ -1,4 +1,4 @@
-import { anything, assertArguments, bytes, callback, date, listOf, object, optional, type Shape, text } from "../arguments.ts";
+import { assertArguments, bytes, callback, date, listOf, object, optional, type Shape, text } from "../arguments.ts";
 import type { AuditTrail } from "../audit/event.ts";
 import { type ExportParts, type ExportSummary, type WriteChunk, writeExport } from "../audit/export/write-export.ts";
 import { FileTrail } from "../audit/file-trail.ts";
@@ -220,10 +220,13 @@ export class AuditService {
    * await keystead.audit.archive({ until: new Date("2027-01-01"), file: "/archive/audit-2026.jsonl" });
    */
   async archive(options: AuditArchiveOptions): Promise<AuditArchiveReport> {
-    assertArguments({ options }, { options: object<AuditArchiveOptions>({ until: date, file: text, by: anything }) });
+    assertArguments({ options }, { options: object<AuditArchiveOptions>({ until: date, file: text, reason: optional(text) }) });
     instantOf(options.until);
     const { store } = this.#options;
-    return await archiveAudit({ store, trail: this.trail, exported: await this.#exportParts() }, options);
+    const by = this.#engine?.caller ?? { principal: enginePrincipal };
+    return this.#ask("audit.archive", async () =>
+      archiveAudit({ store, trail: this.trail, exported: await this.#exportParts(), by }, options),
+    );
   }
 
   async #exportParts(): Promise<ExportParts> {

@@ -1,10 +1,10 @@
 import { labels, type MetricDefinition, metricDefinitions } from "./definitions.ts";
 
 /** Where the tables stand in docs/monitoring.md. */
-export const tableMarks = { begin: "<!-- metrics: made by scripts/server-docs.ts -->", end: "<!-- end of metrics -->" } as const;
+const tableMarks = { begin: "<!-- metrics: made by scripts/server-docs.ts -->", end: "<!-- end of metrics -->" } as const;
 
 /** The metrics and their labels as Markdown, from the definitions. */
-export function metricsTables(): string {
+function metricsTables(): string {
   const definitions: Readonly<Record<string, MetricDefinition>> = metricDefinitions;
   const metrics = Object.entries(definitions).map(([name, { type, labels: used, adding, help }]) => [
     `\`${name}\``,

@@ -23,6 +23,8 @@ export interface StartServerOptions {
   readonly folder: string;
   readonly version: string;
   readonly log?: LogTarget;
+  /** Checks every answer against its route's schema: for tests. */
+  readonly checkAnswers?: boolean;
   /** What watches the server. Nobody when absent. */
   readonly watch?: Watch;
 }
@@ -70,6 +72,7 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
     random: systemRandom,
     ...(tls !== undefined && { tls }),
     ...(log !== undefined && { log }),
+    ...(options.checkAnswers === true && { checkAnswers: true }),
     ...(watch !== undefined && { observer: watch.observer }),
   });
   await listen(server, settings).catch(async (error: unknown) => {

@@ -55,6 +55,19 @@ async function* noBytes(): AsyncGenerator<Uint8Array> {
 }
 
 const dates = { expiresAt: new Date("2100-01-01"), activateAt: new Date("2099-01-01") };
+const auditFilter = {
+  limit: 1,
+  since: dates.activateAt,
+  until: dates.expiresAt,
+  action: "keys",
+  key: "k",
+  dataset: "d",
+  failed: true,
+  outcome: "denied",
+  principal: "os-user:anna",
+  request: "1",
+  purpose: "pii",
+};
 const options = ["undefined", "empty object"];
 const contexts = [...options, "object with an unknown property"];
 const texts = ["text"];
@@ -263,14 +276,21 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
     { name: "flush", args: [] },
     { name: "signers", args: [] },
     { name: "verify", args: [{ pinnedKeys: [] }], accepts: [options] },
+    { name: "show", args: [auditFilter], accepts: [options] },
+    { name: "page", args: [{ ...auditFilter, after: "x" }], accepts: [options] },
+    { name: "report", args: [{ from: dates.activateAt, to: dates.expiresAt }], accepts: [options] },
     {
-      name: "show",
-      args: [{ limit: 1, since: dates.activateAt, until: dates.expiresAt, action: "keys", key: "k", dataset: "d", failed: true }],
-      accepts: [options],
+      name: "export",
+      args: [{ since: dates.activateAt, until: dates.expiresAt }, () => undefined],
+      accepts: [["empty object"], ["function"]],
     },
+    { name: "archive", args: [{ until: dates.activateAt, file: "archive.jsonl", reason: "x" }] },
     { name: "close", args: [] },
   ],
-  doctor: [{ name: "examine", args: [] }],
+  doctor: [
+    { name: "examine", args: [] },
+    { name: "readiness", args: [] },
+  ],
   handle: [
     ...["encrypt", "encryptBytes"].map((name) => ({ name, args: ["x", {}], accepts: [textAndBytes, contexts] })),
     ...["decrypt", "decryptText", "decryptValue"].map((name) => ({ name, args: [sealedText, {}], accepts: [[], contexts] })),
@@ -347,7 +367,9 @@ function* badArguments({ args, accepts = [] }: Method): Generator<readonly [plac
 function contentsOf(url: string): unknown {
   const database = new DatabaseSync(url.slice("sqlite:".length), { readOnly: true });
   try {
-    const tables = database.prepare("select name from sqlite_master where type = 'table' and name not like 'audit%'").all();
+    const tables = database
+      .prepare("select name from sqlite_master where type = 'table' and name not like 'audit%' and name <> 'checkpoints'")
+      .all();
     return tables.map(({ name }) => [name, database.prepare(`select * from "${String(name)}"`).all()]);
   } finally {
     database.close();

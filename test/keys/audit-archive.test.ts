@@ -54,7 +54,7 @@ describe("audit.archive", () => {
       { detail: { digest: one.digest, records: one.records, writers: 2, file: files[0], checkpoint: one.checkpoint } },
     ]);
     await recordSome(keystead, 20);
-    const two = await keystead.audit.archive({ until: later, file: files[1], by: { principal: embeddedPrincipal, reason: "yearly" } });
+    const two = await keystead.audit.archive({ until: later, file: files[1], reason: "yearly" });
     await keystead.close();
 
     const again = await openTestKeystead(options);

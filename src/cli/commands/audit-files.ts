@@ -138,9 +138,8 @@ function addArchive(audit: Command): void {
     .addHelpText("after", examples("keystead audit archive --until 365d --out audit-2026.jsonl"))
     .action(({ until, out, reason }: { readonly until: string; readonly out: string; readonly reason?: string }, command: Command) =>
       withKeystead(command, async ({ keystead, output, clock }) => {
-        const { osUser } = await import("../../index.ts");
-        const by = { principal: osUser().principal, ...(reason !== undefined && { reason }) };
-        const report = await keystead.audit.archive({ until: parsePastInstant(until, clock.now()), file: out, by });
+        const options = { until: parsePastInstant(until, clock.now()), file: out, ...(reason !== undefined && { reason }) };
+        const report = await keystead.audit.archive(options);
         await output.result(report, () => formatFacts({ ...report }));
         output.note("keep the file: the store verifies only what came after it");
       }),
