@@ -71,6 +71,7 @@ describe("a verified token", () => {
     expect(oidc.authenticate(token)).not.toBeInstanceOf(Promise);
     clock.advance(1);
     expect(await outcome(oidc, token)).toMatch(/^UNAUTHENTICATED: the token's exp/);
+    expect(oidc.lookups).toEqual({ hits: 1, misses: 2 });
   });
 
   it("is verified again when the clock was set", async () => {
