@@ -17,6 +17,7 @@ const ground = [
   "durable-file",
   "field-problem",
   "nearest-name",
+  "observer",
   "postgres",
   "private-file",
   "process-identity",
@@ -29,7 +30,9 @@ const services = [...domain, "fields", "datasets", "secrets", "signing", "backup
 /**
  * The direction of imports: a layer is a file `src/<layer>.ts` or a folder `src/<layer>/`, and imports itself and what its row says.
  *
- *   errors, arguments, clock, crypto, durable-file, field-problem, nearest-name, postgres, private-file, process-identity, tls-files <- {kek, store, access, audit} <- keys <- {fields <- datasets, secrets, signing, backup} <- keystead <- api <- server <- cli
+ *   errors, arguments, clock, crypto, durable-file, field-problem, nearest-name, observer, postgres, private-file, process-identity, tls-files <- {kek, store, access, audit} <- keys <- {fields <- datasets, secrets, signing, backup} <- keystead <- api <- server <- cli
+ *
+ * metrics and telemetry know what they watch only by the interfaces of observer.
  */
 export const layerRules: Readonly<Record<string, LayerRule>> = {
   errors: { imports: [], outside: [] },
@@ -43,6 +46,7 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
   postgres: { imports: ["errors", "private-file", "tls-files"] },
   "field-problem": { imports: [], outside: ["zod"] },
   "nearest-name": { imports: [], outside: [] },
+  observer: { imports: ["errors"], outside: [] },
 
   kek: { imports: ground, separateFolders: { shared: [] } },
   store: { imports: ground, separateFolders: { shared: ["sql", "sqlite"] } },
@@ -57,10 +61,13 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
   signing: { imports: domain },
   backup: { imports: domain },
 
+  metrics: { imports: ["errors", "clock", "observer", "access"] },
+  telemetry: { imports: ["errors", "observer"] },
+
   keystead: { imports: services },
   index: { imports: [...services, "keystead"] },
   api: { imports: [...services, "keystead", "index"] },
-  server: { imports: [...services, "keystead", "index", "api"] },
+  server: { imports: [...services, "keystead", "index", "api", "metrics", "telemetry"] },
   client: { imports: ["errors", "crypto"], types: ["api"] },
   cli: { imports: ["errors", "durable-file", "field-problem", "nearest-name", "keystead", "index", "api", "client", "server"] },
 

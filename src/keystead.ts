@@ -12,6 +12,7 @@ import {
   object,
   optional,
   recordOf,
+  rule,
   type Shape,
   text,
   wordOr,
@@ -36,11 +37,13 @@ import { handOver } from "./keys/hand-over.ts";
 import { KekRing } from "./keys/kek-ring.ts";
 import { KeyNames } from "./keys/key-names.ts";
 import { KeysetRegistry } from "./keys/keyset-registry.ts";
+import { readKeyFacts } from "./keys/key-facts.ts";
 import { RunningActs } from "./keys/running-acts.ts";
 import type { ChangeableSetting } from "./keys/settings.ts";
 import { Doctor } from "./keystead/doctor.ts";
 import { KeysteadCall, KeysteadView, type ViewParts } from "./keystead/keystead-view.ts";
 import { type OutsideData, outsideData } from "./keystead/outside-data.ts";
+import { type MetricsCollector, type Observer, observers } from "./observer.ts";
 import { openStore } from "./store/open-store.ts";
 import type { Store, StoreIdentity } from "./store/store.ts";
 
@@ -69,6 +72,10 @@ export interface KeysteadOptions {
   /** For demo stores and for tests: waiting times, expiry and leases pass by this clock. */
   readonly clock?: Clock;
   readonly random?: RandomSource;
+  /** What hears of every act: traces. None when absent. */
+  readonly observers?: readonly Partial<Observer>[];
+  /** What counts acts, and reads how keys are, for `metrics.read()`. */
+  readonly metrics?: MetricsCollector;
   /** Bring an older schema up to date while opening. */
   readonly migrate?: boolean;
 }
@@ -94,6 +101,8 @@ export const optionRules: Shape<KeysteadOptions> = {
   access: optional(wordOr("policies", having("the word policies, or access control with authorize()", "authorize"))),
   clock: optional(having("a clock with now(), monotonic() and wait()", "now", "monotonic", "wait")),
   random: optional(having("a source of randomness with bytes()", "bytes")),
+  observers: optional(listOf(rule("an observer", (value) => typeof value === "object" && value !== null))),
+  metrics: optional(having("metrics with attach() and read()", "attach", "read")),
   migrate: optional(flag),
 };
 const initRules: Shape<InitOptions> = {
@@ -229,6 +238,7 @@ export class Keystead extends KeysteadView {
       access,
       policies,
       acts,
+      observer: observerOf(options),
       clock,
       random,
       names: new KeyNames(store, registry),
@@ -243,7 +253,15 @@ export class Keystead extends KeysteadView {
       await audit.close();
       throw error;
     }
-    return new Keystead({ engine, pool, databases, codecs, audit, jobRuns: new JobRuns() }, background, callAccess);
+    const { metrics } = options;
+    metrics?.attach({
+      caches: { handles: pool.lookups, decisions: policies.lookups },
+      keys: () => readKeyFacts(engine),
+      auditLag: () => audit.lag,
+    });
+    const jobRuns = new JobRuns();
+    const viewParts = { engine, pool, databases, codecs, audit, jobRuns, ...(metrics !== undefined && { metrics }) };
+    return new Keystead(viewParts, background, callAccess);
   }
 
   /** Facts about the opened store. */
@@ -321,6 +339,10 @@ export class Keystead extends KeysteadView {
   }
 }
 
+function observerOf({ observers: others = [], metrics }: KeysteadOptions): Observer {
+  return observers(metrics === undefined ? others : [...others, metrics]);
+}
+
 /** Opens store and master keys; {@link closeParts} closes them. */
 export async function openParts(options: KeysteadOptions, create: boolean): Promise<KeysteadParts> {
   const { clock = systemClock, random = systemRandom, principal = embeddedPrincipal } = options;
@@ -334,7 +356,7 @@ export async function openParts(options: KeysteadOptions, create: boolean): Prom
       local: async () =>
         new (await import("./kek/local/local-kek-provider.ts")).LocalKekProvider({ masterKeys, random, clock: systemClock }),
     },
-    { clock: systemClock },
+    { clock: systemClock, observer: observerOf(options) },
   );
   const keks = new KekRing((uri, known) => providers.open(uri, known));
   const store = await openStore(options.store, { clock: systemClock, create });

@@ -51,6 +51,14 @@ export function jsonRoute<
   return row;
 }
 
+/** A row that answers with a text as it is, of a media type of its own. */
+export type TextRow = Row<Route<Nothing, Nothing, Nothing, z.ZodString>> & { readonly mediaType: string; readonly idempotent: true };
+
+/** Checks the types of a row that answers with a text. */
+export function textRoute(row: TextRow): TextRow {
+  return row;
+}
+
 /** A route that takes and answers lines of JSON, however many. */
 export function lineRoute<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType, A extends z.ZodType>(
   row: Omit<Row<LineRoute<P, Q, B, A>>, "stream">,

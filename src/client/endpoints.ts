@@ -3,7 +3,12 @@ import type { RouteRows } from "../api/routes.ts";
 
 /** Method and path of a route that answers with one JSON value, or nothing. */
 export type JsonEndpoint = {
-  readonly [E in keyof RouteRows]: RouteRows[E] extends { readonly stream: string } ? never : E;
+  readonly [E in keyof RouteRows]: RouteRows[E] extends { readonly stream: string } | { readonly mediaType: string } ? never : E;
+}[keyof RouteRows];
+
+/** Method and path of a route that answers with a text. */
+export type TextEndpoint = {
+  readonly [E in keyof RouteRows]: RouteRows[E] extends { readonly mediaType: string } ? E : never;
 }[keyof RouteRows];
 
 /** Method and path of a route that answers with events. */

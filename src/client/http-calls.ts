@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { Agent, type Dispatcher } from "undici";
 import { type ErrorCode, errorCodes, KeysteadError } from "../errors.ts";
-import type { EndpointAnswer, EndpointInput, EventEndpoint, IsIdempotent, JsonEndpoint } from "./endpoints.ts";
+import type { EndpointAnswer, EndpointInput, EventEndpoint, IsIdempotent, JsonEndpoint, TextEndpoint } from "./endpoints.ts";
 import { readEvents } from "./read-events.ts";
 
 /** How a server is reached. */
@@ -93,6 +93,12 @@ export class HttpCalls {
     return answer;
   }
 
+  /** The text that a route answers. @throws KeysteadError as {@link call} */
+  text(endpoint: TextEndpoint): Promise<string> {
+    const sent: Sent = { ...address(endpoint, {}), body: undefined, idempotent: true, ifMatch: undefined, signal: undefined };
+    return this.#repeat(sent, ({ body }) => readText(body));
+  }
+
   /** Follows the events of a route until it ends. @throws KeysteadError as {@link call} */
   async *events<E extends EventEndpoint>(endpoint: E, input: EndpointInput<E>, signal?: AbortSignal): AsyncGenerator<EndpointAnswer<E>> {
     const sent: Sent = { ...address(endpoint, input), body: undefined, idempotent: true, ifMatch: undefined, signal };
@@ -134,7 +140,7 @@ export class HttpCalls {
       method,
       headers: {
         authorization: `Bearer ${credential}`,
-        accept: "application/json, application/problem+json, text/event-stream",
+        accept: "application/json, application/problem+json, text/event-stream, text/plain",
         ...(body !== undefined && { "content-type": "application/json" }),
         ...(ifMatch !== undefined && { "if-match": `"${ifMatch}"` }),
       },

@@ -30,6 +30,7 @@ export class KeysteadClient implements KeysteadApi {
   readonly backgroundJobs: KeysteadApi["backgroundJobs"];
   readonly dataKeys: KeysteadApi["dataKeys"];
   readonly audit: KeysteadApi["audit"];
+  readonly metrics: KeysteadApi["metrics"];
   readonly encrypt: Call<"encrypt">;
   readonly encryptValue: Call<"encryptValue">;
   readonly encryptMany: Call<"encryptMany">;
@@ -65,6 +66,7 @@ export class KeysteadClient implements KeysteadApi {
     this.jobs = jobs;
     this.backgroundJobs = backgroundJobs;
     this.audit = auditCalls(this.#http);
+    this.metrics = { read: () => this.#http.text("GET /metrics") };
     this.dataKeys = data.dataKeys;
     this.encrypt = data.encrypt;
     this.encryptValue = data.encryptValue;

@@ -22,6 +22,12 @@ export class Databases {
     return [...this.#urls.keys()];
   }
 
+  /** Scheme of a database's URL: `sqlite`, `postgresql`; empty for one that is not configured. */
+  schemeOf(name: string): string {
+    const url = this.#urls.get(name) ?? "";
+    return url.slice(0, Math.max(0, url.indexOf(":")));
+  }
+
   /**
    * Opens the table of a dataset. The caller closes the source.
    * @throws KeysteadError `UNKNOWN_DATABASE`, `INVALID_ARGUMENT` for an unknown URL scheme, `DATABASE_FAILED`
@@ -32,8 +38,7 @@ export class Databases {
       const names = this.names.join(", ") || "none";
       throw new KeysteadError("UNKNOWN_DATABASE", `the local configuration names no database ${JSON.stringify(name)}; it names: ${names}`);
     }
-    const scheme = url.slice(0, Math.max(0, url.indexOf(":")));
-    const loader = this.#loaders.get(scheme);
+    const loader = this.#loaders.get(this.schemeOf(name));
     if (loader === undefined) {
       const schemes = [...this.#loaders.keys()].join(", ");
       throw new KeysteadError("INVALID_ARGUMENT", `the URL of database ${name} begins with no scheme that is supported: ${schemes}`);

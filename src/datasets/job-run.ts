@@ -166,7 +166,7 @@ export class JobRun {
   }
 
   async #workOn(rows: readonly SourceRow[]): Promise<{ readonly counts: RowCounts; readonly written: PageWork }> {
-    const { engine, source, worker } = this.#parts;
+    const { engine, databases, dataset, kind, source, worker } = this.#parts;
     await worker.prepare();
     const changes: { readonly row: SourceRow; readonly replacement: RowReplacement; readonly values: number }[] = [];
     const problems: RowProblem[] = [];
@@ -197,6 +197,8 @@ export class JobRun {
     }
     const all = [...problems, ...tokenProblems];
     if (all.length > 0) this.#options.onProblems?.(all);
+    const { database } = dataset.definition;
+    engine.observer.jobRows({ kind, source: databases.schemeOf(database), read: rows.length, ...done, problems: all.length });
     const counts = {
       ...done,
       scanned: rows.length,

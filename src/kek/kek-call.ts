@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
+import type { KekOperation, Observer } from "../observer.ts";
 import type { KekProvider } from "./kek.ts";
 import { judgesRetries } from "./retryable.ts";
 
@@ -12,12 +13,21 @@ export interface KekCallBounds {
   readonly attempts?: number;
   /** Milliseconds before the first retry; doubles with each. Default 100. */
   readonly retryDelay?: number;
+  /** Hears of each call. */
+  readonly observer?: Pick<Observer, "kekCall">;
 }
+
+/** How messages name what is asked of a KEK. */
+const words: Readonly<Record<KekOperation, string>> = {
+  open: "opening",
+  wrap: "wrapping a key",
+  unwrap: "unwrapping a key",
+  close: "closing",
+};
 
 /** One call: what to do and what may end it early. */
 export interface KekCall<T> {
-  /** Names the act in messages, for example `wrapping a key`. */
-  readonly what: string;
+  readonly operation: KekOperation;
   readonly uri: string;
   readonly provider: Pick<KekProvider, "mapError">;
   readonly work: (signal: AbortSignal) => Promise<T>;
@@ -27,7 +37,8 @@ export interface KekCall<T> {
 }
 
 /** Maps whatever a provider threw. Its cause is kept; a KeysteadError passes as it is. */
-function mapFailure(error: unknown, { provider, uri, what }: Pick<KekCall<unknown>, "provider" | "uri" | "what">): KeysteadError {
+function mapFailure(error: unknown, { provider, uri, operation }: Pick<KekCall<unknown>, "provider" | "uri" | "operation">): KeysteadError {
+  const what = words[operation];
   if (isKeysteadError(error)) return error;
   const failed = (cause: unknown): KeysteadError =>
     new KeysteadError("KEK_FAILED", `${what} with ${uri} failed; see the cause, then check the KEK and its configuration`, { cause });
@@ -88,8 +99,14 @@ function untilAborted<T>(work: Promise<T>, signal: AbortSignal, discard: (late: 
  * `mapError` says, or `KEK_FAILED` with the cause
  */
 export async function callKek<T>(call: KekCall<T>, bounds: KekCallBounds): Promise<T> {
-  const { timeout = 10_000, clock } = bounds;
-  const { what, uri, signal: callerSignal } = call;
+  const { observer } = bounds;
+  return observer === undefined ? callWithin(call, bounds) : observer.kekCall(call.operation, () => callWithin(call, bounds));
+}
+
+async function callWithin<T>(call: KekCall<T>, { timeout = 10_000, ...bounds }: KekCallBounds): Promise<T> {
+  const { clock } = bounds;
+  const { operation, uri, signal: callerSignal } = call;
+  const what = words[operation];
   const ended = new AbortController();
   const onCallerAbort = (): void => {
     const cause: unknown = callerSignal?.reason;

@@ -1,5 +1,6 @@
 import { timingSafeEqual } from "node:crypto";
 import { KeysteadError } from "../errors.ts";
+import type { KekOperation } from "../observer.ts";
 import { callKek, type KekCallBounds } from "./kek-call.ts";
 import type { KekUri } from "./kek-uri.ts";
 import { derivesFromPassphrase, isHardwareBacked, type Kek, type KekCallOptions, type KekProvider, type WrappedKey } from "./kek.ts";
@@ -60,7 +61,7 @@ export class KekHandle {
   async wrapKey(key: Uint8Array, options: KekCallOptions): Promise<WrappedKey> {
     if (key.length !== keyLength)
       throw new KeysteadError("INVALID_ARGUMENT", `a KEK wraps keys of ${String(keyLength)} bytes, not of ${String(key.length)}`);
-    const wrapped = await this.#call("wrapping a key", options, (kek, bounded) => kek.wrapKey(key, bounded));
+    const wrapped = await this.#call("wrap", options, (kek, bounded) => kek.wrapKey(key, bounded));
     this.#checkKekId(wrapped.kekId);
     if (wrapped.bytes.length === 0 || wrapped.bytes.length > maxWrappedLength) {
       throw this.#misbehaved(`returned a wrap of ${String(wrapped.bytes.length)} bytes`);
@@ -80,7 +81,7 @@ export class KekHandle {
     const wipe = (late: Uint8Array): void => {
       late.fill(0);
     };
-    const key = await this.#call("unwrapping a key", options, (kek, bounded) => kek.unwrapKey(wrapped, bounded), wipe);
+    const key = await this.#call("unwrap", options, (kek, bounded) => kek.unwrapKey(wrapped, bounded), wipe);
     if (key.length !== keyLength) {
       const length = key.length;
       key.fill(0);
@@ -94,13 +95,13 @@ export class KekHandle {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort(this.#closed());
     await callKek(
-      { what: "closing", uri: this.uri, provider: this.#provider, work: () => this.#kek.close() },
+      { operation: "close", uri: this.uri, provider: this.#provider, work: () => this.#kek.close() },
       { ...this.#bounds, attempts: 1 },
     );
   }
 
   async #call<T>(
-    what: string,
+    operation: KekOperation,
     { context, signal }: KekCallOptions,
     work: (kek: Kek, options: KekCallOptions) => Promise<T>,
     discard?: (late: T) => void,
@@ -108,7 +109,7 @@ export class KekHandle {
     if (this.#closing.signal.aborted) throw this.#closed();
     return callKek(
       {
-        what,
+        operation,
         uri: this.uri,
         provider: this.#provider,
         // A copy: a caller who changes his object during a retry must not change what the wrap binds.

@@ -39,7 +39,7 @@ export class KekProviders {
     const { signal, ...known } = options;
     const opened = await callKek(
       {
-        what: "opening",
+        operation: "open",
         uri: uri.toString(),
         provider,
         work: (bounded) => provider.open(uri, { ...known, signal: bounded }),

@@ -45,7 +45,7 @@ const longest = { dataset: 255, reason: 1024, detail: 4096 } as const;
  * @throws KeysteadError `INVALID_ARGUMENT`, `ACCESS_DENIED`, `APPROVAL_REQUIRED` naming the approval, `CLOSED`, `AUDIT_UNAVAILABLE`, and what the work throws
  */
 export function audited<T>(engine: Engine, act: Act, work: () => Promise<T>, describe?: (result: T) => Partial<Act>): Promise<T> {
-  return engine.acts.run(() => perform(engine, act, work, describe));
+  return engine.acts.run(() => observed(engine, act, () => perform(engine, act, work, describe)));
 }
 
 /**
@@ -69,12 +69,9 @@ export function auditedOnKey<T>(
     const name = key?.name ?? nameOrAlias;
     const { label, phase } = row === undefined ? { label: String(version) } : describeVersion(row);
     const approved = approvedIn !== undefined && phase === approvedIn;
-    return perform(
-      engine,
-      { ...act, approved, ...(isKeyName(name) && { key: name }), ...(version !== undefined && { version: label }) },
-      () => (key === undefined ? Promise.reject(unknownKey(nameOrAlias)) : work(key.id, approved)),
-      describe,
-    );
+    const named = { ...act, approved, ...(isKeyName(name) && { key: name }), ...(version !== undefined && { version: label }) };
+    const found = (): Promise<T> => (key === undefined ? Promise.reject(unknownKey(nameOrAlias)) : work(key.id, approved));
+    return observed(engine, act, () => perform(engine, named, found, describe));
   });
 }
 
@@ -84,7 +81,10 @@ export function auditedOnKey<T>(
  * @throws KeysteadError `ACCESS_DENIED`, `APPROVAL_REQUIRED`, and what the work throws
  */
 export function asked<T>(engine: Engine, act: Act, work: () => Promise<T>): Promise<T> {
-  return engine.caller.request === undefined ? askQuietly(engine, act, work) : engine.acts.run(() => perform(engine, act, work));
+  const { caller, acts } = engine;
+  return caller.request === undefined
+    ? observed(engine, act, () => askQuietly(engine, act, work))
+    : acts.run(() => observed(engine, act, () => perform(engine, act, work)));
 }
 
 /**
@@ -101,6 +101,10 @@ export async function askedOnKey<T>(
   const key = await engine.store.read((tables) => lookUpKey(tables, nameOrAlias));
   const name = key?.name ?? nameOrAlias;
   return asked(engine, { ...act, ...(isKeyName(name) && { key: name }) }, () => work(name));
+}
+
+function observed<T>({ observer }: Engine, { action }: Pick<Act, "action">, work: () => Promise<T>): Promise<T> {
+  return observer.act(action, work);
 }
 
 async function askQuietly<T>(engine: Engine, act: Act, work: () => Promise<T>): Promise<T> {

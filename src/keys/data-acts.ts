@@ -5,6 +5,7 @@ import { limits } from "../audit/record-check.ts";
 import { isKeyName } from "../crypto/ciphertext.ts";
 import type { Context } from "../crypto/context.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
+import { type ActOutcome, failureOutcome, type ItemOutcomes } from "../observer.ts";
 import type { Engine } from "./engine.ts";
 import { isAlias } from "./key-records.ts";
 import type { NamedKey } from "./key-names.ts";
@@ -66,7 +67,8 @@ export class DataActs {
    * @throws KeysteadError `ACCESS_DENIED`, `UNKNOWN_KEY`, `UNKNOWN_PURPOSE`, `AUDIT_UNAVAILABLE`, `CLOSED`, and what the work throws
    */
   perform<T>(act: DataAct, work: (key: NamedKey) => Promise<DataDone<T>> | DataDone<T>): Promise<T> {
-    return this.#engine.acts.run(() => this.#perform(act, work));
+    const { acts, observer } = this.#engine;
+    return acts.run(() => observer.act(act.action, () => this.#perform(act, work)));
   }
 
   /**
@@ -80,7 +82,9 @@ export class DataActs {
     items: readonly BatchItem<T>[],
     digested: (result: T) => string | Uint8Array | undefined,
   ): Promise<(T | ItemProblem)[]> {
-    return this.#engine.acts.run(() => this.#performEach(action, items, digested));
+    const { acts, observer } = this.#engine;
+    const outcomeOf = (results: readonly (T | ItemProblem)[]): ActOutcome => outcomeOfBatch(countOutcomes(results));
+    return acts.run(() => observer.act(action, () => this.#performEach(action, items, digested), outcomeOf));
   }
 
   async #perform<T>(act: DataAct, work: (key: NamedKey) => Promise<DataDone<T>> | DataDone<T>): Promise<T> {
@@ -114,11 +118,9 @@ export class DataActs {
   ): Promise<(T | ItemProblem)[]> {
     if (items.length > limits.items)
       throw new KeysteadError("TOO_LARGE", `a batch has at most ${String(limits.items)} items; send several, or a stream`);
-    const { caller, access, names } = this.#engine;
+    const { caller, access, names, observer } = this.#engine;
     const results: (T | ItemProblem)[] = [];
     const used = new Set<string>();
-    let denied = 0;
-    let failed = 0;
     for (const item of items) {
       try {
         if ("problem" in item) throw item.problem;
@@ -132,19 +134,24 @@ export class DataActs {
         results.push(doing instanceof Promise ? await doing : doing);
       } catch (error) {
         if (!(error instanceof KeysteadError)) throw error;
-        failed += 1;
-        if (error.code === "ACCESS_DENIED") denied += 1;
         results.push({ problem: error });
       }
     }
-    if (caller.request !== undefined || denied > 0) {
+    const outcomes = countOutcomes(results);
+    observer.items(action, outcomes);
+    if (caller.request !== undefined || outcomes.denied > 0) {
       const [only] = used;
       await this.#record({
         ...eventOf(caller, { action }, undefined),
         ...(used.size === 1 && only !== undefined && { key: only }),
-        outcome: denied > 0 && denied === items.length ? "denied" : failed > 0 && failed === items.length ? "failed" : "allowed",
+        outcome: outcomeOfBatch(outcomes),
         items: results.map((result, index) => digestOf(result, items[index], digested)),
-        detail: { items: items.length, failed, denied, ...(used.size > 1 && { keys: used.size }) },
+        detail: {
+          items: items.length,
+          failed: outcomes.denied + outcomes.failed,
+          denied: outcomes.denied,
+          ...(used.size > 1 && { keys: used.size }),
+        },
       });
     }
     return results;
@@ -207,6 +214,17 @@ function eventOf(
     ...(reason !== undefined && { reason }),
     ...(detail !== undefined && { detail }),
   };
+}
+
+function countOutcomes(results: readonly unknown[]): ItemOutcomes {
+  const problems = results.filter(isProblem);
+  const denied = problems.filter(({ problem }) => failureOutcome(problem) === "denied").length;
+  return { allowed: results.length - problems.length, denied, failed: problems.length - denied };
+}
+
+function outcomeOfBatch({ allowed, denied, failed }: ItemOutcomes): ActOutcome {
+  if (allowed > 0 || denied + failed === 0) return "allowed";
+  return failed === 0 ? "denied" : "failed";
 }
 
 function digestOf<T>(

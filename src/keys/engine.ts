@@ -3,6 +3,7 @@ import type { Caller } from "../access/caller.ts";
 import type { AuditTrail } from "../audit/event.ts";
 import type { Clock } from "../clock.ts";
 import type { RandomSource } from "../crypto/random.ts";
+import type { Observer } from "../observer.ts";
 import type { Store, StoreIdentity } from "../store/store.ts";
 import type { PolicyAccess } from "./access/policy-access.ts";
 import type { KekRing } from "./kek-ring.ts";
@@ -22,6 +23,7 @@ export interface Engine {
   /** What the store's policies say, whether {@link access} goes by them or not. */
   readonly policies: PolicyAccess;
   readonly acts: RunningActs;
+  readonly observer: Observer;
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly caller: Caller;

@@ -1,4 +1,5 @@
 import { type ErrorCode, isKeysteadError, KeysteadError } from "../errors.ts";
+import type { CacheUse } from "../observer.ts";
 import { audited } from "./audited.ts";
 import type { Engine } from "./engine.ts";
 import { KeyHandle, type KeyHandleOptions } from "./key-handle.ts";
@@ -36,6 +37,8 @@ interface OpenHandle {
  * process made a moment ago is loaded and the call tried again, once.
  */
 export class HandlePool {
+  /** How often a key was open already. */
+  readonly lookups: CacheUse = { hits: 0, misses: 0 };
   readonly #engine: Engine;
   /** By place, the one that was used last at the end. */
   readonly #handles = new Map<string, OpenHandle>();
@@ -70,6 +73,7 @@ export class HandlePool {
   now<T>(place: Place, work: (key: KeyHandle) => T): T | Promise<T> {
     const key = this.peek(place);
     if (key === undefined) return this.use(place, work);
+    this.lookups.hits += 1;
     try {
       return work(key);
     } catch (error) {
@@ -84,6 +88,7 @@ export class HandlePool {
     for (;;) {
       const key = this.peek(place);
       if (key === undefined) {
+        this.lookups.misses += 1;
         await this.#openOnce(place);
         continue;
       }

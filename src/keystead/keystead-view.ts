@@ -34,8 +34,10 @@ import type { KeyTarget } from "../keys/key-target.ts";
 import { KekService } from "../keys/kek-service.ts";
 import { type MacItem, MacService, type VerifyMacItem } from "../keys/mac-service.ts";
 import { PurposeService } from "../keys/purpose-service.ts";
+import type { MetricsCollector } from "../observer.ts";
 import { RouteService } from "../keys/route-service.ts";
 import { SettingsService } from "../keys/settings-service.ts";
+import { MetricsService } from "./metrics-service.ts";
 
 /** What the services of every caller share. */
 export interface ViewParts {
@@ -45,6 +47,8 @@ export interface ViewParts {
   readonly codecs: Codecs;
   readonly audit: AuditService;
   readonly jobRuns: JobRuns;
+  /** Absent: nothing is counted here. */
+  readonly metrics?: MetricsCollector;
 }
 
 /** The engine as one caller may use it: every service asks access control for that caller, and records in its name. */
@@ -63,12 +67,14 @@ export class KeysteadView {
   readonly tokens: TokenService;
   readonly approvals: ApprovalService;
   readonly audit: AuditService;
+  readonly metrics: MetricsService;
   readonly #ciphers: CipherService;
   readonly #macs: MacService;
   readonly #keyless: KeylessService;
 
-  constructor({ engine, pool, databases, codecs, audit, jobRuns }: ViewParts) {
+  constructor({ engine, pool, databases, codecs, audit, jobRuns, metrics }: ViewParts) {
     this.audit = AuditService.boundTo(engine, audit);
+    this.metrics = new MetricsService(engine, metrics);
     this.keys = new KeyService(engine, new DatasetGate(engine, databases));
     this.purposes = new PurposeService(engine);
     this.routes = new RouteService(engine);

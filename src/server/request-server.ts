@@ -17,6 +17,7 @@ import { hasBody } from "./read-body.ts";
 import { readAddress, readInput } from "./request-input.ts";
 import { targetProblem } from "./request-target.ts";
 import { securityHeaders } from "./security-headers.ts";
+import { observed } from "./observed.ts";
 import type { ServerParts } from "./server-parts.ts";
 import { serveStream } from "./serve-stream.ts";
 import { callerOf } from "./who-calls.ts";
@@ -59,7 +60,16 @@ export class RequestServer {
   }
 
   /** Serves one request of a route. @param failure - what is wrong with it already; who asks is found out nevertheless */
-  async serve(route: AnyRoute, request: FastifyRequest, reply: FastifyReply, failure?: Error): Promise<FastifyReply> {
+  serve(route: AnyRoute, request: FastifyRequest, reply: FastifyReply, failure?: Error): Promise<FastifyReply> {
+    return observed(this.#parts, request, reply, route, () => this.#serve(route, request, reply, failure));
+  }
+
+  /** Answers a request that no route serves. */
+  reject(request: FastifyRequest, reply: FastifyReply, error: unknown): Promise<FastifyReply> {
+    return observed(this.#parts, request, reply, undefined, () => this.#reject(request, reply, error));
+  }
+
+  async #serve(route: AnyRoute, request: FastifyRequest, reply: FastifyReply, failure: Error | undefined): Promise<FastifyReply> {
     const exchange = this.#begin(request, reply, route);
     let isIn = false;
     try {
@@ -77,8 +87,7 @@ export class RequestServer {
     }
   }
 
-  /** Answers a request that no route serves. */
-  async reject(request: FastifyRequest, reply: FastifyReply, error: unknown): Promise<FastifyReply> {
+  async #reject(request: FastifyRequest, reply: FastifyReply, error: unknown): Promise<FastifyReply> {
     const exchange = this.#begin(request, reply, undefined);
     const sent = await this.refuse(exchange, error);
     this.#log(exchange);

@@ -53,6 +53,20 @@ const logSchema = z.strictObject({
   requests: z.boolean().default(true).describe("Log a line for each request: its id, route, status, time and principal."),
 });
 
+const metricsSchema = z.strictObject({
+  names: z
+    .boolean()
+    .default(false)
+    .describe("Numbers about keys say whose they are; else the oldest, the soonest and the least stand for all."),
+});
+
+const telemetrySchema = z.strictObject({
+  traces: z
+    .boolean()
+    .default(false)
+    .describe("Make OpenTelemetry spans, by the `@opentelemetry/api` and the SDK that are loaded beside Keystead."),
+});
+
 /**
  * Settings of the server: what stands under `server` in `keystead.json`. docs/server-settings.md is made from this schema.
  * Limits hold for each worker.
@@ -80,6 +94,8 @@ export const serverSettingsSchema = z
     limits: limitsSchema.prefault({}),
     rateLimits: rateLimitsSchema.prefault({}),
     log: logSchema.prefault({}),
+    metrics: metricsSchema.prefault({}),
+    telemetry: telemetrySchema.prefault({}),
     issuers: oidcIssuersSchema
       .prefault({})
       .describe(

@@ -11,6 +11,7 @@ import { Health } from "./health.ts";
 import type { LogTarget } from "./server-parts.ts";
 import { ServerTls } from "./server-tls.ts";
 import type { ServerSettings } from "./settings.ts";
+import type { Watch } from "./watch.ts";
 
 /** What is served, and how. */
 export interface StartServerOptions {
@@ -24,6 +25,8 @@ export interface StartServerOptions {
   readonly log?: LogTarget;
   /** Checks every answer against its route's schema: for tests. */
   readonly checkAnswers?: boolean;
+  /** What watches the server. Nobody when absent. */
+  readonly watch?: Watch;
 }
 
 /** A server that listens. */
@@ -46,7 +49,7 @@ const millisecondsPerSecond = 1_000;
  * @throws KeysteadError `INVALID_ARGUMENT` when it can't listen there or a file of TLS is not good, `INSECURE_FILE`
  */
 export async function startServer(options: StartServerOptions): Promise<RunningServer> {
-  const { keystead, settings, folder, log } = options;
+  const { keystead, settings, folder, log, watch } = options;
   const tls = settings.tls === undefined ? undefined : await ServerTls.open(settings.tls, folder);
   const health = new Health(async () => {
     const checks = await keystead.doctor.readiness();
@@ -54,6 +57,9 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
     const { problem } = tls;
     return [...checks, { check: "TLS", ready: problem === undefined, ...(problem !== undefined && { cause: problem }) }];
   }, systemClock);
+  watch?.metrics.attach({ health: () => health.look() });
+  for (const { lookups } of options.authenticators)
+    if (lookups !== undefined) watch?.metrics.attach({ caches: { "oidc-tokens": lookups } });
   const server = buildServer({
     routes: options.routes,
     apiFor: (caller) => keystead.as(caller),
@@ -67,6 +73,7 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
     ...(tls !== undefined && { tls }),
     ...(log !== undefined && { log }),
     ...(options.checkAnswers === true && { checkAnswers: true }),
+    ...(watch !== undefined && { observer: watch.observer }),
   });
   await listen(server, settings).catch(async (error: unknown) => {
     tls?.close();

@@ -1,6 +1,7 @@
 import cluster, { type Address, type Worker } from "node:cluster";
 import { once } from "node:events";
 import type { Clock } from "../clock.ts";
+import { passMetricsOn } from "../metrics/workers.ts";
 
 /** Milliseconds before a worker that ended is replaced: doubled each time, until one lasts. */
 const pauses = { shortest: 100, longest: 30_000 } as const;
@@ -40,6 +41,7 @@ export class Supervisor {
 
   /** Starts the workers. @returns where they listen, once all of them do */
   async start(): Promise<Address> {
+    passMetricsOn(cluster, this.#options.clock);
     const listening = new Promise<Address>((resolve) => {
       let count = 0;
       cluster.on("listening", (_worker, address) => {

@@ -142,6 +142,11 @@ describe("keystead serve", () => {
     };
     await expect.poll(ready, { timeout: 20_000 }).toBe(200);
     expect(await post(server.url, "/v1/keys", token, { name: "pii-email", purpose: "pii" })).toMatchObject({ status: 201 });
+    const metrics = await fetch(`${server.url}/metrics`, { headers: { authorization: `Bearer ${token}` } });
+    expect(metrics.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
+    const numbers = await metrics.text();
+    expect(numbers).toContain("\nkeystead_workers 2\n");
+    expect(numbers).toContain('keystead_ready{check="store"} 1');
     const [lost = 0] = workersOf(server.process.pid);
     process.kill(lost, "SIGKILL");
     await expect.poll(server.errors, { timeout: 20_000 }).toContain("a worker ended and is replaced");

@@ -4,6 +4,7 @@ import type { Clock } from "../../clock.ts";
 import { KeysteadError } from "../../errors.ts";
 import { checkFields } from "../../field-problem.ts";
 import { readPrivateFile } from "../../private-file.ts";
+import type { CacheUse } from "../../observer.ts";
 import type { Authenticator } from "../authenticator.ts";
 import type { Caller } from "../caller.ts";
 import { type IssuerSecrets, OidcIssuer } from "./oidc-issuer.ts";
@@ -34,6 +35,8 @@ export interface IssuerProblem {
  * const caller = await oidc.authenticate(token);
  */
 export class OidcAuthenticator implements Authenticator {
+  /** How often a token was verified already. */
+  readonly lookups: CacheUse = { hits: 0, misses: 0 };
   readonly #issuers: ReadonlyMap<string, OidcIssuer>;
   readonly #clock: Clock;
   /** By digest, the one used last at the end. */
@@ -66,7 +69,11 @@ export class OidcAuthenticator implements Authenticator {
     if (token.length > maxTokenLength) return Promise.reject(refused(`the token is longer than ${String(maxTokenLength)} characters`));
     const digest = hash("sha256", token, "binary");
     const verified = this.#verified.get(digest);
-    if (verified?.isFresh !== true) return this.#verify(token, digest);
+    if (verified?.isFresh !== true) {
+      this.lookups.misses += 1;
+      return this.#verify(token, digest);
+    }
+    this.lookups.hits += 1;
     this.#remember(digest, verified);
     return verified.isConfirmed ? verified.caller : this.#confirm(token, verified);
   }

@@ -1,5 +1,5 @@
 import cluster from "node:cluster";
-import type { Keystead } from "../../index.ts";
+import type { Keystead, KeysteadOptions } from "../../index.ts";
 import type { RunningServer } from "../../server/start-server.ts";
 import type { ServerSettings } from "../../server/settings.ts";
 import { serverSettings } from "../configuration.ts";
@@ -38,7 +38,10 @@ export async function runServe(request: ServeRequest): Promise<void> {
 
 /** Serves in this process. */
 async function serveHere(request: ServeRequest, folder: DataFolder, settings: ServerSettings, wantsToken: boolean): Promise<void> {
-  const keystead = await open(folder);
+  const { openWatch } = await import("../../server/watch.ts");
+  const { systemClock } = await import("../../index.ts");
+  const watch = await openWatch(settings, { version: packageVersion(), clock: systemClock });
+  const keystead = await open(folder, { metrics: watch.metrics, observers: watch.traces });
   try {
     const token: FirstToken = cluster.isPrimary ? await makeFirstToken(keystead, request.tokenFile, wantsToken) : { kind: "none" };
     const { startServer } = await import("../../server/start-server.ts");
@@ -47,7 +50,8 @@ async function serveHere(request: ServeRequest, folder: DataFolder, settings: Se
     const { routes } = await import("../../api/routes.ts");
     const log = new LogOutput();
     const authenticators = await openAuthenticators(keystead, settings, folder.path);
-    const server = await startServer({ keystead, routes, authenticators, settings, folder: folder.path, version: packageVersion(), log });
+    const version = packageVersion();
+    const server = await startServer({ keystead, routes, authenticators, settings, folder: folder.path, version, log, watch });
     try {
       if (cluster.isPrimary) await request.onReady({ url: server.url, token, settings });
       await untilStopped(server);
@@ -93,9 +97,9 @@ async function supervise(request: ServeRequest, folder: DataFolder, settings: Se
   }
 }
 
-async function open(folder: DataFolder): Promise<Keystead> {
+async function open(folder: DataFolder, watched: Pick<KeysteadOptions, "metrics" | "observers"> = {}): Promise<Keystead> {
   const { openKeystead } = await import("../../index.ts");
-  return openKeystead(await keysteadOptions(folder));
+  return openKeystead({ ...(await keysteadOptions(folder)), ...watched });
 }
 
 async function untilStopped(server: RunningServer): Promise<void> {

@@ -8,6 +8,7 @@ import { subjectOf } from "../../access/subject.ts";
 import type { Clock } from "../../clock.ts";
 import { isKeyName } from "../../crypto/ciphertext.ts";
 import { KeysteadError } from "../../errors.ts";
+import type { CacheUse } from "../../observer.ts";
 import type { Store } from "../../store/store.ts";
 import { Lease } from "../lease.ts";
 import { AccessSnapshot } from "./access-snapshot.ts";
@@ -32,6 +33,8 @@ interface Known {
  * process counts within the refresh bound, and nothing is allowed by rows that were not looked at for a minute.
  */
 export class PolicyAccess implements AccessControl {
+  /** How often a decision was remembered. */
+  readonly lookups: CacheUse = { hits: 0, misses: 0 };
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #lease: Lease;
@@ -142,7 +145,11 @@ export class PolicyAccess implements AccessControl {
     const { subjects, policies, decisions } = this.#knownOf(snapshot, caller);
     const place = `${action}\n${resource.key ?? ""}\n${resource.purpose ?? ""}\n${resource.dataset ?? ""}`;
     const before = decisions.get(place);
-    if (before !== undefined) return before;
+    if (before !== undefined) {
+      this.lookups.hits += 1;
+      return before;
+    }
+    this.lookups.misses += 1;
     const decision = decide(policies, subjects, action, resource, now);
     if (decision.lasting) {
       if (decisions.size >= rememberedDecisions) decisions.clear();

@@ -1,0 +1,54 @@
+import { describe, expect, it } from "vitest";
+import type { AccessControl } from "../../src/access/access-control.ts";
+import { routes } from "../../src/api/routes.ts";
+import { systemClock } from "../../src/clock.ts";
+import { KeysteadError } from "../../src/errors.ts";
+import { Metrics } from "../../src/metrics/metrics.ts";
+import { requestText, RawConnection, startTestServer, tokens } from "../server/support/test-server.ts";
+import { canaries } from "../setup/canary.ts";
+import { createTestKeystead } from "../support/test-keystead.ts";
+import { samplesOf, valueOf } from "./support/samples.ts";
+
+/** Anna may do everything, Berta nothing. */
+const access: AccessControl = {
+  authorize: ({ principal }) => {
+    if (principal.id === "berta") throw new KeysteadError("ACCESS_DENIED", "no");
+  },
+};
+
+async function watchedServer() {
+  const metrics = new Metrics({ version: "1", clock: systemClock });
+  const { keystead } = await createTestKeystead({ metrics, access });
+  await keystead.keys.create({ name: "pii-email", purpose: "pii" });
+  const metricsRoute = routes.filter(({ path }) => path === "/metrics");
+  const { port } = await startTestServer({ routes: metricsRoute, apiFor: (caller) => keystead.as(caller), observer: metrics });
+  const ask = async (...request: Parameters<typeof requestText>) => new RawConnection(port).send(requestText(...request)).answer();
+  return ask;
+}
+
+describe("GET /metrics", () => {
+  it("is denied to whoever may not, and answers text to others", async () => {
+    const ask = await watchedServer();
+    expect((await ask("GET", "/metrics", { Authorization: `Bearer ${tokens.berta}` }))?.status).toBe(403);
+    const answer = await ask("GET", "/metrics");
+    expect(answer?.status).toBe(200);
+    expect(answer?.headers["content-type"]).toBe("text/plain; version=0.0.4; charset=utf-8");
+    expect(valueOf(answer?.body ?? "", "keystead_operations_total", { action: "metrics.read", outcome: "denied" })).toBe(1);
+  });
+
+  it("counts requests by the row of the route table, never by what they ask for", async () => {
+    const ask = await watchedServer();
+    await ask("GET", "/v1/keys/pii-email");
+    await ask("GET", `/v1/keys/${canaries.email.text.replace("@", "-at-")}`);
+    await ask("GET", `/v1/nothing/${encodeURIComponent(canaries.email.text)}`);
+    await ask("GET", "/v1/keys/pii-email", { Authorization: "Bearer wrong-token" });
+    const text = (await ask("GET", "/metrics"))?.body ?? "";
+    const count = (route: string, status: string) =>
+      valueOf(text, "keystead_http_request_duration_seconds_count", { method: "GET", route, status });
+    expect(count("/v1/keys/:name", "2xx")).toBe(1);
+    expect(count("/v1/keys/:name", "4xx")).toBe(2);
+    expect(count("none", "4xx")).toBe(1);
+    expect(valueOf(text, "keystead_http_requests_in_flight")).toBe(1);
+    expect(new Set(samplesOf(text).flatMap(({ labels }) => labels["route"] ?? []))).toEqual(new Set(["/v1/keys/:name", "none"]));
+  });
+});
