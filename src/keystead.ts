@@ -38,7 +38,6 @@ import { KeyNames } from "./keys/key-names.ts";
 import { KeysetRegistry } from "./keys/keyset-registry.ts";
 import { RunningActs } from "./keys/running-acts.ts";
 import type { ChangeableSetting } from "./keys/settings.ts";
-import { Doctor } from "./keystead/doctor.ts";
 import { KeysteadCall, KeysteadView, type ViewParts } from "./keystead/keystead-view.ts";
 import { type OutsideData, outsideData } from "./keystead/outside-data.ts";
 import { openStore } from "./store/open-store.ts";
@@ -184,20 +183,15 @@ const closePatience = 10_000;
  * const sealed = await keystead.encrypt("pii-email", "anna@example.org", { context: { table: "person", column: "email" } });
  */
 export class Keystead extends KeysteadView {
-  readonly doctor: Doctor;
   readonly #parts: ViewParts;
-  readonly #background: Background;
   /** Asked for callers other than the process itself. */
   readonly #callAccess: AccessControl;
   #closed: Promise<void> | undefined;
 
-  private constructor(parts: ViewParts, background: Background, callAccess: AccessControl) {
+  private constructor(parts: ViewParts, callAccess: AccessControl) {
     super(parts);
     this.#parts = parts;
     this.#callAccess = callAccess;
-    this.#background = background;
-    const { engine, audit, databases, codecs } = parts;
-    this.doctor = new Doctor({ engine, audit, databases, codecs, background });
   }
 
   /** Wires the parts of an unlocked store; {@link initKeystead} and {@link openKeystead} call it. */
@@ -243,7 +237,7 @@ export class Keystead extends KeysteadView {
       await audit.close();
       throw error;
     }
-    return new Keystead({ engine, pool, databases, codecs, audit, jobResults: new JobResults() }, background, callAccess);
+    return new Keystead({ engine, pool, databases, codecs, audit, background, jobResults: new JobResults() }, callAccess);
   }
 
   /** Facts about the opened store. */
@@ -307,7 +301,7 @@ export class Keystead extends KeysteadView {
   async #close(): Promise<void> {
     const { acts, registry, keks, store } = this.#parts.engine;
     await acts.end(closePatience);
-    await this.#background.stop();
+    await this.#parts.background.stop();
     await inTurn([
       // The last checkpoint is signed under a lease that holds.
       () => registry.refresh(),
