@@ -49,6 +49,7 @@ export { readPassphraseFile } from "./kek/local/passphrase-file.ts";
 export type { ApprovalFilter, ApprovalInfo, ApprovalService, ApprovalState, DecisionOptions } from "./keys/access/approval-service.ts";
 export type { ExplainOptions, PolicyInfo, PolicyService, RoleInfo } from "./keys/access/policy-service.ts";
 export type { PrincipalInfo, PrincipalService, PrincipalSettings } from "./keys/access/principal-service.ts";
+export type { CallerInfo } from "./keys/access/whoami.ts";
 export type { CreatedToken, CreateTokenInput, TokenInfo, TokenService } from "./keys/access/token-service.ts";
 export type { AuditArchiveOptions, AuditArchiveReport } from "./keys/audit-archive.ts";
 export type { AuditFilter } from "./keys/audit-filter.ts";

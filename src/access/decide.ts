@@ -43,7 +43,7 @@ export function decide(
   now: number,
 ): Decision {
   if (barred !== undefined) return { outcome: "deny", reason: barred, lasting: false };
-  const outside = scope === undefined ? undefined : scopeProblem(scope, action, resource);
+  const outside = scope === undefined || findAction(action)?.self === true ? undefined : scopeProblem(scope, action, resource);
   if (outside !== undefined) return { outcome: "deny", reason: outside, lasting: true };
   const found: Partial<Record<Policy["effect"], Policy>> = {};
   let lasting = true;

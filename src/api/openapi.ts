@@ -108,12 +108,13 @@ function bodyOf(route: AnyRoute): Json | undefined {
 function answerOf(route: AnyRoute): Json {
   if (route.status === 204) return { description: "Done." };
   const types = { ndjson: "application/x-ndjson", events: "text/event-stream" } as const;
-  const text = route.stream === undefined ? route.mediaType : undefined;
-  const type = route.stream === undefined ? (text?.split(";")[0] ?? "application/json") : types[route.stream];
+  const text = route.stream === undefined || route.stream === "bytes" ? route.mediaType : undefined;
+  const type = route.stream === undefined || route.stream === "bytes" ? (text?.split(";")[0] ?? "application/json") : types[route.stream];
+  const schema = text === undefined ? schemaOf(route.answer, "output") : { type: type === "application/json" ? "object" : "string" };
   return {
-    description: route.stream === undefined ? "The answer." : "The answers, one after the other.",
+    description: route.stream === undefined || route.stream === "bytes" ? "The answer." : "The answers, one after the other.",
     ...(route.tagged && { headers: { ETag: { schema: { type: "string" }, description: "Entity tag of the answer." } } }),
-    content: { [type]: { schema: text === undefined ? schemaOf(route.answer, "output") : { type: "string" } } },
+    content: { [type]: { schema } },
   };
 }
 
