@@ -59,7 +59,7 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
 
   keystead: { imports: services },
   index: { imports: [...services, "keystead"] },
-  api: { imports: ["errors", "keystead", "index"] },
+  api: { imports: [...services, "keystead", "index"] },
   server: { imports: [...services, "keystead", "index", "api"] },
   client: { imports: ["errors", "crypto"], types: ["api"] },
   cli: { imports: ["errors", "durable-file", "field-problem", "nearest-name", "keystead", "index", "api", "client", "server"] },

@@ -18,7 +18,7 @@ import {
 } from "./arguments.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type RandomSource, systemRandom } from "./crypto/random.ts";
-import { JobResults } from "./datasets/background-jobs.ts";
+import { JobRuns } from "./datasets/background-jobs.ts";
 import type { CodecConfig } from "./datasets/codecs/codec-types.ts";
 import { KeysteadError } from "./errors.ts";
 import { KekProviders } from "./kek/kek-providers.ts";
@@ -243,7 +243,7 @@ export class Keystead extends KeysteadView {
       await audit.close();
       throw error;
     }
-    return new Keystead({ engine, pool, databases, codecs, audit, jobResults: new JobResults() }, background, callAccess);
+    return new Keystead({ engine, pool, databases, codecs, audit, jobRuns: new JobRuns() }, background, callAccess);
   }
 
   /** Facts about the opened store. */

@@ -7,7 +7,7 @@ import { keyRoutes } from "./routes/keys.ts";
 import { registryRoutes } from "./routes/registry.ts";
 
 /** Every row, by method and path. */
-export const routeRows = { ...dataRoutes, ...keyRoutes, ...registryRoutes, ...datasetRoutes, ...auditRoutes } as const;
+const routeRows = { ...dataRoutes, ...keyRoutes, ...registryRoutes, ...datasetRoutes, ...auditRoutes } as const;
 
 /** The rows by method and path: the client takes its types from it. */
 export type RouteRows = typeof routeRows;

@@ -21,7 +21,7 @@ export function fromTypedJson(typed: TypedJson): FieldValue {
   if (typed.type === "bigint") return BigInt(typed.value);
   if (typed.type === "number") return Number(typed.value);
   if (typed.type === "date") return new Date(typed.value);
-  if (typed.type === "bytes") return Buffer.from(typed.value, "base64");
+  if (typed.type === "bytes") return Uint8Array.from(Buffer.from(typed.value, "base64"));
   return typed.value;
 }
 

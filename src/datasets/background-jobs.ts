@@ -10,9 +10,8 @@ import type { Databases } from "./databases.ts";
 import { DatasetService } from "./dataset-service.ts";
 import { leaseOwner } from "./job-lease.ts";
 import type { JobOptions, RecontextOptions, ReencryptOptions } from "./job-options.ts";
-import type { JobResult } from "./job-run.ts";
 import { type JobInfo, JobService, type ResumeOptions } from "./job-service.ts";
-import { isUnfinished } from "./job-state.ts";
+import { jobState } from "./job-state.ts";
 import { readWork } from "./job-work.ts";
 import type { PlaintextJobResult } from "./remains.ts";
 
@@ -59,8 +58,8 @@ const rules = {
 /** Milliseconds between looks at whether a job has begun. */
 const lookMilliseconds = 20;
 
-/** Results that are kept for those who ask. */
-const keptResults = 1000;
+/** Runs that are remembered for those who ask how they ended. */
+const keptRuns = 1000;
 
 /** Milliseconds between looks at a job that somebody follows. */
 const watchMilliseconds = 250;
@@ -71,18 +70,21 @@ export interface JobSighting {
   readonly result?: PlaintextJobResult;
 }
 
-/** What became of the jobs that this process started: one for all callers. */
-export class JobResults {
-  readonly #results = new Map<string, PlaintextJobResult>();
+/** The jobs that this process runs or ran by itself: one for all callers. */
+export class JobRuns {
+  readonly #runs = new Map<string, Promise<PlaintextJobResult>>();
 
-  add(result: PlaintextJobResult): void {
-    this.#results.set(result.id, result);
-    const [oldest] = this.#results.keys();
-    if (oldest !== undefined && this.#results.size > keptResults) this.#results.delete(oldest);
+  /** Remembers a run of a job, the newest of it. */
+  add(id: string, run: Promise<PlaintextJobResult>): void {
+    this.#runs.delete(id);
+    this.#runs.set(id, run);
+    const [oldest] = this.#runs.keys();
+    if (oldest !== undefined && this.#runs.size > keptRuns) this.#runs.delete(oldest);
   }
 
-  get(id: string): PlaintextJobResult | undefined {
-    return this.#results.get(id);
+  /** How the newest run of a job ends; undefined where it ran elsewhere. @throws what the run throws */
+  async end(id: string): Promise<PlaintextJobResult | undefined> {
+    return this.#runs.get(id);
   }
 }
 
@@ -92,9 +94,9 @@ export class BackgroundJobs {
   readonly #jobs: JobService;
   readonly #worker: DatasetService;
   readonly #workerJobs: JobService;
-  readonly #results: JobResults;
+  readonly #runs: JobRuns;
 
-  constructor(engine: Engine, databases: Databases, codecs: Codecs, results: JobResults) {
+  constructor(engine: Engine, databases: Databases, codecs: Codecs, runs: JobRuns) {
     const { source, id } = engine.caller.principal;
     const principal: Principal = { source: "engine", id: "jobs", actingFor: `${source}:${id}` };
     // Whoever starts a job has been asked for it; the engine does the work.
@@ -103,7 +105,7 @@ export class BackgroundJobs {
     this.#jobs = new JobService(engine, databases, codecs);
     this.#worker = new DatasetService(worker, databases, codecs);
     this.#workerJobs = new JobService(worker, databases, codecs);
-    this.#results = results;
+    this.#runs = runs;
   }
 
   /**
@@ -126,14 +128,14 @@ export class BackgroundJobs {
 
   /**
    * Follows the newest job on a dataset until it does not run any more; the last sighting says how it ended, where this process knows.
-   * @throws KeysteadError `UNKNOWN_DATASET`, `UNKNOWN_JOB`, `ACCESS_DENIED`
+   * @throws KeysteadError `UNKNOWN_DATASET`, `UNKNOWN_JOB`, `ACCESS_DENIED`, and what the job's own method throws at its end
    */
   async *watch(dataset: string, signal: AbortSignal): AsyncGenerator<JobSighting> {
     assertArguments({ dataset, signal }, rules.watch);
     const first = await this.#jobs.show(dataset);
     for (let look = first, seen: JobInfo | undefined; ; seen = look, look = await this.#workerJobs.show(dataset)) {
       const isOver = look.id !== first.id || look.state !== "running";
-      const result = isOver ? this.#results.get(first.id) : undefined;
+      const result = isOver ? await this.#runs.end(first.id) : undefined;
       if (isOver || !isDeepStrictEqual(look, seen)) yield { job: look, ...(result !== undefined && { result }) };
       if (isOver || signal.aborted) return;
       await systemClock.wait(watchMilliseconds, signal).catch(() => undefined);
@@ -149,18 +151,16 @@ export class BackgroundJobs {
     run.catch(() => undefined);
     for (;;) {
       if (state.isOver) await run;
-      if (state.isOver || (await this.#ownJob(dataset))) return this.#workerJobs.show(dataset);
+      if (state.isOver || (await this.#isAtWork(dataset))) {
+        const job = await this.#workerJobs.show(dataset);
+        this.#runs.add(job.id, run);
+        return job;
+      }
       await Promise.race([run.catch(() => undefined), systemClock.wait(lookMilliseconds)]);
     }
   }
 
-  async #run(dataset: string, order: JobOrder): Promise<JobResult> {
-    const result = await this.#method(dataset, order);
-    this.#results.add(result);
-    return result;
-  }
-
-  #method(dataset: string, order: JobOrder): Promise<PlaintextJobResult> {
+  #run(dataset: string, order: JobOrder): Promise<PlaintextJobResult> {
     const { signal } = this.#engine.acts;
     switch (order.kind) {
       case "reencrypt":
@@ -183,13 +183,13 @@ export class BackgroundJobs {
     }
   }
 
-  /** True once this process is among the workers of an unfinished job on the dataset. */
-  async #ownJob(dataset: string): Promise<boolean> {
+  /** True once this process is among the workers of a job that runs on the dataset. */
+  async #isAtWork(dataset: string): Promise<boolean> {
     const own = leaseOwner();
     return this.#engine.store.read(async (tables) => {
       const [found] = await tables.datasets.list({ name: dataset });
       const jobs = found === undefined ? [] : await tables.jobs.list({ datasetId: found.id });
-      return jobs.some((row) => isUnfinished(row) && readWork(row.progress)?.workers.some(({ owner }) => owner === own) === true);
+      return jobs.some((row) => jobState(row) === "running" && readWork(row.progress)?.workers.some(({ owner }) => owner === own) === true);
     });
   }
 }

@@ -88,7 +88,7 @@ export class KeyNames {
 }
 
 /** The error for a purpose that means no key. */
-export function withoutDefaultKey(purpose: string): KeysteadError {
+function withoutDefaultKey(purpose: string): KeysteadError {
   return new KeysteadError(
     "UNKNOWN_KEY",
     `purpose ${purpose} has no default key; run \`keystead purposes set ${purpose} --default-key KEY\` or name a key`,

@@ -2,7 +2,7 @@ import type { AccessControl } from "../access/access-control.ts";
 import type { Caller } from "../access/caller.ts";
 import type { AuditEvent, AuditTrail } from "../audit/event.ts";
 import type { FieldValue } from "../crypto/typed-value.ts";
-import { BackgroundJobs, type JobResults } from "../datasets/background-jobs.ts";
+import { BackgroundJobs, type JobRuns } from "../datasets/background-jobs.ts";
 import type { Codecs } from "../datasets/codecs.ts";
 import type { Databases } from "../datasets/databases.ts";
 import { DatasetGate } from "../datasets/dataset-gate.ts";
@@ -45,7 +45,7 @@ export interface ViewParts {
   readonly databases: Databases;
   readonly codecs: Codecs;
   readonly audit: AuditService;
-  readonly jobResults: JobResults;
+  readonly jobRuns: JobRuns;
 }
 
 /** The engine as one caller may use it: every service asks access control for that caller, and records in its name. */
@@ -69,7 +69,7 @@ export class KeysteadView {
   readonly #macs: MacService;
   readonly #keyless: KeylessService;
 
-  constructor({ engine, pool, databases, codecs, audit, jobResults }: ViewParts) {
+  constructor({ engine, pool, databases, codecs, audit, jobRuns }: ViewParts) {
     this.audit = AuditService.boundTo(engine, audit);
     this.keys = new KeyService(engine, new DatasetGate(engine, databases));
     this.purposes = new PurposeService(engine);
@@ -82,7 +82,7 @@ export class KeysteadView {
     this.approvals = new ApprovalService(engine);
     this.datasets = new DatasetService(engine, databases, codecs);
     this.jobs = new JobService(engine, databases, codecs);
-    this.backgroundJobs = new BackgroundJobs(engine, databases, codecs, jobResults);
+    this.backgroundJobs = new BackgroundJobs(engine, databases, codecs, jobRuns);
     this.dataKeys = new DataKeyService(engine, pool);
     this.leases = new LeaseService(engine);
     this.#ciphers = new CipherService(engine, pool);

@@ -22,6 +22,8 @@ export interface StartServerOptions {
   readonly folder: string;
   readonly version: string;
   readonly log?: LogTarget;
+  /** Checks every answer against its route's schema: for tests. */
+  readonly checkAnswers?: boolean;
 }
 
 /** A server that listens. */
@@ -64,6 +66,7 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
     random: systemRandom,
     ...(tls !== undefined && { tls }),
     ...(log !== undefined && { log }),
+    ...(options.checkAnswers === true && { checkAnswers: true }),
   });
   await listen(server, settings).catch(async (error: unknown) => {
     tls?.close();

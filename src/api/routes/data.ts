@@ -220,17 +220,17 @@ export const dataRoutes = {
 } as const;
 
 /** Maps items of a batch; a problem becomes what the answer says of it. */
-export function orProblem<T, A>(map: (result: T) => A): (result: T | ItemProblem) => A | Problem {
+function orProblem<T, A>(map: (result: T) => A): (result: T | ItemProblem) => A | Problem {
   return (result) => (isProblem(result) ? problemJson(result.problem) : map(result));
 }
 
 /** A failure as an item of an answer tells it. */
-export function problemJson({ code, status, message }: KeysteadError): Problem {
+function problemJson({ code, status, message }: KeysteadError): Problem {
   return { problem: { code, status, detail: message } };
 }
 
 /** A request's item as the engine takes it. */
-export function encryptItem(item: z.output<typeof sealItem>): EncryptItem {
+function encryptItem(item: z.output<typeof sealItem>): EncryptItem {
   const { key: _, purpose: __, text, plaintext, value, ...options } = item;
   const target = targetOf(item);
   if (value !== undefined) return { target, value: fromTypedJson(value), ...options };
@@ -238,7 +238,7 @@ export function encryptItem(item: z.output<typeof sealItem>): EncryptItem {
 }
 
 /** A ciphertext with what its header says. */
-export function sealedBy(ciphertext: string): Sealed {
+function sealedBy(ciphertext: string): Sealed {
   const [, key = "", label = ""] = ciphertext.split(":", 3);
   return { ciphertext, key, version: Number.parseInt(label, 10), label };
 }
@@ -268,7 +268,7 @@ async function openMany(keystead: KeysteadApi, items: readonly OpenItem[]): Prom
 }
 
 /** What an item of a batch opened to, in the form that was asked for. */
-export function openedOrProblem(item: OpenItem, result: OpenedItem | ItemProblem): Opened | Problem {
+function openedOrProblem(item: OpenItem, result: OpenedItem | ItemProblem): Opened | Problem {
   if (isProblem(result)) return problemJson(result.problem);
   const answer = opened(item, result);
   if (item.as !== "text" || answer.text !== undefined) return answer;
