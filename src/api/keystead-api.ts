@@ -4,7 +4,7 @@ import type { KeysteadCall } from "../keystead/keystead-view.ts";
 type PublicSide<T> = Pick<T, keyof T>;
 
 /** Services that answer alike wherever the engine is. */
-type ServiceName = "keys" | "purposes" | "routes" | "keks" | "settings" | "jobs" | "backgroundJobs" | "dataKeys";
+type ServiceName = "keys" | "purposes" | "routes" | "keks" | "settings" | "jobs" | "backgroundJobs" | "dataKeys" | "leases";
 
 /** Calls on data that answer alike wherever the engine is. */
 type DataCall =

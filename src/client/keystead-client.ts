@@ -4,6 +4,7 @@ import { type DataCalls, dataCalls, type RewrapOptions } from "./data-calls.ts";
 import { datasetCalls } from "./dataset-calls.ts";
 import { type ConnectionOptions, HttpCalls } from "./http-calls.ts";
 import { keyCalls } from "./key-calls.ts";
+import { leaseCalls } from "./lease-calls.ts";
 import { registryCalls } from "./registry-calls.ts";
 
 type Call<Name extends keyof KeysteadApi> = KeysteadApi[Name] extends (...args: infer Args) => infer Result
@@ -29,6 +30,7 @@ export class KeysteadClient implements KeysteadApi {
   readonly jobs: KeysteadApi["jobs"];
   readonly backgroundJobs: KeysteadApi["backgroundJobs"];
   readonly dataKeys: KeysteadApi["dataKeys"];
+  readonly leases: KeysteadApi["leases"];
   readonly audit: KeysteadApi["audit"];
   readonly encrypt: Call<"encrypt">;
   readonly encryptValue: Call<"encryptValue">;
@@ -66,6 +68,7 @@ export class KeysteadClient implements KeysteadApi {
     this.backgroundJobs = backgroundJobs;
     this.audit = auditCalls(this.#http);
     this.dataKeys = data.dataKeys;
+    this.leases = leaseCalls(this.#http);
     this.encrypt = data.encrypt;
     this.encryptValue = data.encryptValue;
     this.encryptMany = data.encryptMany;

@@ -170,7 +170,7 @@ export class LeaseService {
       const keyset = await this.#keyset(key.id);
       const [row] = await store.read((tables) => tables.leases.list({ prefix }));
       const version = keyset.byLabel(sealed.label);
-      if (row === undefined || row.keyId !== key.id || row.version !== version?.version || row.revokedAt !== null) throw notVouchedFor();
+      if (row?.keyId !== key.id || row.version !== version?.version || row.revokedAt !== null) throw notVouchedFor();
       registry.lease.check();
       const now = clock.now();
       keyset.assertPermits(version, "open", now);
