@@ -69,6 +69,17 @@ export { isProblem, type ItemProblem } from "./keys/data-acts.ts";
 export type { DataKey, DataKeyItem, DataKeyOptions, DataKeyService, SealedDataKeyItem } from "./keys/data-key-service.ts";
 export { type HashItem, type HashName, hashNames, type RandomItem } from "./keys/keyless-service.ts";
 export type { KeyTarget } from "./keys/key-target.ts";
+export type { LeaseInfo, LeaseState } from "./keys/lease-records.ts";
+export type {
+  LeaseCheck,
+  LeasedKey,
+  LeasedPrefix,
+  LeaseFilter,
+  LeaseService,
+  LeaseUse,
+  SealLease,
+  SealLeaseOptions,
+} from "./keys/lease-service.ts";
 export type { MacItem, VerifyMacItem } from "./keys/mac-service.ts";
 export type { AccessScope, Caller, RequestOrigin } from "./access/caller.ts";
 export type { KeysteadCall, KeysteadView } from "./keystead/keystead-view.ts";

@@ -62,6 +62,17 @@ export function decide(
   return { outcome: "allow", policy: allow.id, reason: `${nameOf(allow)} allows it`, lasting };
 }
 
+/** True when some policy that speaks of such an act of the caller, at whatever time, goes by the context. */
+export function asksContext(policies: readonly Policy[], { names }: Subjects, action: string, resource: Resource): boolean {
+  const { context: _, ...known } = resource;
+  return policies.some((policy) => {
+    const { context, keys, purposes, datasets } = policy.scope;
+    if (context === undefined || !names.has(policy.subject)) return false;
+    const anywhere = { ...policy, scope: { ...(keys && { keys }), ...(purposes && { purposes }), ...(datasets && { datasets }) } };
+    return mismatchOf(anywhere, action, known, 0) === undefined;
+  });
+}
+
 /** Why a policy does not speak of an act, whoever does it; undefined when it does. */
 export function mismatchOf(policy: Policy, action: string, resource: Resource, now: number): Mismatch | undefined {
   const { scope } = policy;

@@ -14,6 +14,7 @@ type ServiceName =
   | "backgroundJobs"
   | "dataKeys"
   | "metrics"
+  | "leases"
   | "policies"
   | "principals"
   | "approvals";

@@ -11,6 +11,7 @@ const problemClasses = ["4", "5"] as const;
 
 const tagNotes: Readonly<Record<(typeof routeTags)[number], string>> = {
   data: "Operations on data. Each takes one item, or up to 1,000 as `items`, and answers in the same order, a `problem` in the place of an item that failed.",
+  leases: "Derived keys of single prefixes, by which clients seal and open by themselves.",
   keys: "Keys, their versions and their lifecycle.",
   purposes: "Labels of what data keys protect, with their policy.",
   KEKs: "Key-encryption keys, and which of them wraps what.",

@@ -2,7 +2,19 @@ import { z } from "zod";
 import type { AnyRoute, ByteRoute, EventRoute, LineRoute, Route, RouteMethod } from "./route.ts";
 
 /** Headings of the reference, in its order. */
-export const routeTags = ["data", "keys", "purposes", "KEKs", "datasets", "jobs", "access", "audit", "settings", "server"] as const;
+export const routeTags = [
+  "data",
+  "leases",
+  "keys",
+  "purposes",
+  "KEKs",
+  "datasets",
+  "jobs",
+  "access",
+  "audit",
+  "settings",
+  "server",
+] as const;
 
 /** Heading of the reference. */
 export type RouteTag = (typeof routeTags)[number];

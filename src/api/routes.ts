@@ -5,12 +5,14 @@ import { auditRoutes } from "./routes/audit.ts";
 import { dataRoutes } from "./routes/data.ts";
 import { datasetRoutes } from "./routes/datasets.ts";
 import { keyRoutes } from "./routes/keys.ts";
+import { leaseRoutes } from "./routes/leases.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { registryRoutes } from "./routes/registry.ts";
 
 /** Every row, by method and path. */
 const routeRows = {
   ...dataRoutes,
+  ...leaseRoutes,
   ...keyRoutes,
   ...registryRoutes,
   ...datasetRoutes,

@@ -5,6 +5,7 @@ import { type DataCalls, dataCalls, type RewrapOptions } from "./data-calls.ts";
 import { datasetCalls } from "./dataset-calls.ts";
 import { type ConnectionOptions, HttpCalls } from "./http-calls.ts";
 import { keyCalls } from "./key-calls.ts";
+import { leaseCalls } from "./lease-calls.ts";
 import { registryCalls } from "./registry-calls.ts";
 
 type Call<Name extends keyof KeysteadApi> = KeysteadApi[Name] extends (...args: infer Args) => infer Result
@@ -35,6 +36,7 @@ export class KeysteadClient implements KeysteadApi {
   readonly tokens: KeysteadApi["tokens"];
   readonly approvals: KeysteadApi["approvals"];
   readonly doctor: KeysteadApi["doctor"];
+  readonly leases: KeysteadApi["leases"];
   readonly audit: KeysteadApi["audit"];
   readonly metrics: KeysteadApi["metrics"];
   readonly whoami: Call<"whoami">;
@@ -82,6 +84,7 @@ export class KeysteadClient implements KeysteadApi {
     this.audit = auditCalls(this.#http);
     this.metrics = { read: () => this.#http.text("GET /metrics") };
     this.dataKeys = data.dataKeys;
+    this.leases = leaseCalls(this.#http);
     this.encrypt = data.encrypt;
     this.encryptValue = data.encryptValue;
     this.encryptMany = data.encryptMany;

@@ -34,6 +34,7 @@ import type { KeyHandle } from "../keys/key-handle.ts";
 import { KeyService } from "../keys/key-service.ts";
 import type { KeyTarget } from "../keys/key-target.ts";
 import { KekService } from "../keys/kek-service.ts";
+import { LeaseService } from "../keys/lease-service.ts";
 import { type MacItem, MacService, type VerifyMacItem } from "../keys/mac-service.ts";
 import { PurposeService } from "../keys/purpose-service.ts";
 import type { MetricsCollector } from "../observer.ts";
@@ -66,6 +67,7 @@ export class KeysteadView {
   readonly jobs: JobService;
   readonly backgroundJobs: BackgroundJobs;
   readonly dataKeys: DataKeyService;
+  readonly leases: LeaseService;
   readonly policies: PolicyService;
   readonly principals: PrincipalService;
   readonly tokens: TokenService;
@@ -97,6 +99,7 @@ export class KeysteadView {
     this.jobs = new JobService(engine, databases, codecs);
     this.backgroundJobs = new BackgroundJobs(engine, databases, codecs, jobRuns);
     this.dataKeys = new DataKeyService(engine, pool);
+    this.leases = new LeaseService(engine);
     this.#ciphers = new CipherService(engine, pool);
     this.#macs = new MacService(engine, pool);
     this.#keyless = new KeylessService(engine);
