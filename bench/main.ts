@@ -1,9 +1,10 @@
 import { audit } from "./suites/audit.ts";
 import { datasets } from "./suites/datasets.ts";
 import { handle } from "./suites/handle.ts";
+import { server } from "./suites/server.ts";
 import { stream } from "./suites/stream.ts";
 
-const suites: Readonly<Record<string, () => Promise<void>>> = { handle, datasets, stream, audit };
+const suites: Readonly<Record<string, () => Promise<void>>> = { handle, datasets, stream, audit, server };
 
 const chosen = process.argv.slice(2);
 const unknown = chosen.filter((name) => !Object.hasOwn(suites, name));

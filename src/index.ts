@@ -49,6 +49,7 @@ export { readPassphraseFile } from "./kek/local/passphrase-file.ts";
 export type { ApprovalFilter, ApprovalInfo, ApprovalService, ApprovalState, DecisionOptions } from "./keys/access/approval-service.ts";
 export type { ExplainOptions, PolicyInfo, PolicyService, RoleInfo } from "./keys/access/policy-service.ts";
 export type { PrincipalInfo, PrincipalService, PrincipalSettings } from "./keys/access/principal-service.ts";
+export type { CallerInfo } from "./keys/access/whoami.ts";
 export type { CreatedToken, CreateTokenInput, TokenInfo, TokenService } from "./keys/access/token-service.ts";
 export type { AuditArchiveOptions, AuditArchiveReport } from "./keys/audit-archive.ts";
 export type { AuditFilter } from "./keys/audit-filter.ts";
@@ -68,6 +69,17 @@ export { isProblem, type ItemProblem } from "./keys/data-acts.ts";
 export type { DataKey, DataKeyItem, DataKeyOptions, DataKeyService, SealedDataKeyItem } from "./keys/data-key-service.ts";
 export { type HashItem, type HashName, hashNames, type RandomItem } from "./keys/keyless-service.ts";
 export type { KeyTarget } from "./keys/key-target.ts";
+export type { LeaseInfo, LeaseState } from "./keys/lease-records.ts";
+export type {
+  LeaseCheck,
+  LeasedKey,
+  LeasedPrefix,
+  LeaseFilter,
+  LeaseService,
+  LeaseUse,
+  SealLease,
+  SealLeaseOptions,
+} from "./keys/lease-service.ts";
 export type { MacItem, VerifyMacItem } from "./keys/mac-service.ts";
 export type { AccessScope, Caller, RequestOrigin } from "./access/caller.ts";
 export type { KeysteadCall, KeysteadView } from "./keystead/keystead-view.ts";

@@ -40,7 +40,6 @@ import { KeysetRegistry } from "./keys/keyset-registry.ts";
 import { readKeyFacts } from "./keys/key-facts.ts";
 import { RunningActs } from "./keys/running-acts.ts";
 import type { ChangeableSetting } from "./keys/settings.ts";
-import { Doctor } from "./keystead/doctor.ts";
 import { KeysteadCall, KeysteadView, type ViewParts } from "./keystead/keystead-view.ts";
 import { type OutsideData, outsideData } from "./keystead/outside-data.ts";
 import { type MetricsCollector, type Observer, observers } from "./observer.ts";
@@ -193,20 +192,15 @@ const closePatience = 10_000;
  * const sealed = await keystead.encrypt("pii-email", "anna@example.org", { context: { table: "person", column: "email" } });
  */
 export class Keystead extends KeysteadView {
-  readonly doctor: Doctor;
   readonly #parts: ViewParts;
-  readonly #background: Background;
   /** Asked for callers other than the process itself. */
   readonly #callAccess: AccessControl;
   #closed: Promise<void> | undefined;
 
-  private constructor(parts: ViewParts, background: Background, callAccess: AccessControl) {
+  private constructor(parts: ViewParts, callAccess: AccessControl) {
     super(parts);
     this.#parts = parts;
     this.#callAccess = callAccess;
-    this.#background = background;
-    const { engine, audit, databases, codecs } = parts;
-    this.doctor = new Doctor({ engine, audit, databases, codecs, background });
   }
 
   /** Wires the parts of an unlocked store; {@link initKeystead} and {@link openKeystead} call it. */
@@ -259,8 +253,9 @@ export class Keystead extends KeysteadView {
       keys: () => readKeyFacts(engine),
       auditLag: () => audit.lag,
     });
-    const viewParts = { engine, pool, databases, codecs, audit, jobRuns: new JobRuns(), ...(metrics !== undefined && { metrics }) };
-    return new Keystead(viewParts, background, callAccess);
+    const jobRuns = new JobRuns();
+    const viewParts = { engine, pool, databases, codecs, audit, background, jobRuns, ...(metrics !== undefined && { metrics }) };
+    return new Keystead(viewParts, callAccess);
   }
 
   /** Facts about the opened store. */
@@ -324,7 +319,7 @@ export class Keystead extends KeysteadView {
   async #close(): Promise<void> {
     const { acts, registry, keks, store } = this.#parts.engine;
     await acts.end(closePatience);
-    await this.#background.stop();
+    await this.#parts.background.stop();
     await inTurn([
       // The last checkpoint is signed under a lease that holds.
       () => registry.refresh(),

@@ -19,6 +19,11 @@ export interface AccessControl {
    * @throws KeysteadError `ACCESS_DENIED`, also for a malformed principal
    */
   authorize(caller: Caller, action: string, resource: Resource): Promise<void> | void;
+  /**
+   * True when the context may matter for what the caller may do: then nothing is leased to it, as nobody sees the contexts of what is done
+   * with a lease. Absent: it never matters.
+   */
+  asksContext?(caller: Caller, action: string, resource: Resource): Promise<boolean>;
 }
 
 const sources: ReadonlySet<unknown> = new Set<PrincipalSource>(principalSources);

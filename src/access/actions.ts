@@ -4,6 +4,8 @@ export interface ActionDefinition {
   readonly does: string;
   /** True when it has the context of an operation on data, so that policies may ask for one. */
   readonly context?: true;
+  /** True when it tells callers about themselves alone: what their credential is good for does not bound it. */
+  readonly self?: true;
 }
 
 /** Every action that access control is asked about, by name: `<noun>.<verb>`. */
@@ -96,6 +98,7 @@ export const actions = {
   "doctor.examine": { does: "look for everything that is wrong" },
   "metrics.read": { does: "read metrics" },
 
+  "access.whoami": { does: "ask whom one is taken for", self: true },
   "policies.list": { does: "list policies and roles" },
   "policies.show": { does: "show a policy" },
   "policies.explain": { does: "ask what somebody may do, and why" },

@@ -43,7 +43,7 @@ export function decide(
   now: number,
 ): Decision {
   if (barred !== undefined) return { outcome: "deny", reason: barred, lasting: false };
-  const outside = scope === undefined ? undefined : scopeProblem(scope, action, resource);
+  const outside = scope === undefined || findAction(action)?.self === true ? undefined : scopeProblem(scope, action, resource);
   if (outside !== undefined) return { outcome: "deny", reason: outside, lasting: true };
   const found: Partial<Record<Policy["effect"], Policy>> = {};
   let lasting = true;
@@ -60,6 +60,17 @@ export function decide(
   if (approve !== undefined)
     return { outcome: "approve", policy: approve.id, reason: `policy ${approve.id} asks for a second person`, lasting };
   return { outcome: "allow", policy: allow.id, reason: `${nameOf(allow)} allows it`, lasting };
+}
+
+/** True when some policy that speaks of such an act of the caller, at whatever time, goes by the context. */
+export function asksContext(policies: readonly Policy[], { names }: Subjects, action: string, resource: Resource): boolean {
+  const { context: _, ...known } = resource;
+  return policies.some((policy) => {
+    const { context, keys, purposes, datasets } = policy.scope;
+    if (context === undefined || !names.has(policy.subject)) return false;
+    const anywhere = { ...policy, scope: { ...(keys && { keys }), ...(purposes && { purposes }), ...(datasets && { datasets }) } };
+    return mismatchOf(anywhere, action, known, 0) === undefined;
+  });
 }
 
 /** Why a policy does not speak of an act, whoever does it; undefined when it does. */

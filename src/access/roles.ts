@@ -1,4 +1,5 @@
 import type { Policy } from "./policy.ts";
+import { everybody } from "./subject.ts";
 
 /** A role that Keystead has. */
 export interface BuiltInRole {
@@ -8,6 +9,8 @@ export interface BuiltInRole {
   readonly actions: readonly string[];
 }
 
+/** What needs neither a key nor a right to anybody's data. */
+const keyless = ["data.hash", "data.random"];
 const looks = ["list", "show", "usage", "certificate"];
 const lifecycle = ["create", "set", "rotate", "activate", "suspend", "resume", "deactivate", "compromise"];
 const endOfLife = ["destroy", "cancel-destroy", "set-alias", "remove-alias"];
@@ -65,10 +68,14 @@ export const builtInRoles: readonly BuiltInRole[] = [
   {
     name: "encryptor",
     does: "encrypts and moves ciphertext, without opening anything",
-    actions: ["data.encrypt", "data.rewrap", "data-keys.create"],
+    actions: ["data.encrypt", "data.rewrap", "data-keys.create", ...keyless],
   },
-  { name: "decryptor", does: "decrypts", actions: ["data.decrypt", "data-keys.open"] },
-  { name: "signer", does: "makes and verifies tags and signatures", actions: ["data.mac", "data.verify-mac", "data.sign", "data.verify"] },
+  { name: "decryptor", does: "decrypts", actions: ["data.decrypt", "data-keys.open", ...keyless] },
+  {
+    name: "signer",
+    does: "makes and verifies tags and signatures",
+    actions: ["data.mac", "data.verify-mac", "data.sign", "data.verify", ...keyless],
+  },
   {
     name: "auditor",
     does: "reads the audit and everything that is listed; changes nothing",
@@ -79,15 +86,15 @@ export const builtInRoles: readonly BuiltInRole[] = [
   },
 ];
 
-/** What the built-in roles allow, as the policies that they are. */
-export const rolePolicies: readonly Policy[] = builtInRoles.map(({ name, actions, does }) => ({
-  id: `role:${name}`,
-  effect: "allow",
-  subject: `role:${name}`,
-  actions,
-  scope: {},
-  description: does,
-}));
+/** What the built-in roles allow, as the policies that they are, and what everybody who is known may do. */
+export const rolePolicies: readonly Policy[] = [
+  ...builtInRoles.map(({ name, actions, does }) => rolePolicy(`role:${name}`, `role:${name}`, actions, does)),
+  rolePolicy("everybody", everybody, ["access.whoami"], "learns whom it is taken for"),
+];
+
+function rolePolicy(id: string, subject: string, actions: readonly string[], description: string): Policy {
+  return { id, effect: "allow", subject, actions, scope: {}, description };
+}
 
 /** True for the name of a role that Keystead has. */
 export function isBuiltInRole(name: string): boolean {

@@ -11,6 +11,7 @@ const problemClasses = ["4", "5"] as const;
 
 const tagNotes: Readonly<Record<(typeof routeTags)[number], string>> = {
   data: "Operations on data. Each takes one item, or up to 1,000 as `items`, and answers in the same order, a `problem` in the place of an item that failed.",
+  leases: "Derived keys of single prefixes, by which clients seal and open by themselves.",
   keys: "Keys, their versions and their lifecycle.",
   purposes: "Labels of what data keys protect, with their policy.",
   KEKs: "Key-encryption keys, and which of them wraps what.",
@@ -108,12 +109,13 @@ function bodyOf(route: AnyRoute): Json | undefined {
 function answerOf(route: AnyRoute): Json {
   if (route.status === 204) return { description: "Done." };
   const types = { ndjson: "application/x-ndjson", events: "text/event-stream" } as const;
-  const text = route.stream === undefined ? route.mediaType : undefined;
-  const type = route.stream === undefined ? (text?.split(";")[0] ?? "application/json") : types[route.stream];
+  const text = route.stream === undefined || route.stream === "bytes" ? route.mediaType : undefined;
+  const type = route.stream === undefined || route.stream === "bytes" ? (text?.split(";")[0] ?? "application/json") : types[route.stream];
+  const schema = text === undefined ? schemaOf(route.answer, "output") : { type: type === "application/json" ? "object" : "string" };
   return {
-    description: route.stream === undefined ? "The answer." : "The answers, one after the other.",
+    description: route.stream === undefined || route.stream === "bytes" ? "The answer." : "The answers, one after the other.",
     ...(route.tagged && { headers: { ETag: { schema: { type: "string" }, description: "Entity tag of the answer." } } }),
-    content: { [type]: { schema: text === undefined ? schemaOf(route.answer, "output") : { type: "string" } } },
+    content: { [type]: { schema } },
   };
 }
 

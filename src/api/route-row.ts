@@ -1,8 +1,20 @@
 import { z } from "zod";
-import type { AnyRoute, EventRoute, LineRoute, Route, RouteMethod } from "./route.ts";
+import type { AnyRoute, ByteRoute, EventRoute, LineRoute, Route, RouteMethod } from "./route.ts";
 
 /** Headings of the reference, in its order. */
-export const routeTags = ["data", "keys", "purposes", "KEKs", "datasets", "jobs", "access", "audit", "settings", "server"] as const;
+export const routeTags = [
+  "data",
+  "leases",
+  "keys",
+  "purposes",
+  "KEKs",
+  "datasets",
+  "jobs",
+  "access",
+  "audit",
+  "settings",
+  "server",
+] as const;
 
 /** Heading of the reference. */
 export type RouteTag = (typeof routeTags)[number];
@@ -14,7 +26,7 @@ export type Endpoint = `${RouteMethod} /${string}`;
 type Row<R> = Omit<R, "method" | "path" | "tag"> & { readonly tag: RouteTag };
 
 /** Any row of the table. */
-export type AnyRow = Row<Route> | Row<LineRoute> | Row<EventRoute>;
+export type AnyRow = Row<Route> | Row<LineRoute> | Row<EventRoute> | Row<ByteRoute>;
 
 const nothing = z.strictObject({});
 
@@ -71,6 +83,13 @@ export function eventRoute<P extends z.ZodType, Q extends z.ZodType, B extends z
   row: Omit<Row<EventRoute<P, Q, B, A>>, "stream">,
 ): Row<EventRoute<P, Q, B, A>> {
   return { ...row, stream: "events" };
+}
+
+/** A route that answers with bytes as they are. */
+export function byteRoute<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
+  row: Omit<Row<ByteRoute<P, Q, B>>, "stream" | "answer">,
+): Row<ByteRoute<P, Q, B>> {
+  return { ...row, answer: z.void(), stream: "bytes" };
 }
 
 /** The rows of a table as routes. */

@@ -116,5 +116,27 @@ export interface EventRoute<
   ): AsyncIterable<z.input<Answer>>;
 }
 
+/** Takes a piece of an answer; resolves when more may be written. @throws KeysteadError `CANCELLED` when the client is gone */
+export type WriteBytes = (chunk: Uint8Array) => Promise<void>;
+
+/**
+ * A row whose answer is bytes as they are, however many. An error before the first of them is answered as ever; a later one cuts the
+ * connection off, so that nobody takes what came for the whole.
+ */
+export interface ByteRoute<
+  Params extends z.ZodType = z.ZodType,
+  Query extends z.ZodType = z.ZodType,
+  Body extends z.ZodType = z.ZodType,
+> extends RouteFacts<Params, Query, Body, z.ZodVoid> {
+  readonly stream: "bytes";
+  readonly mediaType: string;
+  handle(
+    keystead: KeysteadApi,
+    input: RouteInput<z.output<Params>, z.output<Query>, z.output<Body>>,
+    call: RouteCall,
+    write: WriteBytes,
+  ): Promise<void>;
+}
+
 /** Any row of the route table. */
-export type AnyRoute = Route | LineRoute | EventRoute;
+export type AnyRoute = Route | LineRoute | EventRoute | ByteRoute;

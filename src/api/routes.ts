@@ -1,14 +1,25 @@
 import type { AnyRoute } from "./route.ts";
 import { routesOf } from "./route-row.ts";
+import { accessRoutes } from "./routes/access.ts";
 import { auditRoutes } from "./routes/audit.ts";
 import { dataRoutes } from "./routes/data.ts";
 import { datasetRoutes } from "./routes/datasets.ts";
 import { keyRoutes } from "./routes/keys.ts";
+import { leaseRoutes } from "./routes/leases.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { registryRoutes } from "./routes/registry.ts";
 
 /** Every row, by method and path. */
-const routeRows = { ...dataRoutes, ...keyRoutes, ...registryRoutes, ...datasetRoutes, ...auditRoutes, ...metricsRoutes } as const;
+const routeRows = {
+  ...dataRoutes,
+  ...leaseRoutes,
+  ...keyRoutes,
+  ...registryRoutes,
+  ...datasetRoutes,
+  ...accessRoutes,
+  ...auditRoutes,
+  ...metricsRoutes,
+} as const;
 
 /** The rows by method and path: the client takes its types from it. */
 export type RouteRows = typeof routeRows;

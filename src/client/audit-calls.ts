@@ -1,5 +1,6 @@
 import type { KeysteadApi } from "../api/keystead-api.ts";
 import { fromBase64, toBase64 } from "./binary.ts";
+import { ExportTally } from "./export-tally.ts";
 import type { HttpCalls } from "./http-calls.ts";
 
 type Audit = KeysteadApi["audit"];
@@ -46,6 +47,18 @@ export function auditCalls(http: HttpCalls): Audit {
     verify: async ({ pinnedKeys } = {}) => {
       const body = { ...(pinnedKeys !== undefined && { pinnedKeys: pinnedKeys.map(toBase64) }) };
       return { newest: undefined, ...(await http.call("POST /v1/audit/verify", { body }, true)) };
+    },
+    export: async ({ since, until }, write) => {
+      const query = {
+        ...(since !== undefined && { since: since.toISOString() }),
+        ...(until !== undefined && { until: until.toISOString() }),
+      };
+      const tally = new ExportTally();
+      await http.bytes("GET /v1/audit/export", { query }, async (chunk) => {
+        tally.add(chunk);
+        await write(chunk);
+      });
+      return tally.summary();
     },
     signers: async () => {
       const { signers } = await http.call("GET /v1/audit/signers", {}, true);

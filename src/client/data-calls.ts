@@ -142,7 +142,8 @@ function dataKey({ ciphertext, plaintext }: { readonly ciphertext: string; reado
   return { ciphertext, ...(plaintext !== undefined && { plaintext: fromBase64(plaintext) }) };
 }
 
-function named(target: KeyTarget): { readonly key: string } | { readonly purpose: string } {
+/** The members by which a body names a key. */
+export function named(target: KeyTarget): { readonly key: string } | { readonly purpose: string } {
   return typeof target === "string" ? { key: target } : { purpose: target.purpose };
 }
 
@@ -202,11 +203,11 @@ function many(answer: object): unknown {
 }
 
 /** Maps the answers of a batch; a problem becomes an error. */
-function each<I extends object, A>(
+export function each<I extends object, A>(
   items: readonly I[],
   map: (item: Exclude<I, ProblemItem>) => A,
 ): (A | { readonly problem: KeysteadError })[];
-function each(items: readonly object[], map: (item: object) => unknown): unknown[] {
+export function each(items: readonly object[], map: (item: object) => unknown): unknown[] {
   return items.map((item) => (isProblemItem(item) ? { problem: errorOf(item) } : map(item)));
 }
 

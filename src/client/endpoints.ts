@@ -16,6 +16,11 @@ export type EventEndpoint = {
   readonly [E in keyof RouteRows]: RouteRows[E] extends { readonly stream: "events" } ? E : never;
 }[keyof RouteRows];
 
+/** Method and path of a route that answers with bytes as they are. */
+export type ByteEndpoint = {
+  readonly [E in keyof RouteRows]: RouteRows[E] extends { readonly stream: "bytes" } ? E : never;
+}[keyof RouteRows];
+
 /** A part of a request: nothing where none belongs, and not needed where everything in it is left to defaults. */
 type Member<Name extends string, T> = [T] extends [Record<string, never>]
   ? object

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { Agent, type Dispatcher } from "undici";
 import { type ErrorCode, errorCodes, KeysteadError } from "../errors.ts";
-import type { EndpointAnswer, EndpointInput, EventEndpoint, IsIdempotent, JsonEndpoint, TextEndpoint } from "./endpoints.ts";
+import type { ByteEndpoint, EndpointAnswer, EndpointInput, EventEndpoint, IsIdempotent, JsonEndpoint, TextEndpoint } from "./endpoints.ts";
 import { readEvents } from "./read-events.ts";
 
 /** How a server is reached. */
@@ -111,6 +111,32 @@ export class HttpCalls {
     }
   }
 
+  /**
+   * Takes the bytes that a route answers, piece by piece: the next one once `write` has taken the one before. Not asked again.
+   * @throws KeysteadError as {@link call}; `SERVER_UNREACHABLE` also when the answer is cut off; what `write` throws
+   */
+  async bytes<E extends ByteEndpoint>(
+    endpoint: E,
+    input: EndpointInput<E>,
+    write: (chunk: Buffer) => Promise<void> | void,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const sent: Sent = { ...address(endpoint, input), body: undefined, idempotent: false, ifMatch: undefined, signal };
+    const { body } = await this.#repeat(sent, (response) => Promise.resolve(response));
+    const chunks: AsyncIterator<unknown> = body[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const next = await chunks.next().catch((error: unknown) => {
+          throw failureOf(error, signal).error;
+        });
+        if (next.done === true) return;
+        if (Buffer.isBuffer(next.value)) await write(next.value);
+      }
+    } finally {
+      await chunks.return?.();
+    }
+  }
+
   /** Ends connections once what is under way has ended. */
   close(): Promise<void> {
     return this.#agent.close();
@@ -140,7 +166,7 @@ export class HttpCalls {
       method,
       headers: {
         authorization: `Bearer ${credential}`,
-        accept: "application/json, application/problem+json, text/event-stream, text/plain",
+        accept: "application/json, application/problem+json, text/event-stream, application/x-ndjson, text/plain",
         ...(body !== undefined && { "content-type": "application/json" }),
         ...(ifMatch !== undefined && { "if-match": `"${ifMatch}"` }),
       },

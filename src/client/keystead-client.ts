@@ -1,9 +1,11 @@
 import type { KeysteadApi } from "../api/keystead-api.ts";
+import { accessCalls } from "./access-calls.ts";
 import { auditCalls } from "./audit-calls.ts";
 import { type DataCalls, dataCalls, type RewrapOptions } from "./data-calls.ts";
 import { datasetCalls } from "./dataset-calls.ts";
 import { type ConnectionOptions, HttpCalls } from "./http-calls.ts";
 import { keyCalls } from "./key-calls.ts";
+import { leaseCalls } from "./lease-calls.ts";
 import { registryCalls } from "./registry-calls.ts";
 
 type Call<Name extends keyof KeysteadApi> = KeysteadApi[Name] extends (...args: infer Args) => infer Result
@@ -29,8 +31,15 @@ export class KeysteadClient implements KeysteadApi {
   readonly jobs: KeysteadApi["jobs"];
   readonly backgroundJobs: KeysteadApi["backgroundJobs"];
   readonly dataKeys: KeysteadApi["dataKeys"];
+  readonly policies: KeysteadApi["policies"];
+  readonly principals: KeysteadApi["principals"];
+  readonly tokens: KeysteadApi["tokens"];
+  readonly approvals: KeysteadApi["approvals"];
+  readonly doctor: KeysteadApi["doctor"];
+  readonly leases: KeysteadApi["leases"];
   readonly audit: KeysteadApi["audit"];
   readonly metrics: KeysteadApi["metrics"];
+  readonly whoami: Call<"whoami">;
   readonly encrypt: Call<"encrypt">;
   readonly encryptValue: Call<"encryptValue">;
   readonly encryptMany: Call<"encryptMany">;
@@ -57,6 +66,7 @@ export class KeysteadClient implements KeysteadApi {
     const { rewrap: _, ...data } = this.#data;
     const { purposes, routes, keks, settings } = registryCalls(this.#http);
     const { datasets, jobs, backgroundJobs } = datasetCalls(this.#http);
+    const { policies, principals, tokens, approvals, whoami, doctor } = accessCalls(this.#http);
     this.keys = keyCalls(this.#http);
     this.purposes = purposes;
     this.routes = routes;
@@ -65,9 +75,16 @@ export class KeysteadClient implements KeysteadApi {
     this.datasets = datasets;
     this.jobs = jobs;
     this.backgroundJobs = backgroundJobs;
+    this.policies = policies;
+    this.principals = principals;
+    this.tokens = tokens;
+    this.approvals = approvals;
+    this.whoami = whoami;
+    this.doctor = doctor;
     this.audit = auditCalls(this.#http);
     this.metrics = { read: () => this.#http.text("GET /metrics") };
     this.dataKeys = data.dataKeys;
+    this.leases = leaseCalls(this.#http);
     this.encrypt = data.encrypt;
     this.encryptValue = data.encryptValue;
     this.encryptMany = data.encryptMany;

@@ -22,6 +22,11 @@ export const xaes256Gcm: AeadAlgorithm = {
   createAead: (key, options) => new DerivedKeyAead(keyDerivation(key), options),
 };
 
+/** The AES-256-GCM key of all nonces that begin with a prefix of 12 bytes: 32 bytes that the caller wipes. It opens nothing of other prefixes. */
+export function deriveXaes256GcmKey(key: KeyObject, prefix: Uint8Array): Buffer {
+  return keyDerivation(key)(prefix).key.export();
+}
+
 /** NIST SP 800-108 KDF in counter mode over CMAC-AES-256, as two blocks that differ in the counter. */
 function keyDerivation(key: KeyObject): DeriveKey {
   const subkey = cmacSubkey(key);

@@ -21,12 +21,15 @@ export interface DataAct {
   readonly dataset?: string | undefined;
   readonly reason?: string | undefined;
   readonly detail?: AuditEvent["detail"];
+  /** True for what is recorded also when the process itself does it. */
+  readonly recorded?: boolean;
 }
 
-/** What an operation gave, and the label of the version that it used. */
+/** What an operation gave, the label of the version that it used, and what else the record says. */
 export interface DataDone<T> {
   readonly result: T;
   readonly label?: string;
+  readonly detail?: AuditEvent["detail"];
 }
 
 /** One item of a batch that failed, in its place. */
@@ -74,6 +77,7 @@ export class DataActs {
   /**
    * Does many operations of one kind: each is asked for, each fails alone, and one record holds a digest of every item.
    * @param digested the ciphertext that an item gave, where it gave one
+   * @param detail what the record says beside counts
    * @returns one result or problem per item, in order
    * @throws KeysteadError `TOO_LARGE` for more than 1,000 items, `AUDIT_UNAVAILABLE`, `CLOSED`
    */
@@ -81,10 +85,11 @@ export class DataActs {
     action: string,
     items: readonly BatchItem<T>[],
     digested: (result: T) => string | Uint8Array | undefined,
+    detail?: AuditEvent["detail"],
   ): Promise<(T | ItemProblem)[]> {
     const { acts, observer } = this.#engine;
     const outcomeOf = (results: readonly (T | ItemProblem)[]): ActOutcome => outcomeOfBatch(countOutcomes(results));
-    return acts.run(() => observer.act(action, () => this.#performEach(action, items, digested), outcomeOf));
+    return acts.run(() => observer.act(action, () => this.#performEach(action, items, digested, detail), outcomeOf));
   }
 
   async #perform<T>(act: DataAct, work: (key: NamedKey) => Promise<DataDone<T>> | DataDone<T>): Promise<T> {
@@ -100,21 +105,28 @@ export class DataActs {
       done = doing instanceof Promise ? await doing : doing;
     } catch (error) {
       const denied = isKeysteadError(error, "ACCESS_DENIED") || isKeysteadError(error, "APPROVAL_REQUIRED");
-      if (denied || caller.request !== undefined) {
+      if (denied || isRecorded(caller, act)) {
         const code = error instanceof KeysteadError ? error.code : "INTERNAL";
         await this.#record({ ...eventOf(caller, act, key), outcome: denied ? "denied" : "failed", code });
       }
       throw error;
     }
-    if (caller.request !== undefined)
-      await this.#record({ ...eventOf(caller, act, key), ...(done.label !== undefined && { version: done.label }), outcome: "allowed" });
-    return done.result;
+    const { result, label, detail } = done;
+    if (isRecorded(caller, act))
+      await this.#record({
+        ...eventOf(caller, act, key),
+        ...(label !== undefined && { version: label }),
+        ...(detail !== undefined && { detail }),
+        outcome: "allowed",
+      });
+    return result;
   }
 
   async #performEach<T>(
     action: string,
     items: readonly BatchItem<T>[],
     digested: (result: T) => string | Uint8Array | undefined,
+    detail: AuditEvent["detail"],
   ): Promise<(T | ItemProblem)[]> {
     if (items.length > limits.items)
       throw new KeysteadError("TOO_LARGE", `a batch has at most ${String(limits.items)} items; send several, or a stream`);
@@ -147,6 +159,7 @@ export class DataActs {
         outcome: outcomeOfBatch(outcomes),
         items: results.map((result, index) => digestOf(result, items[index], digested)),
         detail: {
+          ...detail,
           items: items.length,
           failed: outcomes.denied + outcomes.failed,
           denied: outcomes.denied,
@@ -180,6 +193,10 @@ export class DataActs {
       throw error;
     }
   }
+}
+
+function isRecorded({ request }: Caller, { recorded = false }: DataAct): boolean {
+  return recorded || request !== undefined;
 }
 
 const noKey: NamedKey = { id: "", name: "", purpose: "" };

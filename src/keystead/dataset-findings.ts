@@ -1,7 +1,6 @@
 import { type Census, outstanding } from "../datasets/census.ts";
 import type { VersionCount } from "../datasets/column-census.ts";
 import type { DatasetInfo } from "../datasets/dataset-info.ts";
-import type { DatasetService } from "../datasets/dataset-service.ts";
 import { KeysteadError } from "../errors.ts";
 import { type Diagnosis, failed, warning } from "./diagnosis.ts";
 
@@ -10,8 +9,14 @@ const check = "datasets";
 /** Versions that a finding names at most. */
 const namedVersions = 5;
 
+/** What datasets are examined by. */
+export interface DatasetLook {
+  readonly list: () => Promise<readonly DatasetInfo[]>;
+  readonly takeCensus: (name: string) => Promise<Census>;
+}
+
 /** What is wrong with datasets: values without protection, of old versions, of destroyed ones, of nobody here; indexes that are not complete, contexts under way. */
-export async function examineDatasets(datasets: DatasetService): Promise<Diagnosis[]> {
+export async function examineDatasets(datasets: DatasetLook): Promise<Diagnosis[]> {
   const findings: Diagnosis[] = [];
   for (const dataset of await datasets.list()) {
     try {

@@ -1,6 +1,8 @@
 import { findAlgorithm } from "../crypto/algorithms.ts";
 import { allowAll } from "../access/access-control.ts";
-import { DatasetService } from "../datasets/dataset-service.ts";
+import { takeCensus } from "../datasets/census.ts";
+import { describeDataset } from "../datasets/dataset-info.ts";
+import { findDataset, listDatasets } from "../datasets/dataset-records.ts";
 import { KeysteadError } from "../errors.ts";
 import { AuditService } from "../keys/audit-service.ts";
 import { asked } from "../keys/audited.ts";
@@ -30,14 +32,14 @@ const standbyPatience = 1_000;
 export class Doctor {
   readonly #parts: DoctorParts;
   readonly #keks: KekService;
-  readonly #datasets: DatasetService;
+  readonly #inner: Engine;
 
   constructor(parts: DoctorParts) {
     // Who may examine is told of everything: one question, one record, whatever is looked at for it.
     const engine = { ...parts.engine, access: allowAll, caller: { principal: parts.engine.caller.principal } };
     this.#parts = { ...parts, audit: AuditService.boundTo(engine, parts.audit) };
     this.#keks = new KekService(engine);
-    this.#datasets = new DatasetService(engine, parts.databases, parts.codecs);
+    this.#inner = engine;
   }
 
   /** Every check, in the order of a start-up. A check that itself fails is reported, too. */
@@ -52,7 +54,7 @@ export class Doctor {
       ["KEKs", () => this.#examineKeks()],
       ["store history", () => this.#history()],
       ["keys", () => examineKeys(this.#parts.engine)],
-      ["datasets", () => examineDatasets(this.#datasets)],
+      ["datasets", () => this.#examineDatasets()],
       ["audit", () => this.#audit()],
     ];
     const findings: Diagnosis[] = [];
@@ -111,6 +113,19 @@ export class Doctor {
     return keks
       .filter((kek) => !kek.available && kek.wraps > 0)
       .map((kek) => failed("KEKs", `${kek.uri} wraps ${String(kek.wraps)} keys and can't be opened: ${kek.problem ?? "no cause given"}`));
+  }
+
+  /** Censuses are counted here and not by their service, which would record each of them. */
+  #examineDatasets(): Promise<Diagnosis[]> {
+    const { store } = this.#inner;
+    return examineDatasets({
+      list: () =>
+        store.read(async (tables) => Promise.all((await listDatasets(tables)).map((dataset) => describeDataset(tables, dataset)))),
+      takeCensus: async (name) => {
+        const dataset = await store.read((tables) => findDataset(tables, name));
+        return takeCensus(this.#inner, this.#parts.databases, dataset);
+      },
+    });
   }
 
   async #history(): Promise<Diagnosis[]> {

@@ -8,10 +8,12 @@ import type { Databases } from "../datasets/databases.ts";
 import { DatasetGate } from "../datasets/dataset-gate.ts";
 import { DatasetService } from "../datasets/dataset-service.ts";
 import { JobService } from "../datasets/job-service.ts";
+import type { Background } from "../keys/background.ts";
 import { ApprovalService } from "../keys/access/approval-service.ts";
 import { PolicyService } from "../keys/access/policy-service.ts";
 import { PrincipalService } from "../keys/access/principal-service.ts";
 import { TokenService } from "../keys/access/token-service.ts";
+import { type CallerInfo, whoami } from "../keys/access/whoami.ts";
 import { AuditService } from "../keys/audit-service.ts";
 import {
   type CipherOptions,
@@ -32,12 +34,14 @@ import type { KeyHandle } from "../keys/key-handle.ts";
 import { KeyService } from "../keys/key-service.ts";
 import type { KeyTarget } from "../keys/key-target.ts";
 import { KekService } from "../keys/kek-service.ts";
+import { LeaseService } from "../keys/lease-service.ts";
 import { type MacItem, MacService, type VerifyMacItem } from "../keys/mac-service.ts";
 import { PurposeService } from "../keys/purpose-service.ts";
 import type { MetricsCollector } from "../observer.ts";
 import { RouteService } from "../keys/route-service.ts";
 import { SettingsService } from "../keys/settings-service.ts";
 import { MetricsService } from "./metrics-service.ts";
+import { Doctor } from "./doctor.ts";
 
 /** What the services of every caller share. */
 export interface ViewParts {
@@ -46,6 +50,7 @@ export interface ViewParts {
   readonly databases: Databases;
   readonly codecs: Codecs;
   readonly audit: AuditService;
+  readonly background: Background;
   readonly jobRuns: JobRuns;
   /** Absent: nothing is counted here. */
   readonly metrics?: MetricsCollector;
@@ -62,17 +67,23 @@ export class KeysteadView {
   readonly jobs: JobService;
   readonly backgroundJobs: BackgroundJobs;
   readonly dataKeys: DataKeyService;
+  readonly leases: LeaseService;
   readonly policies: PolicyService;
   readonly principals: PrincipalService;
   readonly tokens: TokenService;
   readonly approvals: ApprovalService;
   readonly audit: AuditService;
   readonly metrics: MetricsService;
+  readonly #parts: ViewParts;
   readonly #ciphers: CipherService;
   readonly #macs: MacService;
   readonly #keyless: KeylessService;
 
-  constructor({ engine, pool, databases, codecs, audit, jobRuns, metrics }: ViewParts) {
+  #doctor: Doctor | undefined;
+
+  constructor(parts: ViewParts) {
+    const { engine, pool, databases, codecs, audit, jobRuns, metrics } = parts;
+    this.#parts = parts;
     this.audit = AuditService.boundTo(engine, audit);
     this.metrics = new MetricsService(engine, metrics);
     this.keys = new KeyService(engine, new DatasetGate(engine, databases));
@@ -88,9 +99,21 @@ export class KeysteadView {
     this.jobs = new JobService(engine, databases, codecs);
     this.backgroundJobs = new BackgroundJobs(engine, databases, codecs, jobRuns);
     this.dataKeys = new DataKeyService(engine, pool);
+    this.leases = new LeaseService(engine);
     this.#ciphers = new CipherService(engine, pool);
     this.#macs = new MacService(engine, pool);
     this.#keyless = new KeylessService(engine);
+  }
+
+  /** Looks for everything that is wrong. Made when somebody looks: few do. */
+  get doctor(): Doctor {
+    this.#doctor ??= new Doctor(this.#parts);
+    return this.#doctor;
+  }
+
+  /** Whom the engine takes this caller for: everybody who is known may ask. @throws KeysteadError `ACCESS_DENIED` for who is disabled */
+  whoami(): Promise<CallerInfo> {
+    return whoami(this.#parts.engine);
   }
 
   /**

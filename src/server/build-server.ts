@@ -3,9 +3,9 @@ import { createServer as createHttpsServer } from "node:https";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from "fastify";
 import type { AnyRoute } from "../api/route.ts";
 import { KeysteadError } from "../errors.ts";
+import { allRoutes } from "./all-routes.ts";
 import { answerClientError } from "./client-error.ts";
 import { fromFramework } from "./framework-error.ts";
-import { healthRoutes } from "./health-routes.ts";
 import { errorForLog } from "./log.ts";
 import { PathMethods } from "./path-methods.ts";
 import { problemOf, problemType } from "./problem.ts";
@@ -28,7 +28,7 @@ const mostCheckMilliseconds = 5_000;
  */
 export function buildServer(parts: ServerParts): FastifyInstance {
   const { settings, random } = parts;
-  const routes = [...healthRoutes(parts), ...parts.routes];
+  const routes = allRoutes(parts);
   const methods = new PathMethods(routes);
   const requests = new RequestServer(parts);
   const reject = async (error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> =>

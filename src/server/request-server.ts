@@ -19,7 +19,7 @@ import { targetProblem } from "./request-target.ts";
 import { securityHeaders } from "./security-headers.ts";
 import { observed } from "./observed.ts";
 import type { ServerParts } from "./server-parts.ts";
-import { serveStream } from "./serve-stream.ts";
+import { serveBytes, serveStream } from "./serve-stream.ts";
 import { callerOf } from "./who-calls.ts";
 
 /** Failures that say who may not do what. */
@@ -135,7 +135,7 @@ export class RequestServer {
     assertClear(raw);
     const caller = await this.#authenticate(route, exchange);
     if (failure !== undefined) throw failure;
-    const answerType = route.stream === undefined ? (route.mediaType?.split(";")[0] ?? mediaTypes.json) : mediaTypes[route.stream];
+    const answerType = answerTypeOf(route);
     assertAcceptable(raw.headers.accept, answerType);
     const ifMatch = ifMatchOf(route, raw.headers["if-match"]);
     const address = readAddress(route, exchange);
@@ -147,7 +147,10 @@ export class RequestServer {
     };
     const api = apiFor(caller);
     if (route.stream !== undefined) {
-      return await this.#stream(exchange, () => serveStream(route, exchange, { api, address, call, parts: this.#parts }));
+      const stream = { api, address, call, parts: this.#parts };
+      return await this.#stream(exchange, () =>
+        route.stream === "bytes" ? serveBytes(route, exchange, stream) : serveStream(route, exchange, stream),
+      );
     }
     const body = await readInput(route, exchange, settings.limits);
     exchange.api = api;
@@ -257,6 +260,11 @@ function assertClear({ httpVersion, headers, rawHeaders }: FastifyRequest["raw"]
   }
   if (count > 1 || (httpVersion === "1.1" && headers.host === undefined))
     throw new KeysteadError("INVALID_ARGUMENT", "the request does not have one Host header; send one");
+}
+
+function answerTypeOf(route: AnyRoute): string {
+  if (route.stream === "ndjson" || route.stream === "events") return mediaTypes[route.stream];
+  return route.mediaType?.split(";")[0] ?? mediaTypes.json;
 }
 
 /** @throws KeysteadError `INVALID_ARGUMENT` where it would not be heeded */

@@ -1,5 +1,5 @@
 import type { FastifyReply } from "fastify";
-import type { EventRoute, LineRoute, RouteCall } from "../api/route.ts";
+import type { ByteRoute, EventRoute, LineRoute, RouteCall } from "../api/route.ts";
 import type { Exchange } from "./exchange.ts";
 import { mediaTypes } from "./media-types.ts";
 import { problemOf } from "./problem.ts";
@@ -60,6 +60,27 @@ export async function serveStream(route: LineRoute | EventRoute, exchange: Excha
   } finally {
     clearInterval(timer);
     await answers.return?.(undefined);
+  }
+  return writer.end();
+}
+
+/** Serves bytes to their end, no faster than the client reads. What fails once it has begun cuts the connection off, and is thrown. */
+export async function serveBytes(route: ByteRoute, exchange: Exchange, { api, address, call, parts }: StreamCall): Promise<FastifyReply> {
+  const body = await readInput(route, exchange, parts.settings.limits);
+  exchange.api = api;
+  // Looked at now, so that it is there to be aborted.
+  const { signal } = exchange;
+  const writer = new StreamWriter(exchange, { status: route.status, type: route.mediaType, isLast: false });
+  const write = async (chunk: Uint8Array): Promise<void> => {
+    signal.throwIfAborted();
+    await writer.writeBytes(chunk);
+    signal.throwIfAborted();
+  };
+  try {
+    await route.handle(api, { ...address, body }, call, write);
+  } catch (error) {
+    if (writer.hasBegun) exchange.reply.raw.destroy();
+    throw error;
   }
   return writer.end();
 }

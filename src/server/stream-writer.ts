@@ -40,6 +40,13 @@ export class StreamWriter {
     if (!this.#send()) await this.#drained();
   }
 
+  /** Writes bytes as they are; resolves as {@link write}. */
+  async writeBytes(bytes: Uint8Array): Promise<void> {
+    this.#begin();
+    const { raw } = this.#exchange.reply;
+    if (!raw.destroyed && !raw.write(bytes)) await this.#drained();
+  }
+
   /** Writes at once, beginning the answer when need be; nothing when the client does not read what it has. */
   heartbeat(piece: string): void {
     this.#begin();

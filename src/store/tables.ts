@@ -238,6 +238,30 @@ export const tables = {
     decidedBy: "text?",
     decisionReason: "text?",
   }),
+  /**
+   * Prefixes of nonces that were leased to clients. A row stays for as long as there may be ciphertext with its prefix: it vouches that the
+   * prefix is a client's. `prefix`: base64url, as ciphertext has it. `principal`: `<source>:<id>`. `messages`: leased, less what came back.
+   */
+  leases: table(
+    "leases",
+    "quiet",
+    ["id"],
+    {
+      id: "text",
+      prefix: "text",
+      keyId: "text",
+      version: "integer",
+      datasetId: "text",
+      principal: "text",
+      messages: "integer",
+      createdAt: "integer",
+      expiresAt: "integer",
+      releasedAt: "integer?",
+      revokedAt: "integer?",
+      revokedBy: "text?",
+    },
+    [["prefix"]],
+  ),
   /** Audit lines as the exact bytes that were written. */
   auditLines: table("audit_lines", "none", ["writer", "sequence"], { writer: "text", sequence: "integer", line: "bytes" }),
   /** Signed checkpoints over the audit chains. `body`: the signed bytes; `hash`: SHA-256 of it, hex. `previous` is unique: one chain, no forks. */

@@ -2,9 +2,11 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { operationId, openApiDocument } from "../../src/api/openapi.ts";
 import { referencePage } from "../../src/api/reference.ts";
-import { routes } from "../../src/api/routes.ts";
+import { routes as table } from "../../src/api/routes.ts";
+import { allRoutes } from "../../src/server/all-routes.ts";
 import packageJson from "../../package.json" with { type: "json" };
 
+const routes = allRoutes({ routes: table, version: packageJson.version, health: () => Promise.resolve([]) });
 const remedy = "run `node scripts/api-docs.ts` and look at what changed";
 
 describe("documents made from the route table", () => {

@@ -79,6 +79,7 @@ describe("the migration steps", () => {
   it.each([
     [1, "410b2f5f0534647d7323b832f53fee7ec75a1ed37d0691d6a992920fea5e17a0"],
     [2, "c010eb8a4fe8db9c1c521b0003f8b1921a7d25259e6509efed8cc844054764bb"],
+    [3, "5b89a6b42791f9935ed1405f8b473c021fdafbec22bc035c1705ec2fca8f5933"],
   ])("are frozen up to %i: once released, a change of the schema is a further step", async (step, expected) => {
     const database = await SqliteDatabase.openInMemory();
     await new SqlStore(database, migrations.slice(0, step)).create(newIdentity, metadataKey, noRows);

@@ -115,11 +115,11 @@ describe("row MAC and manifest", () => {
       .padStart(64, "0");
     const tables = `counters 1 ${counterMac}\nkeks 1 ${kekMac}\nwraps 1 ${wrapMac}`;
     const [manifest] = await rawRows(database, "select * from manifest");
-    expect(manifest).toMatchObject({ store_id: "store-1", demo: 1n, created_at: 1_700_000_000_000n, schema: 2n, generation: 2n, tables });
+    expect(manifest).toMatchObject({ store_id: "store-1", demo: 1n, created_at: 1_700_000_000_000n, schema: 3n, generation: 2n, tables });
     expect(hex(manifest?.["sum"])).toBe(sum);
     const manifestMac = hmac(
       key,
-      ...["1", "manifest", "store_id", "t", "store-1", "demo", "i", "1", "created_at", "i", "1700000000000", "schema", "i", "2"],
+      ...["1", "manifest", "store_id", "t", "store-1", "demo", "i", "1", "created_at", "i", "1700000000000", "schema", "i", "3"],
       ...["generation", "i", "2", "revision", "i", "2", "sum", "b"],
       Buffer.from(sum, "hex"),
       ...["tables", "t", tables, "row_version", "i", "2"],

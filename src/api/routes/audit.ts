@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { jsonRoute, usual } from "../route-row.ts";
+import { byteRoute, jsonRoute, usual } from "../route-row.ts";
 import { auditCounts, auditRecord, auditReport } from "../schemas/audit.ts";
 import { base64, datasetText, instant, keyText, list, purposeText } from "../schemas/common.ts";
 
@@ -40,6 +40,18 @@ export const auditRoutes = {
     query: z.strictObject({ from: z.exactOptional(instant), to: z.exactOptional(instant) }),
     answer: auditCounts,
     handle: (keystead, { query }) => keystead.audit.report(query),
+  }),
+  "GET /v1/audit/export": byteRoute({
+    ...usual,
+    summary: "The audit as lines of JSON that are verified without this store; one that is cut off has no closing statement.",
+    tag: "audit",
+    action: "audit.export",
+    idempotent: true,
+    mediaType: "application/x-ndjson",
+    query: z.strictObject({ since: z.exactOptional(instant), until: z.exactOptional(instant) }),
+    handle: async (keystead, { query }, _call, write) => {
+      await keystead.audit.export(query, write);
+    },
   }),
   "POST /v1/audit/verify": jsonRoute({
     ...usual,

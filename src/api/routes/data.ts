@@ -225,7 +225,7 @@ function orProblem<T, A>(map: (result: T) => A): (result: T | ItemProblem) => A 
 }
 
 /** A failure as an item of an answer tells it. */
-function problemJson({ code, status, message }: KeysteadError): Problem {
+export function problemJson({ code, status, message }: KeysteadError): Problem {
   return { problem: { code, status, detail: message } };
 }
 

@@ -9,7 +9,7 @@ export const keyText = z.string().min(1).max(255);
 export const purposeText = z.string().min(1).max(64);
 export const datasetText = z.string().min(1).max(128);
 export const reasonText = z.string().min(1).max(1024);
-const instantText = z.iso.datetime({ offset: true }).max(64);
+export const instantText = z.iso.datetime({ offset: true }).max(64);
 /** An instant, as a `Date`. */
 export const instant = instantText.transform((text) => new Date(text));
 

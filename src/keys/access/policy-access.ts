@@ -1,7 +1,7 @@
 import { type AccessControl, isPrincipal, malformedPrincipal, type Resource } from "../../access/access-control.ts";
 import { ApprovalNeeded } from "../../access/approval-needed.ts";
 import type { Caller } from "../../access/caller.ts";
-import { decide, type Decision, type Subjects } from "../../access/decide.ts";
+import { asksContext, decide, type Decision, type Subjects } from "../../access/decide.ts";
 import type { Policy } from "../../access/policy.ts";
 import type { Principal } from "../../access/principal.ts";
 import { subjectOf } from "../../access/subject.ts";
@@ -60,6 +60,12 @@ export class PolicyAccess implements AccessControl {
     const complete = this.#withPurpose(snapshot, caller, resource);
     if (complete === undefined) return this.#authorizeLater(caller, action, resource);
     allow(this.#decide(snapshot, caller, action, complete), caller, action);
+  }
+
+  /** {@link AccessControl.asksContext}. @throws what the store says */
+  async asksContext(caller: Caller, action: string, resource: Resource): Promise<boolean> {
+    const snapshot = await this.snapshot();
+    return asksContext(snapshot.policies, snapshot.subjectsOf(caller), action, await this.complete(resource));
   }
 
   /** As {@link authorize}, but says what is decided. @throws what the store says */

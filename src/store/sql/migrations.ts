@@ -1,6 +1,7 @@
 import { KeysteadError } from "../../errors.ts";
 import { createFirstTables } from "./migrations/0001-first-tables.ts";
 import { createAccessTables } from "./migrations/0002-access.ts";
+import { createLeases } from "./migrations/0003-leases.ts";
 import type { Sql, SqlDatabase } from "./sql-database.ts";
 
 /**
@@ -18,6 +19,7 @@ export interface Migration {
 export const migrations: readonly Migration[] = [
   { number: 1, up: createFirstTables },
   { number: 2, up: createAccessTables },
+  { number: 3, up: createLeases },
 ];
 
 /** Schema number after all of the steps. */
