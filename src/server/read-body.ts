@@ -14,11 +14,10 @@ export function hasBody({ headers }: IncomingMessage): boolean {
  */
 export function readBody(request: IncomingMessage, { bodyBytes, bodyMilliseconds }: ServerLimits): Promise<Buffer> {
   const tooLarge = (): KeysteadError => new KeysteadError("TOO_LARGE", `the body is longer than ${bodyBytes} bytes; send less at once`);
+  if (Number(request.headers["content-length"]) > bodyBytes) return Promise.reject(tooLarge());
+  const arrived = arrivedBody(request);
+  if (arrived !== undefined) return arrived.length > bodyBytes ? Promise.reject(tooLarge()) : Promise.resolve(arrived);
   return new Promise((resolve, reject) => {
-    if (Number(request.headers["content-length"]) > bodyBytes) {
-      reject(tooLarge());
-      return;
-    }
     // It may have ended while it was found out who sends it.
     if (request.destroyed && !request.complete) {
       reject(brokenBody(request.errored));
@@ -51,6 +50,13 @@ export function readBody(request: IncomingMessage, { bodyBytes, bodyMilliseconds
     }, bodyMilliseconds);
     request.on("data", take).on("end", finish).on("error", vanish).on("close", vanish);
   });
+}
+
+/** A body that came with its head, as most do: nobody has to wait for it, and nothing has to be timed. */
+function arrivedBody(request: IncomingMessage): Buffer | undefined {
+  if (!request.complete || request.destroyed || request.readableEnded || request.readableLength === 0) return undefined;
+  const body: unknown = request.read();
+  return Buffer.isBuffer(body) ? body : undefined;
 }
 
 /** Why a body will never be whole: the HTTP parser refused the rest, or nobody sends it. */
