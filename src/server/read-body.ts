@@ -16,7 +16,7 @@ export function readBody(request: IncomingMessage, { bodyBytes, bodyMilliseconds
   const tooLarge = (): KeysteadError => new KeysteadError("TOO_LARGE", `the body is longer than ${bodyBytes} bytes; send less at once`);
   if (Number(request.headers["content-length"]) > bodyBytes) return Promise.reject(tooLarge());
   const arrived = arrivedBody(request);
-  if (arrived !== undefined) return arrived.length > bodyBytes ? Promise.reject(tooLarge()) : Promise.resolve(arrived);
+  if (arrived !== undefined) return Promise.resolve(arrived);
   return new Promise((resolve, reject) => {
     // It may have ended while it was found out who sends it.
     if (request.destroyed && !request.complete) {
@@ -54,8 +54,11 @@ export function readBody(request: IncomingMessage, { bodyBytes, bodyMilliseconds
 
 /** A body that came with its head, as most do: nobody has to wait for it, and nothing has to be timed. */
 function arrivedBody(request: IncomingMessage): Buffer | undefined {
-  if (!request.complete || request.destroyed || request.readableEnded || request.readableLength === 0) return undefined;
+  const { destroyed, readableEnded, readableLength, headers } = request;
+  if (destroyed || readableEnded || readableLength === 0 || readableLength !== Number(headers["content-length"])) return undefined;
   const body: unknown = request.read();
+  // So that its end is told to whoever waits for it.
+  request.resume();
   return Buffer.isBuffer(body) ? body : undefined;
 }
 
