@@ -18,8 +18,8 @@ export type Shape<T> = { readonly [Name in keyof Required<T>]: Rule };
  * assertArguments({ name, options }, { name: text, options: optional(object<RotateKeyOptions>({ … })) });
  */
 export function assertArguments<T extends Readonly<Record<string, unknown>>>(values: T, rules: Shape<T>): void {
-  for (const [name, rule] of Object.entries<Rule>(rules)) {
-    const problem = rule(values[name], name);
+  for (const name in rules) {
+    const problem = rules[name](values[name], name);
     if (problem !== undefined) throw new KeysteadError("INVALID_ARGUMENT", problem);
   }
 }
@@ -87,7 +87,11 @@ export function either(forms: Readonly<Record<string, Rule>>): Rule {
 export function listOf(inner: Rule): Rule {
   return (value, path) => {
     if (!Array.isArray(value)) return `${path} must be an array`;
-    return firstProblem(value.entries(), inner, (index) => `${path}[${String(index)}]`);
+    for (let index = 0; index < value.length; index++) {
+      const member: unknown = value[index];
+      if (inner(member, path) !== undefined) return inner(member, `${path}[${index}]`);
+    }
+    return undefined;
   };
 }
 
@@ -95,7 +99,8 @@ export function listOf(inner: Rule): Rule {
 export function recordOf(inner: Rule): Rule {
   return (value, path) => {
     if (!isPlainObject(value)) return `${path} must be a plain object`;
-    return firstProblem(Object.entries(value), inner, () => `${path}.*`);
+    for (const name of Object.keys(value)) if (inner(value[name], path) !== undefined) return inner(value[name], `${path}.*`);
+    return undefined;
   };
 }
 
@@ -109,19 +114,12 @@ export function object<T>(shape: Shape<T>): Rule {
       if (!known.includes(name)) return `${path} has an unknown property; known are ${known.join(", ")}`;
     }
     for (const [name, inner] of rules) {
-      const problem = inner(Object.hasOwn(value, name) ? value[name] : undefined, `${path}.${name}`);
-      if (problem !== undefined) return problem;
+      const member = Object.hasOwn(value, name) ? value[name] : undefined;
+      // Only a problem needs the whole path, and nearly nothing has one.
+      if (inner(member, name) !== undefined) return inner(member, `${path}.${name}`);
     }
     return undefined;
   };
-}
-
-function firstProblem<Name>(entries: Iterable<[Name, unknown]>, inner: Rule, pathOf: (name: Name) => string): string | undefined {
-  for (const [name, value] of entries) {
-    const problem = inner(value, pathOf(name));
-    if (problem !== undefined) return problem;
-  }
-  return undefined;
 }
 
 /** An array, a Map or an instance has other data than its own properties, which would be left out without a word. */

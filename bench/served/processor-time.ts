@@ -29,20 +29,6 @@ export async function untilAtRest(pid: number): Promise<void> {
   }
 }
 
-/** Resident memory of a process and those it started, in MiB. */
-export function residentMemory(pid: number): number {
-  try {
-    return familyOf(pid).reduce((sum, member) => sum + residentOf(member), 0);
-  } catch {
-    return Number.NaN;
-  }
-}
-
-function residentOf(pid: number): number {
-  const kibibytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-  return Number(kibibytes) / 1024;
-}
-
 function familyOf(pid: number): number[] {
   const parents = new Map<number, number>();
   for (const name of readdirSync("/proc")) if (/^\d+$/.test(name)) parents.set(Number(name), statOf(Number(name))[1]);

@@ -8,6 +8,7 @@ import type { ChainLine, LineSink } from "./chain-writer.ts";
 /** What a journal needs of an open file. */
 export interface JournalFile {
   write(data: Uint8Array): Promise<{ readonly bytesWritten: number }>;
+  /** What was written before is durable when this resolves. */
   datasync(): Promise<void>;
   /** What the system knows of the open file; looks at no disk. */
   stat(): { readonly nlink: number; readonly mode: number };
@@ -17,12 +18,20 @@ export interface JournalFile {
 /** Creates the file of a journal; it must not exist yet. */
 export type OpenJournalFile = (path: string) => Promise<JournalFile>;
 
+/**
+ * Linux makes each write of a file that is opened so as durable as an fdatasync after it would: one trip to the disk instead of two.
+ * Elsewhere the flag is missing, or promises less.
+ */
+const syncingWrites = process.platform === "linux" ? constants.O_DSYNC : 0;
+
 /** Creates a journal's file for appending, readable and writable by its owner only. */
 export const openJournalFile: OpenJournalFile = async (path) => {
-  const file = await open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL, 0o600);
+  const file = await open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL | syncingWrites, 0o600);
   return {
     write: (data) => file.write(data),
-    datasync: () => file.datasync(),
+    datasync: async () => {
+      if (syncingWrites === 0) await file.datasync();
+    },
     stat: () => fstatSync(file.fd),
     close: () => file.close(),
   };
@@ -32,6 +41,7 @@ const writerId = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}";
 const journalName = new RegExp(`^(${writerId})\\.jsonl$`);
 const lockName = new RegExp(`^(${writerId})\\.lock$`);
 const ownerWrites = 0o200;
+const newline = 0x0a;
 
 /** Path of a writer's journal. */
 export function journalPath(directory: string, writer: string): string {
@@ -97,7 +107,7 @@ export class JournalFileSink implements LineSink {
   }
 
   async append(lines: readonly ChainLine[]): Promise<undefined> {
-    let data = Buffer.concat(lines.flatMap(({ bytes }) => [bytes, Buffer.from("\n")]));
+    let data = joinLines(lines);
     while (data.length > 0) {
       const { bytesWritten } = await this.#file.write(data);
       if (bytesWritten === 0) throw new Error("the journal accepts no more bytes");
@@ -108,4 +118,16 @@ export class JournalFileSink implements LineSink {
     const { nlink, mode } = this.#file.stat();
     if (nlink === 0 || (mode & ownerWrites) === 0) throw new Error("the journal's file was removed, or taken over by another process");
   }
+}
+
+function joinLines(lines: readonly ChainLine[]): Buffer {
+  let length = lines.length;
+  for (const { bytes } of lines) length += bytes.length;
+  const data = Buffer.allocUnsafe(length);
+  let at = 0;
+  for (const { bytes } of lines) {
+    at += bytes.copy(data, at);
+    data[at++] = newline;
+  }
+  return data;
 }

@@ -18,7 +18,7 @@ export interface Shipped {
  * Lines and bytes of one transaction, about. A database in this process keeps everything else from running for as long as one lasts:
  * these take a few milliseconds.
  */
-const batchLimits = { lines: 256, bytes: 256 * 1024 } as const;
+const batchLimits = { lines: 512, bytes: 512 * 1024 } as const;
 
 /** Adds the lines that the store doesn't have. Lines arrive in order, so a store that has the last of a batch has all. */
 async function addMissing(tables: AuditTables, rows: readonly AuditLineRow[]): Promise<number> {

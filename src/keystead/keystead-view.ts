@@ -56,59 +56,123 @@ export interface ViewParts {
   readonly metrics?: MetricsCollector;
 }
 
+/** Services of a view that were asked for. Made when they are: a served call needs one or two, and all of them cost as much as the call. */
+interface Services {
+  keys?: KeyService;
+  purposes?: PurposeService;
+  routes?: RouteService;
+  keks?: KekService;
+  settings?: SettingsService;
+  datasets?: DatasetService;
+  jobs?: JobService;
+  backgroundJobs?: BackgroundJobs;
+  dataKeys?: DataKeyService;
+  leases?: LeaseService;
+  metrics?: MetricsService;
+  doctor?: Doctor;
+  policies?: PolicyService;
+  principals?: PrincipalService;
+  tokens?: TokenService;
+  approvals?: ApprovalService;
+  audit?: AuditService;
+  ciphers?: CipherService;
+  macs?: MacService;
+  keyless?: KeylessService;
+}
+
 /** The engine as one caller may use it: every service asks access control for that caller, and records in its name. */
 export class KeysteadView {
-  readonly keys: KeyService;
-  readonly purposes: PurposeService;
-  readonly routes: RouteService;
-  readonly keks: KekService;
-  readonly settings: SettingsService;
-  readonly datasets: DatasetService;
-  readonly jobs: JobService;
-  readonly backgroundJobs: BackgroundJobs;
-  readonly dataKeys: DataKeyService;
-  readonly leases: LeaseService;
-  readonly policies: PolicyService;
-  readonly principals: PrincipalService;
-  readonly tokens: TokenService;
-  readonly approvals: ApprovalService;
-  readonly audit: AuditService;
-  readonly metrics: MetricsService;
   readonly #parts: ViewParts;
-  readonly #ciphers: CipherService;
-  readonly #macs: MacService;
-  readonly #keyless: KeylessService;
-
-  #doctor: Doctor | undefined;
+  readonly #services: Services = {};
 
   constructor(parts: ViewParts) {
-    const { engine, pool, databases, codecs, audit, jobRuns, metrics } = parts;
     this.#parts = parts;
-    this.audit = AuditService.boundTo(engine, audit);
-    this.metrics = new MetricsService(engine, metrics);
-    this.keys = new KeyService(engine, new DatasetGate(engine, databases));
-    this.purposes = new PurposeService(engine);
-    this.routes = new RouteService(engine);
-    this.keks = new KekService(engine);
-    this.settings = new SettingsService(engine);
-    this.policies = new PolicyService(engine);
-    this.principals = new PrincipalService(engine);
-    this.tokens = new TokenService(engine);
-    this.approvals = new ApprovalService(engine);
-    this.datasets = new DatasetService(engine, databases, codecs);
-    this.jobs = new JobService(engine, databases, codecs);
-    this.backgroundJobs = new BackgroundJobs(engine, databases, codecs, jobRuns);
-    this.dataKeys = new DataKeyService(engine, pool);
-    this.leases = new LeaseService(engine);
-    this.#ciphers = new CipherService(engine, pool);
-    this.#macs = new MacService(engine, pool);
-    this.#keyless = new KeylessService(engine);
   }
 
-  /** Looks for everything that is wrong. Made when somebody looks: few do. */
+  get keys(): KeyService {
+    return (this.#services.keys ??= new KeyService(this.#parts.engine, new DatasetGate(this.#parts.engine, this.#parts.databases)));
+  }
+
+  get purposes(): PurposeService {
+    return (this.#services.purposes ??= new PurposeService(this.#parts.engine));
+  }
+
+  get routes(): RouteService {
+    return (this.#services.routes ??= new RouteService(this.#parts.engine));
+  }
+
+  get keks(): KekService {
+    return (this.#services.keks ??= new KekService(this.#parts.engine));
+  }
+
+  get settings(): SettingsService {
+    return (this.#services.settings ??= new SettingsService(this.#parts.engine));
+  }
+
+  get datasets(): DatasetService {
+    return (this.#services.datasets ??= new DatasetService(this.#parts.engine, this.#parts.databases, this.#parts.codecs));
+  }
+
+  get jobs(): JobService {
+    return (this.#services.jobs ??= new JobService(this.#parts.engine, this.#parts.databases, this.#parts.codecs));
+  }
+
+  get backgroundJobs(): BackgroundJobs {
+    return (this.#services.backgroundJobs ??= new BackgroundJobs(
+      this.#parts.engine,
+      this.#parts.databases,
+      this.#parts.codecs,
+      this.#parts.jobRuns,
+    ));
+  }
+
+  get dataKeys(): DataKeyService {
+    return (this.#services.dataKeys ??= new DataKeyService(this.#parts.engine, this.#parts.pool));
+  }
+
+  get leases(): LeaseService {
+    return (this.#services.leases ??= new LeaseService(this.#parts.engine));
+  }
+
+  get metrics(): MetricsService {
+    return (this.#services.metrics ??= new MetricsService(this.#parts.engine, this.#parts.metrics));
+  }
+
+  get policies(): PolicyService {
+    return (this.#services.policies ??= new PolicyService(this.#parts.engine));
+  }
+
+  get principals(): PrincipalService {
+    return (this.#services.principals ??= new PrincipalService(this.#parts.engine));
+  }
+
+  get tokens(): TokenService {
+    return (this.#services.tokens ??= new TokenService(this.#parts.engine));
+  }
+
+  get approvals(): ApprovalService {
+    return (this.#services.approvals ??= new ApprovalService(this.#parts.engine));
+  }
+
+  get audit(): AuditService {
+    return (this.#services.audit ??= AuditService.boundTo(this.#parts.engine, this.#parts.audit));
+  }
+
+  get #ciphers(): CipherService {
+    return (this.#services.ciphers ??= new CipherService(this.#parts.engine, this.#parts.pool));
+  }
+
+  get #macs(): MacService {
+    return (this.#services.macs ??= new MacService(this.#parts.engine, this.#parts.pool));
+  }
+
+  get #keyless(): KeylessService {
+    return (this.#services.keyless ??= new KeylessService(this.#parts.engine));
+  }
+
+  /** Looks for everything that is wrong. */
   get doctor(): Doctor {
-    this.#doctor ??= new Doctor(this.#parts);
-    return this.#doctor;
+    return (this.#services.doctor ??= new Doctor(this.#parts));
   }
 
   /** Whom the engine takes this caller for: everybody who is known may ask. @throws KeysteadError `ACCESS_DENIED` for who is disabled */

@@ -2,11 +2,13 @@ import { createServer as createHttpServer, type RequestListener, type Server, ty
 import { createServer as createHttpsServer } from "node:https";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from "fastify";
 import type { AnyRoute } from "../api/route.ts";
+import { RandomPool } from "../crypto/random.ts";
 import { KeysteadError } from "../errors.ts";
 import { allRoutes } from "./all-routes.ts";
 import { answerClientError } from "./client-error.ts";
 import { fromFramework } from "./framework-error.ts";
 import { errorForLog } from "./log.ts";
+import { mediaTypes } from "./media-types.ts";
 import { PathMethods } from "./path-methods.ts";
 import { problemOf, problemType } from "./problem.ts";
 import { makeRequestId, requestIdOf } from "./request-id.ts";
@@ -27,7 +29,9 @@ const mostCheckMilliseconds = 5_000;
  * const answer = await server.inject({ url: "/livez" });
  */
 export function buildServer(parts: ServerParts): FastifyInstance {
-  const { settings, random } = parts;
+  const { settings } = parts;
+  // Ids are no secrets, and one by one they cost as much as all checks of a request.
+  const random = new RandomPool(parts.random, parts.clock);
   const routes = allRoutes(parts);
   const methods = new PathMethods(routes);
   const requests = new RequestServer(parts);
@@ -57,9 +61,11 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   });
   // Bodies are read once it is known who sends them.
   server.removeAllContentTypeParsers();
-  server.addContentTypeParser("*", (_request, _payload, done) => {
-    done(null);
-  });
+  // The one that nearly all have is named: it is found without taking its name apart.
+  for (const type of [mediaTypes.json, "*"])
+    server.addContentTypeParser(type, (_request: FastifyRequest, _payload: unknown, done: (error: null) => void) => {
+      done(null);
+    });
   server.setErrorHandler(reject);
   server.setNotFoundHandler((request, reply) => {
     const target = request.raw.url ?? "";

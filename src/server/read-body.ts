@@ -14,11 +14,10 @@ export function hasBody({ headers }: IncomingMessage): boolean {
  */
 export function readBody(request: IncomingMessage, { bodyBytes, bodyMilliseconds }: ServerLimits): Promise<Buffer> {
   const tooLarge = (): KeysteadError => new KeysteadError("TOO_LARGE", `the body is longer than ${bodyBytes} bytes; send less at once`);
+  if (Number(request.headers["content-length"]) > bodyBytes) return Promise.reject(tooLarge());
+  const arrived = arrivedBody(request);
+  if (arrived !== undefined) return Promise.resolve(arrived);
   return new Promise((resolve, reject) => {
-    if (Number(request.headers["content-length"]) > bodyBytes) {
-      reject(tooLarge());
-      return;
-    }
     // It may have ended while it was found out who sends it.
     if (request.destroyed && !request.complete) {
       reject(brokenBody(request.errored));
@@ -51,6 +50,16 @@ export function readBody(request: IncomingMessage, { bodyBytes, bodyMilliseconds
     }, bodyMilliseconds);
     request.on("data", take).on("end", finish).on("error", vanish).on("close", vanish);
   });
+}
+
+/** A body that came with its head, as most do: nobody has to wait for it, and nothing has to be timed. */
+function arrivedBody(request: IncomingMessage): Buffer | undefined {
+  const { destroyed, readableEnded, readableLength, headers } = request;
+  if (destroyed || readableEnded || readableLength === 0 || readableLength !== Number(headers["content-length"])) return undefined;
+  const body: unknown = request.read();
+  // So that its end is told to whoever waits for it.
+  request.resume();
+  return Buffer.isBuffer(body) ? body : undefined;
 }
 
 /** Why a body will never be whole: the HTTP parser refused the rest, or nobody sends it. */

@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import { z } from "zod";
 import { KeysteadError } from "../errors.ts";
 import { checkFields } from "../field-problem.ts";
 import type { AnyRoute, RouteFacts } from "../api/route.ts";
@@ -39,7 +39,21 @@ export function assertBodyBelongs({ request }: Exchange): void {
 }
 
 function check(what: string, schema: z.ZodType, value: unknown): unknown {
+  const likely = likelyForm(schema, value);
+  if (likely !== undefined) {
+    const checked = z.safeParse(likely, value);
+    if (checked.success) return checked.data;
+  }
   const { data, problem } = { data: undefined, problem: undefined, ...checkFields(what, schema, value) };
   if (problem !== undefined) throw new KeysteadError("INVALID_ARGUMENT", problem);
   return data;
+}
+
+/**
+ * Of the forms of a body, the one that a value without `items` most likely has: one item, which comes last. Trying the others first costs as
+ * much as all of the rest. What it does not take is checked against all of them, and so are problems told.
+ */
+function likelyForm(schema: z.ZodType, value: unknown): z.core.$ZodType | undefined {
+  if (!(schema instanceof z.ZodUnion) || typeof value !== "object" || value === null || "items" in value) return undefined;
+  return schema.options.at(-1);
 }

@@ -61,6 +61,29 @@ describe("CheckpointSchedule", () => {
     expect(task.starts()).toBe(1);
   });
 
+  it("runs four times a second at most, however many records come", async () => {
+    const { clock, task, schedule } = newSchedule();
+    const noteMany = (): void => {
+      for (let record = 0; record < 5000; record++) schedule.note();
+    };
+    noteMany();
+    expect(task.starts()).toBe(1);
+    task.end();
+    await turns();
+    clock.advance(100);
+    noteMany();
+    await turns();
+    expect(task.starts()).toBe(1);
+    clock.advance(149);
+    await turns();
+    expect(task.starts()).toBe(1);
+    clock.advance(1);
+    await until(() => task.starts() === 2);
+    task.end();
+    await turns();
+    expect(clock.waiting).toBe(0);
+  });
+
   it("never runs twice at once, and runs again at the end when it came due meanwhile", async () => {
     const { clock, task, schedule } = newSchedule();
     for (let record = 0; record < 1000; record++) schedule.note();

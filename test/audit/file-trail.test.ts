@@ -158,7 +158,7 @@ describe("FileTrail", () => {
     const trail = await place.open({ store });
     await Promise.all(Array.from({ length: 999 }, (_, index) => trail.record(numbered(index))));
     await trail.flush();
-    expect(sizes).toEqual([256, 256, 256, 232]);
+    expect(sizes).toEqual([512, 488]);
     await trail.close();
   });
 

@@ -56,6 +56,14 @@ describe("a request that is not well-formed HTTP", () => {
     expect(await problemFor(server, requestText("GET", `/v1/keys/${"x".repeat(5_000)}`))).toEqual({ status: 413, code: "TOO_LARGE" });
   });
 
+  it("is answered 413 for chunks that are too much together, also when they come with the head", async () => {
+    const server = await startTestServer({ settings: { limits: { bodyBytes: 1_024 } } });
+    const text = JSON.stringify({ text: "x".repeat(1_024) });
+    const chunks = `${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`;
+    const head = requestText("POST", "/v1/echo", { "Content-Type": "application/json", "Transfer-Encoding": "chunked" });
+    expect(await problemFor(server, head + chunks)).toEqual({ status: 413, code: "TOO_LARGE" });
+  });
+
   it.each([
     ["a chunk that is no number", "zz\r\nhello\r\n0\r\n\r\n"],
     ["a chunk longer than it says", "2\r\nhello\r\n0\r\n\r\n"],
