@@ -6,9 +6,18 @@ import { dataRoutes } from "./routes/data.ts";
 import { datasetRoutes } from "./routes/datasets.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { registryRoutes } from "./routes/registry.ts";
+import { streamRoutes } from "./routes/streams.ts";
 
 /** Every row, by method and path. */
-export const routeRows = { ...dataRoutes, ...keyRoutes, ...registryRoutes, ...datasetRoutes, ...accessRoutes, ...auditRoutes } as const;
+export const routeRows = {
+  ...dataRoutes,
+  ...streamRoutes,
+  ...keyRoutes,
+  ...registryRoutes,
+  ...datasetRoutes,
+  ...accessRoutes,
+  ...auditRoutes,
+} as const;
 
 /** The rows by method and path: the client takes its types from it. */
 export type RouteRows = typeof routeRows;

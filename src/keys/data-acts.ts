@@ -72,6 +72,7 @@ export class DataActs {
   /**
    * Does many operations of one kind: each is asked for, each fails alone, and one record holds a digest of every item.
    * @param digested the ciphertext that an item gave, where it gave one
+   * @param options `isAlwaysRecorded`: also for a program that embeds Keystead
    * @returns one result or problem per item, in order
    * @throws KeysteadError `TOO_LARGE` for more than 1,000 items, `AUDIT_UNAVAILABLE`, `CLOSED`
    */
@@ -79,8 +80,9 @@ export class DataActs {
     action: string,
     items: readonly BatchItem<T>[],
     digested: (result: T) => string | Uint8Array | undefined,
+    options: { readonly isAlwaysRecorded?: boolean } = {},
   ): Promise<(T | ItemProblem)[]> {
-    return this.#engine.acts.run(() => this.#performEach(action, items, digested));
+    return this.#engine.acts.run(() => this.#performEach(action, items, digested, options));
   }
 
   async #perform<T>(act: DataAct, work: (key: NamedKey) => Promise<DataDone<T>> | DataDone<T>): Promise<T> {
@@ -111,12 +113,14 @@ export class DataActs {
     action: string,
     items: readonly BatchItem<T>[],
     digested: (result: T) => string | Uint8Array | undefined,
+    { isAlwaysRecorded = false }: { readonly isAlwaysRecorded?: boolean },
   ): Promise<(T | ItemProblem)[]> {
     if (items.length > limits.items)
       throw new KeysteadError("TOO_LARGE", `a batch has at most ${String(limits.items)} items; send several, or a stream`);
     const { caller, access, names } = this.#engine;
     const results: (T | ItemProblem)[] = [];
     const used = new Set<string>();
+    const datasets = new Set<string | undefined>(items.map((item) => ("problem" in item ? undefined : item.dataset)));
     let denied = 0;
     let failed = 0;
     for (const item of items) {
@@ -137,10 +141,11 @@ export class DataActs {
         results.push({ problem: error });
       }
     }
-    if (caller.request !== undefined || denied > 0) {
+    if (caller.request !== undefined || denied > 0 || isAlwaysRecorded) {
       const [only] = used;
+      const [dataset] = datasets;
       await this.#record({
-        ...eventOf(caller, { action }, undefined),
+        ...eventOf(caller, { action, dataset: datasets.size === 1 ? dataset : undefined }, undefined),
         ...(used.size === 1 && only !== undefined && { key: only }),
         outcome: denied > 0 && denied === items.length ? "denied" : failed > 0 && failed === items.length ? "failed" : "allowed",
         items: results.map((result, index) => digestOf(result, items[index], digested)),

@@ -7,6 +7,7 @@ import type { Codecs } from "../datasets/codecs.ts";
 import type { Databases } from "../datasets/databases.ts";
 import { DatasetGate } from "../datasets/dataset-gate.ts";
 import { DatasetService } from "../datasets/dataset-service.ts";
+import { ServedDatasets } from "../datasets/served-datasets.ts";
 import { JobService } from "../datasets/job-service.ts";
 import type { Background } from "../keys/background.ts";
 import { ApprovalService } from "../keys/access/approval-service.ts";
@@ -87,7 +88,8 @@ export class KeysteadView {
     this.principals = new PrincipalService(engine);
     this.tokens = new TokenService(engine);
     this.approvals = new ApprovalService(engine);
-    this.datasets = new DatasetService(engine, databases, codecs);
+    const Datasets = engine.caller.request === undefined ? DatasetService : ServedDatasets;
+    this.datasets = new Datasets(engine, databases, codecs);
     this.jobs = new JobService(engine, databases, codecs);
     this.backgroundJobs = new BackgroundJobs(engine, databases, codecs, jobResults);
     this.dataKeys = new DataKeyService(engine, pool);
