@@ -180,7 +180,7 @@ describe("data keys, tags, hashes and random bytes", () => {
       "data-keys.open",
       "data.decrypt",
       "data-keys.create",
-      "data-keys.create",
+      "data-keys.create-plain",
       "data-keys.open",
       "data.mac",
       "data.verify-mac",

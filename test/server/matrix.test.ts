@@ -55,7 +55,7 @@ function send(
 /** Refused by its status, or by that of its one line. */
 function isDenied({ statusCode, body }: LightMyRequestResponse, { stream }: AnyRoute): boolean {
   if (stream !== "ndjson" || statusCode !== 200) return statusCode === 403;
-  return /"problem":\{"code":"ACCESS_DENIED","status":403/.test(body);
+  return body.includes('"problem":{"code":"ACCESS_DENIED","status":403');
 }
 
 /** Every record with a request, by its id. */
