@@ -138,6 +138,11 @@ export function isActionName(name: string): boolean {
   return known.has(name) || (name.length <= 64 && namePattern.test(name) && !nouns.has(nounOf(name)));
 }
 
+/** True for an operation on data: it is answered at once, so that it can't wait for a second person. */
+export function isOnData(name: string): boolean {
+  return ["data", "data-keys"].includes(nounOf(name));
+}
+
 /** True for the first part of an action's name. */
 export function isActionNoun(noun: string): boolean {
   return nouns.has(noun);

@@ -2,7 +2,8 @@ import { z } from "zod";
 import { maxContextPairs } from "../crypto/limits.ts";
 import { KeysteadError } from "../errors.ts";
 import { checkFields } from "../field-problem.ts";
-import { actionPatternProblem, namePatternProblem } from "./patterns.ts";
+import { actionNames, isOnData } from "./actions.ts";
+import { actionPatternProblem, matchesAction, namePatternProblem } from "./patterns.ts";
 import { subjectProblem } from "./subject.ts";
 
 /** What a policy does: allows, refuses whatever else allows, or asks for a second person before what is allowed. */
@@ -89,9 +90,21 @@ export function parsePolicy(input: unknown): Omit<Policy, "id"> {
   const parsed = checkFields("the policy", policySchema, input);
   if (parsed.problem !== undefined) throw new KeysteadError("INVALID_ARGUMENT", `policy: ${parsed.problem}`);
   const { effect, subject, actions, description = "", ...scope } = parsed.data;
+  if (effect === "approve") assertCanWait(actions);
   if (scope.notBefore !== undefined && scope.notAfter !== undefined && scope.notBefore >= scope.notAfter)
     throw new KeysteadError("INVALID_ARGUMENT", "policy: notAfter must come after notBefore");
   return { effect, subject, actions, scope, description };
+}
+
+/** @throws KeysteadError `INVALID_ARGUMENT` when a pattern fits an operation on data */
+function assertCanWait(patterns: readonly string[]): void {
+  const immediate = actionNames.find((action) => isOnData(action) && patterns.some((pattern) => matchesAction(pattern, action)));
+  if (immediate === undefined) return;
+  throw new KeysteadError(
+    "INVALID_ARGUMENT",
+    `policy: ${immediate} can't wait for a second person, nor can any operation on data: name what is to wait, such as keys.destroy or ` +
+      "policies.*, and bind operations on data by allow and deny",
+  );
 }
 
 /** Reads a stored scope; undefined when it is none that this version knows. */

@@ -59,13 +59,14 @@ export function operationId({ method, path }: Pick<AnyRoute, "method" | "path">)
 }
 
 function operation(route: AnyRoute): Json {
-  const { summary, tag, action, audit } = route;
+  const { summary, tag, action, otherActions, audit } = route;
   const body = bodyOf(route);
   return {
     operationId: operationId(route),
     summary,
     tags: [tag],
     ...(action !== undefined && { "x-keystead-action": action }),
+    ...(otherActions !== undefined && { "x-keystead-other-actions": otherActions }),
     security: audit === "none" ? [] : [{ bearer: [] }],
     parameters: [
       ...parametersOf(route.params, "path"),

@@ -17,7 +17,7 @@ ${parts.join("\n\n")}
 }
 
 function table(routes: readonly AnyRoute[]): string {
-  const rows = routes.map(({ method, path, action, summary, tagged, stream }) => {
+  const rows = routes.map(({ method, path, action, otherActions = [], summary, tagged, stream }) => {
     const notes = [
       ...(stream === "ndjson" ? ["lines of JSON"] : []),
       ...(stream === "events" ? ["events"] : []),
@@ -25,7 +25,7 @@ function table(routes: readonly AnyRoute[]): string {
     ];
     return [
       `\`${method} ${path}\``,
-      action === undefined ? "–" : `\`${action}\``,
+      action === undefined ? "–" : [action, ...otherActions].map((name) => `\`${name}\``).join(" or "),
       summary + (notes.length > 0 ? ` (${notes.join(", ")})` : ""),
     ];
   });

@@ -23,7 +23,7 @@ export type RouteTag = (typeof routeTags)[number];
 export type Endpoint = `${RouteMethod} /${string}`;
 
 /** A row of the table, without method and path, which its name says. */
-type Row<R> = Omit<R, "method" | "path" | "tag"> & { readonly tag: RouteTag };
+export type Row<R> = Omit<R, "method" | "path" | "tag"> & { readonly tag: RouteTag };
 
 /** Any row of the table. */
 export type AnyRow = Row<Route> | Row<LineRoute> | Row<EventRoute> | Row<ByteRoute>;

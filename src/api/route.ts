@@ -50,6 +50,8 @@ export interface RouteFacts<
   readonly tag: string;
   /** What policies are asked: `data.encrypt`. Undefined for routes that ask for nothing. */
   readonly action: string | undefined;
+  /** What policies are asked instead, by what the body says. */
+  readonly otherActions?: readonly string[];
   readonly audit: AuditClass;
   /** True when it may be sent again after a lost connection. */
   readonly idempotent: boolean;
@@ -80,7 +82,10 @@ export interface Route<
 }
 
 /** One line of a stream: what it says, or why it can't be taken; the lines after it go on. */
-export type RouteLine<T> = { readonly value: T; readonly problem?: undefined } | { readonly problem: KeysteadError };
+export type RouteLine<T> = ({ readonly value: T; readonly problem?: undefined } | { readonly problem: KeysteadError }) & {
+  /** Bytes. */
+  readonly length: number;
+};
 
 /**
  * A row whose body is lines of JSON (`application/x-ndjson`), each with the schema `body`, and whose answer is lines, each with the schema

@@ -8,10 +8,12 @@ import { keyRoutes } from "./routes/keys.ts";
 import { leaseRoutes } from "./routes/leases.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { registryRoutes } from "./routes/registry.ts";
+import { streamRoutes } from "./routes/streams.ts";
 
 /** Every row, by method and path. */
 const routeRows = {
   ...dataRoutes,
+  ...streamRoutes,
   ...leaseRoutes,
   ...keyRoutes,
   ...registryRoutes,

@@ -1,7 +1,8 @@
 import type { KeysteadApi } from "../api/keystead-api.ts";
 import { binaryPrefix, formatBinary, formatText, parseBinary, parseText, textPrefix } from "../crypto/ciphertext.ts";
 import { fromTypedJson, toTypedJson, type TypedJson } from "../crypto/typed-json.ts";
-import { type ErrorCode, errorCodes, KeysteadError } from "../errors.ts";
+import { KeysteadError } from "../errors.ts";
+import { each, many, mixedReleases, single } from "./batch-answers.ts";
 import { fromBase64, toBase64 } from "./binary.ts";
 import type { HttpCalls } from "./http-calls.ts";
 
@@ -31,11 +32,6 @@ export type DataCalls = Pick<
 export type RewrapOptions = NonNullable<Parameters<KeysteadApi["rewrap"]>[1]>;
 
 type KeyTarget = Parameters<KeysteadApi["encrypt"]>[0];
-
-/** An item that failed, as a server tells it. */
-interface ProblemItem {
-  readonly problem: { readonly code: string; readonly detail: string };
-}
 
 /** Operations on data, each a call of its route. */
 export function dataCalls(http: HttpCalls): DataCalls {
@@ -184,45 +180,4 @@ function asBytes(ciphertext: string): Buffer {
   const parsed = parseText(ciphertext);
   if (parsed === undefined) throw mixedReleases();
   return formatBinary(binaryPrefix(parsed.key, parsed.label), parsed.payload);
-}
-
-/** The answer to one item, which is never a list. */
-function single<A extends object>(answer: A): Exclude<A, { readonly items: unknown }>;
-function single(answer: object): object {
-  if ("items" in answer) throw mixedReleases();
-  return answer;
-}
-
-type ItemsOf<A> = A extends { readonly items: readonly (infer I)[] } ? readonly I[] : never;
-
-/** The answers to many items. */
-function many<A extends object>(answer: A): ItemsOf<A>;
-function many(answer: object): unknown {
-  if (!("items" in answer)) throw mixedReleases();
-  return answer.items;
-}
-
-/** Maps the answers of a batch; a problem becomes an error. */
-export function each<I extends object, A>(
-  items: readonly I[],
-  map: (item: Exclude<I, ProblemItem>) => A,
-): (A | { readonly problem: KeysteadError })[];
-export function each(items: readonly object[], map: (item: object) => unknown): unknown[] {
-  return items.map((item) => (isProblemItem(item) ? { problem: errorOf(item) } : map(item)));
-}
-
-function isProblemItem(item: object): item is ProblemItem {
-  return "problem" in item;
-}
-
-function errorOf({ problem: { code, detail } }: ProblemItem): KeysteadError {
-  return new KeysteadError(isErrorCode(code) ? code : "INTERNAL", detail);
-}
-
-function isErrorCode(code: string): code is ErrorCode {
-  return Object.hasOwn(errorCodes, code);
-}
-
-function mixedReleases(): KeysteadError {
-  return new KeysteadError("INTERNAL", "the server's answer is not what this version expects; are both of one release?");
 }

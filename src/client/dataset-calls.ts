@@ -1,6 +1,7 @@
 import type { KeysteadApi } from "../api/keystead-api.ts";
 import { fromTypedJson } from "../crypto/typed-json.ts";
 import { KeysteadError } from "../errors.ts";
+import { each, many, single } from "./batch-answers.ts";
 import type { HttpCalls } from "./http-calls.ts";
 import { jobFollower } from "./follow-job.ts";
 
@@ -29,7 +30,11 @@ export function datasetCalls(http: HttpCalls): Pick<KeysteadApi, "datasets" | "j
       return { ...found, rows: rows.map(({ values, ...row }) => ({ ...row, values: opened(values) })) };
     },
     tokens: async (dataset, index, search) =>
-      (await http.call("POST /v1/index", { body: { dataset, index, values: search.map(searchable) } }, true)).tokens,
+      single(await http.call("POST /v1/index", { body: { dataset, index, values: search.map(searchable) } }, true)).tokens,
+    tokensMany: async (items) => {
+      const sent = items.map(({ values, ...item }) => ({ ...item, values: values.map(searchable) }));
+      return each(many(await http.call("POST /v1/index", { body: { items: sent } }, true)), ({ tokens }) => tokens);
+    },
     protect: (dataset, options) => follow(dataset, options, (apart) => start(dataset, { kind: "protect", options: apart })),
     reencrypt: (dataset, options) => follow(dataset, options, (apart) => start(dataset, { kind: "reencrypt", options: apart })),
     verify: (dataset, options) => follow(dataset, options, (apart) => start(dataset, { kind: "verify", options: apart })),

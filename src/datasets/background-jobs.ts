@@ -1,7 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
 import { anything, assertArguments, choice, having, number, object, optional, recordOf, text } from "../arguments.ts";
-import { allowAll } from "../access/access-control.ts";
-import type { Principal } from "../access/principal.ts";
 import { systemClock } from "../clock.ts";
 import { audited } from "../keys/audited.ts";
 import type { Engine } from "../keys/engine.ts";
@@ -14,6 +12,7 @@ import { type JobInfo, JobService, type ResumeOptions } from "./job-service.ts";
 import { jobState } from "./job-state.ts";
 import { readWork } from "./job-work.ts";
 import type { PlaintextJobResult } from "./remains.ts";
+import { workerEngine } from "./worker-engine.ts";
 
 /** What a job is told that runs by itself: nobody listens to it, and the end of the process stops it. */
 type Apart<T> = Omit<T, "onProgress" | "onProblems" | "signal">;
@@ -40,6 +39,12 @@ const actions: Readonly<Record<JobOrder["kind"], string>> = {
   "erase-column": "datasets.erase-column",
   resume: "jobs.resume",
 };
+
+function actionOf(order: JobOrder): string {
+  if (order.kind === "reencrypt" && order.options?.from !== undefined) return "datasets.import";
+  if (order.kind === "recontext" && order.context !== undefined) return "datasets.set-context";
+  return actions[order.kind];
+}
 
 /** What is particular to one kind, that kind's own method checks. */
 const order = object<Record<"kind" | "options" | "context" | "index" | "generation" | "column", unknown>>({
@@ -97,10 +102,8 @@ export class BackgroundJobs {
   readonly #runs: JobRuns;
 
   constructor(engine: Engine, databases: Databases, codecs: Codecs, runs: JobRuns) {
-    const { source, id } = engine.caller.principal;
-    const principal: Principal = { source: "engine", id: "jobs", actingFor: `${source}:${id}` };
     // Whoever starts a job has been asked for it; the engine does the work.
-    const worker: Engine = { ...engine, caller: { principal }, access: allowAll };
+    const worker = workerEngine(engine);
     this.#engine = engine;
     this.#jobs = new JobService(engine, databases, codecs);
     this.#worker = new DatasetService(worker, databases, codecs);
@@ -120,7 +123,7 @@ export class BackgroundJobs {
     assertArguments({ dataset, order }, rules.start);
     return audited(
       this.#engine,
-      { action: actions[order.kind], dataset },
+      { action: actionOf(order), dataset },
       () => this.#start(dataset, order),
       ({ id }) => ({ detail: { job: id, started: true } }),
     );

@@ -2,6 +2,7 @@ import { anything, flag, having, listOf, number, object, optional, recordOf, rul
 import type { FindOptions } from "./find-rows.ts";
 import type { RecontextOptions, ReencryptOptions } from "./job-options.ts";
 import { jobShape } from "./job-service.ts";
+import type { TokensItem } from "./many-tokens.ts";
 import type { PlannedIndex } from "./plan-index.ts";
 
 const name = text;
@@ -28,6 +29,7 @@ export const datasetArguments = {
   takeCensus: { name, signal },
   census: { nameOrAlias: text },
   find: { name, index: text, search: listOf(searched), options: object<FindOptions>({ limit: optional(number), signal }) },
+  tokensMany: { items: listOf(object<TokensItem>({ dataset: name, index: text, values: listOf(searched) })) },
   tokens: { name, index: text, search: listOf(searched) },
   planIndex: { name, index: object<PlannedIndex>({ columns: listOf(text), kind: text, normalisers: listOf(text) }) },
 } as const;

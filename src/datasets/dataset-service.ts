@@ -3,6 +3,7 @@ import type { RecordDefinition } from "../fields/field-specification.ts";
 import type { IndexPlan } from "../fields/index-planner.ts";
 import { KeysteadError } from "../errors.ts";
 import { asked, audited, auditedOnKey } from "../keys/audited.ts";
+import type { ItemProblem } from "../keys/data-acts.ts";
 import type { Engine } from "../keys/engine.ts";
 import { findKeyById } from "../keys/key-records.ts";
 import { describeVersion } from "../keys/keyset.ts";
@@ -24,7 +25,7 @@ import {
   parseContextMove,
 } from "./definition.ts";
 import { type FindOptions, type FindResult, findRows, type IndexSearch, searchTokens } from "./find-rows.ts";
-import { dropGeneration, findSuccessor, searchBy } from "./generation-changes.ts";
+import { assertNothingReplaced, dropGeneration, findSuccessor, searchBy } from "./generation-changes.ts";
 import { registeredIndexes } from "./index-generations.ts";
 import type { JobOptions, RecontextOptions, ReencryptOptions, RunOptions } from "./job-options.ts";
 import type { JobResult } from "./job-run.ts";
@@ -34,6 +35,7 @@ import { indexesBeside, type PlannedIndex, planDatasetIndex } from "./plan-index
 import type { JobKind } from "./row-tasks.ts";
 import { type PlaintextJobResult, withRemains } from "./remains.ts";
 import { assertErasable, assertInStep, findShadow, setPlaintextUse, shadowsOf } from "./shadow-changes.ts";
+import { manyTokens, type TokensItem } from "./many-tokens.ts";
 import { refuseSharedColumns } from "./shared-columns.ts";
 import type { SourceDescription, TokenSearch } from "./source.ts";
 
@@ -398,6 +400,16 @@ export class DatasetService {
   }
 
   /**
+   * As {@link tokens}, of up to 1,000 searches: each is asked for and fails alone; one record tells of all.
+   * @returns for each item in order its tokens, or the problem with it
+   * @throws KeysteadError `INVALID_ARGUMENT`, `TOO_LARGE`, `AUDIT_UNAVAILABLE`
+   */
+  async tokensMany(items: readonly TokensItem[]): Promise<(readonly TokenSearch[] | ItemProblem)[]> {
+    assertArguments({ items }, rules.tokensMany);
+    return manyTokens(this.#engine, items);
+  }
+
+  /**
    * What `defineFields()` needs so that the application and the jobs make the same bytes: context, types of its columns, blind indexes.
    * @throws KeysteadError `UNKNOWN_DATASET`
    * @example
@@ -473,16 +485,6 @@ export class DatasetService {
       }),
     );
   }
-}
-
-/** @throws KeysteadError `JOB_INCOMPLETE` */
-function assertNothingReplaced({ dataset, progress }: JobResult, index: string): void {
-  if (progress.replaced === 0) return;
-  throw new KeysteadError(
-    "JOB_INCOMPLETE",
-    `${String(progress.replaced)} rows of dataset ${dataset} lacked tokens, or had wrong ones, and have them now: some application writes ` +
-      `without a generation of index ${index}; start it anew, so that it reads the indexes again, then cut over again`,
-  );
 }
 
 function contextMove(template: unknown, contextTypes: ContextTypes | undefined): ContextMove | undefined {

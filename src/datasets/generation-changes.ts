@@ -1,3 +1,4 @@
+import type { JobResult } from "./job-run.ts";
 import { KeysteadError } from "../errors.ts";
 import { permits, phaseOf } from "../keys/version-state.ts";
 import type { StoreTables } from "../store/store.ts";
@@ -82,4 +83,14 @@ async function findGeneration(tables: StoreTables, dataset: Dataset, indexName: 
 async function canBeSearched(tables: StoreTables, { keyId, keyVersion: version }: GenerationRow): Promise<boolean> {
   const record = await tables.versions.get({ keyId, version });
   return record !== undefined && permits(phaseOf(record), "index");
+}
+
+/** @throws KeysteadError `JOB_INCOMPLETE` */
+export function assertNothingReplaced({ dataset, progress }: JobResult, index: string): void {
+  if (progress.replaced === 0) return;
+  throw new KeysteadError(
+    "JOB_INCOMPLETE",
+    `${String(progress.replaced)} rows of dataset ${dataset} lacked tokens, or had wrong ones, and have them now: some application writes ` +
+      `without a generation of index ${index}; start it anew, so that it reads the indexes again, then cut over again`,
+  );
 }

@@ -121,19 +121,21 @@ export class JobService {
   async resume(dataset: string, options: ResumeOptions = {}): Promise<JobResult> {
     assertArguments({ dataset, options }, rules.resume);
     const { job, ...jobOptions } = options;
-    const { row, pace, terms } = await this.#engine.store.read(async (tables) => {
-      const found = await newestJob(tables, await findDataset(tables, dataset));
-      const work = readWork(found.progress);
-      if (work === undefined || !isUnfinished(found) || isDryRun(work)) throw ended(found, dataset);
-      return { row: found, pace: paceOptions(work.pace), terms: conditionsOf(work) };
-    });
-    const kind = kindOf(row);
     return audited(
       this.#engine,
-      { action: `datasets.${kind}`, dataset },
-      () => this.#runner.run(dataset, kind, { ...terms, ...pace, ...jobOptions }, { job: job ?? row.id, onlyRunning: job !== undefined }),
-      ({ state, progress }) => ({
-        detail: { state, rows: progress.replaced, values: progress.values, problems: progress.problems, dryRun: false },
+      { action: "jobs.resume", dataset },
+      async () => {
+        const { row, pace, terms } = await this.#engine.store.read(async (tables) => {
+          const found = await newestJob(tables, await findDataset(tables, dataset));
+          const work = readWork(found.progress);
+          if (work === undefined || !isUnfinished(found) || isDryRun(work)) throw ended(found, dataset);
+          return { row: found, pace: paceOptions(work.pace), terms: conditionsOf(work) };
+        });
+        const rule = { job: job ?? row.id, onlyRunning: job !== undefined };
+        return this.#runner.run(dataset, kindOf(row), { ...terms, ...pace, ...jobOptions }, rule);
+      },
+      ({ id, kind, state, progress }) => ({
+        detail: { job: id, kind, state, rows: progress.replaced, values: progress.values, problems: progress.problems },
       }),
     );
   }

@@ -25,6 +25,14 @@ export interface DataAct {
   readonly recorded?: boolean;
 }
 
+/** How a batch is recorded. */
+interface BatchOptions {
+  /** What the record says beside counts. */
+  readonly detail?: AuditEvent["detail"];
+  /** True to record it also for a program that embeds Keystead. */
+  readonly isAlwaysRecorded?: boolean;
+}
+
 /** What an operation gave, the label of the version that it used, and what else the record says. */
 export interface DataDone<T> {
   readonly result: T;
@@ -77,7 +85,7 @@ export class DataActs {
   /**
    * Does many operations of one kind: each is asked for, each fails alone, and one record holds a digest of every item.
    * @param digested the ciphertext that an item gave, where it gave one
-   * @param detail what the record says beside counts
+   * @param options `detail`: what the record says beside counts; `isAlwaysRecorded`: also for a program that embeds Keystead
    * @returns one result or problem per item, in order
    * @throws KeysteadError `TOO_LARGE` for more than 1,000 items, `AUDIT_UNAVAILABLE`, `CLOSED`
    */
@@ -85,11 +93,11 @@ export class DataActs {
     action: string,
     items: readonly BatchItem<T>[],
     digested: (result: T) => string | Uint8Array | undefined,
-    detail?: AuditEvent["detail"],
+    options: BatchOptions = {},
   ): Promise<(T | ItemProblem)[]> {
     const { acts, observer } = this.#engine;
     const outcomeOf = (results: readonly (T | ItemProblem)[]): ActOutcome => outcomeOfBatch(countOutcomes(results));
-    return acts.run(() => observer.act(action, () => this.#performEach(action, items, digested, detail), outcomeOf));
+    return acts.run(() => observer.act(action, () => this.#performEach(action, items, digested, options), outcomeOf));
   }
 
   async #perform<T>(act: DataAct, work: (key: NamedKey) => Promise<DataDone<T>> | DataDone<T>): Promise<T> {
@@ -126,13 +134,14 @@ export class DataActs {
     action: string,
     items: readonly BatchItem<T>[],
     digested: (result: T) => string | Uint8Array | undefined,
-    detail: AuditEvent["detail"],
+    { detail, isAlwaysRecorded = false }: BatchOptions,
   ): Promise<(T | ItemProblem)[]> {
     if (items.length > limits.items)
       throw new KeysteadError("TOO_LARGE", `a batch has at most ${String(limits.items)} items; send several, or a stream`);
     const { caller, access, names, observer } = this.#engine;
     const results: (T | ItemProblem)[] = [];
     const used = new Set<string>();
+    const datasets = new Set<string | undefined>(items.map((item) => ("problem" in item ? undefined : item.dataset)));
     for (const item of items) {
       try {
         if ("problem" in item) throw item.problem;
@@ -151,10 +160,11 @@ export class DataActs {
     }
     const outcomes = countOutcomes(results);
     observer.items(action, outcomes);
-    if (caller.request !== undefined || outcomes.denied > 0) {
+    if (caller.request !== undefined || outcomes.denied > 0 || isAlwaysRecorded) {
       const [only] = used;
+      const [dataset] = datasets;
       await this.#record({
-        ...eventOf(caller, { action }, undefined),
+        ...eventOf(caller, { action, dataset: datasets.size === 1 ? dataset : undefined }, undefined),
         ...(used.size === 1 && only !== undefined && { key: only }),
         outcome: outcomeOfBatch(outcomes),
         items: results.map((result, index) => digestOf(result, items[index], digested)),

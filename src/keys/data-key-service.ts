@@ -84,7 +84,8 @@ export class DataKeyService {
       const { action } = createAct(target, options);
       return { action, target, context: options.context, work: (key) => this.#create(key, options) };
     });
-    return this.#acts.performEach("data-keys.create", batch, ({ ciphertext }) => ciphertext);
+    const isPlain = items.some(({ plain = true }) => plain);
+    return this.#acts.performEach(isPlain ? "data-keys.create-plain" : "data-keys.create", batch, ({ ciphertext }) => ciphertext);
   }
 
   /**

@@ -203,11 +203,12 @@ export class LeaseService {
       const { key: target, dataset } = lease;
       return { target, ...(use === "seal" && { dataset }), work: (key) => this.#renew(key, use, lease) };
     });
-    return this.#acts.performEach("leases.create", items, ({ id }) => id, { act: "renew" });
+    return this.#acts.performEach("leases.create", items, ({ id }) => id, { detail: { act: "renew" } });
   }
 
   /**
-   * Ends a sealing lease of one's own, and gives back the messages that were not sealed. Releasing again does nothing.
+   * Ends a sealing lease of one's own, and gives back the messages that were not sealed, but one: a version for which a lease was taken
+   * never looks as if it had sealed nothing. Releasing again does nothing.
    * @param used messages that were sealed
    * @throws KeysteadError `UNKNOWN_LEASE`, `ACCESS_DENIED`, `INVALID_ARGUMENT` for a number outside of 0 … 2^20
    */
@@ -223,7 +224,7 @@ export class LeaseService {
         if (row?.principal !== subjectOf(caller.principal)) throw unknownLease();
         if (row.releasedAt !== null) return;
         await tables.leases.update({ ...row, messages: used, releasedAt: clock.now() });
-        await addToCounter(tables, row, { seals: used - row.messages });
+        await addToCounter(tables, row, { seals: Math.max(used, 1) - row.messages });
       });
       const label = found?.label ?? "";
       return { result: undefined, label, detail: { act: "release", lease: id, messages: used } };

@@ -7,6 +7,7 @@ import type { Codecs } from "../datasets/codecs.ts";
 import type { Databases } from "../datasets/databases.ts";
 import { DatasetGate } from "../datasets/dataset-gate.ts";
 import { DatasetService } from "../datasets/dataset-service.ts";
+import { ServedDatasets } from "../datasets/served-datasets.ts";
 import { JobService } from "../datasets/job-service.ts";
 import type { Background } from "../keys/background.ts";
 import { ApprovalService } from "../keys/access/approval-service.ts";
@@ -110,7 +111,9 @@ export class KeysteadView {
   }
 
   get datasets(): DatasetService {
-    return (this.#services.datasets ??= new DatasetService(this.#parts.engine, this.#parts.databases, this.#parts.codecs));
+    const { engine, databases, codecs } = this.#parts;
+    const Datasets = engine.caller.request === undefined ? DatasetService : ServedDatasets;
+    return (this.#services.datasets ??= new Datasets(engine, databases, codecs));
   }
 
   get jobs(): JobService {

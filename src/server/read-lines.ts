@@ -32,10 +32,10 @@ function checkLine<T>(line: Buffer, what: string, schema: z.ZodType<T>, limits: 
   try {
     const found = checkFields(what, schema, parseJson(line, limits, what));
     return found.problem === undefined
-      ? { value: found.data }
-      : { problem: new KeysteadError("INVALID_ARGUMENT", `${what}: ${found.problem}`) };
+      ? { value: found.data, length: line.length }
+      : { problem: new KeysteadError("INVALID_ARGUMENT", `${what}: ${found.problem}`), length: line.length };
   } catch (error) {
-    if (error instanceof KeysteadError) return { problem: error };
+    if (error instanceof KeysteadError) return { problem: error, length: line.length };
     throw error;
   }
 }

@@ -161,7 +161,7 @@ describe("data keys, tags, hashes and random bytes", () => {
     expect(await call.dataKeys.open(ciphertext, { context })).toEqual(plaintext);
     expect(await codeOf(call.decrypt(ciphertext, { context }))).toBe("DECRYPTION_FAILED");
     const wrapped = await call.dataKeys.create("k", { plain: false });
-    expect(wrapped).toEqual({ ciphertext: expect.any(String) });
+    expect(Object.keys(wrapped)).toEqual(["ciphertext"]);
     const [made, short] = await call.dataKeys.createMany([{ target: "k" }, { target: "k", bytes: 8 }]);
     expect(isProblem(short)).toBe(true);
     const opened =
@@ -180,7 +180,7 @@ describe("data keys, tags, hashes and random bytes", () => {
       "data-keys.open",
       "data.decrypt",
       "data-keys.create",
-      "data-keys.create",
+      "data-keys.create-plain",
       "data-keys.open",
       "data.mac",
       "data.verify-mac",

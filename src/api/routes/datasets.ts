@@ -30,7 +30,7 @@ type JobRow<P extends z.ZodType, B extends z.ZodType> = JsonRow<P, Nothing, B, t
 
 /** A route that starts a job, which goes on by itself. */
 function jobRoute<P extends z.ZodType<{ dataset: string }>, B extends z.ZodType>(
-  row: Pick<JobRow<P, B>, "summary" | "action" | "params" | "body"> & {
+  row: Pick<JobRow<P, B>, "summary" | "action" | "otherActions" | "params" | "body"> & {
     readonly order: (params: z.output<P>, body: z.output<B>) => JobOrder;
   },
 ): JobRow<P, B> {
@@ -152,17 +152,6 @@ export const datasetRoutes = {
       return { ...found, rows: rows.map(({ values: opened, ...row }) => ({ ...row, values: typedValues(opened) })) };
     },
   }),
-  "POST /v1/index": jsonRoute({
-    ...usual,
-    summary: "The tokens by which a blind index finds values, of each live generation. They tell equal values apart.",
-    tag: "data",
-    action: "data.index",
-    idempotent: true,
-    body: z.strictObject({ dataset: datasetText, index: datasetText, values: search }),
-    answer: z.strictObject({ tokens: list(z.strictObject({ column: z.string(), tokens: list(z.string()) })) }),
-    handle: async (keystead, { body: { dataset, index, values } }) => ({ tokens: await keystead.datasets.tokens(dataset, index, values) }),
-  }),
-
   "POST /v1/datasets/:dataset/protect": jobRoute({
     summary: "Start sealing every plaintext value.",
     action: "datasets.protect",
@@ -173,6 +162,7 @@ export const datasetRoutes = {
   "POST /v1/datasets/:dataset/reencrypt": jobRoute({
     summary: "Start moving every value to the current version of its key; with `from` also what another system encrypted.",
     action: "datasets.reencrypt",
+    otherActions: ["datasets.import"],
     params: datasetParams,
     body: jobOptions.extend({
       from: z.exactOptional(z.string().min(1).max(128)),
@@ -184,6 +174,7 @@ export const datasetRoutes = {
   "POST /v1/datasets/:dataset/recontext": jobRoute({
     summary: "Start moving every value to another context template, or go on with that.",
     action: "datasets.recontext",
+    otherActions: ["datasets.set-context"],
     params: datasetParams,
     body: jobOptions.extend({
       context: z.exactOptional(z.record(z.string().min(1).max(255), z.string().max(1024))),

@@ -3,7 +3,7 @@ import { limits } from "../../audit/record-check.ts";
 import { isProblem } from "../../keys/data-acts.ts";
 import { jsonRoute, silent, usual } from "../route-row.ts";
 import { base64, datasetText, exactlyOne, itemProblem, keyText, list, reasonText, targetMembers, targetOf } from "../schemas/common.ts";
-import { problemJson } from "./data.ts";
+import { problemJson } from "./data-many.ts";
 
 const leaseId = z.string().min(1).max(64);
 const leaseParams = z.strictObject({ lease: leaseId });

@@ -36,7 +36,7 @@ export async function serveEngine(callers: TestCallers, options: Partial<InitOpt
     recordCall: (event) => keystead.audit.trail.record(event),
     health: async () => [{ check: "store", ready: true }],
     version: "0.0.0",
-    settings: serverSettingsSchema.parse({}),
+    settings: serverSettingsSchema.parse({ rateLimits: { failedAuthenticationsPerMinute: 100_000 } }),
     clock: systemClock,
     random: systemRandom,
     log: { write: recordOutput },

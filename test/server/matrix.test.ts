@@ -1,0 +1,121 @@
+import type { FastifyInstance, LightMyRequestResponse } from "fastify";
+import { expect, it } from "vitest";
+import { decide } from "../../src/access/decide.ts";
+import { builtInRoles, rolePolicies } from "../../src/access/roles.ts";
+import type { AuditRecordView } from "../../src/audit/newest-records.ts";
+import type { AnyRoute } from "../../src/api/route.ts";
+import { routes } from "../../src/api/routes.ts";
+import type { Keystead } from "../../src/keystead.ts";
+import { registerSecret } from "../setup/canary.ts";
+import { type Sample, type SampleKey, samples } from "./support/route-samples.ts";
+import { callerNamed, serveEngine } from "./support/served-engine.ts";
+
+/** Every role, nobody's, and one that a policy gives everything to on one key alone. */
+const roles = [...builtInRoles.map(({ name }) => name), "nothing", "narrow"];
+const narrow = {
+  id: "narrow",
+  effect: "allow",
+  subject: "role:narrow",
+  actions: ["*"],
+  scope: { keys: ["other"] },
+  description: "",
+} as const;
+
+interface Attempt {
+  readonly what: string;
+  readonly action: string;
+  readonly isAllowed: boolean;
+  readonly answer: LightMyRequestResponse;
+}
+
+async function sampleKey(keystead: Keystead, key: string): Promise<SampleKey> {
+  await keystead.keys.create({ name: key, purpose: "pii" });
+  const { ciphertext } = await keystead.dataKeys.create(key, { plain: false });
+  return { key, ciphertext: await keystead.encrypt(key, "x"), dataKey: ciphertext };
+}
+
+function send(
+  server: FastifyInstance,
+  route: AnyRoute,
+  { params = {}, query = {}, body }: Sample,
+  token?: string,
+): Promise<LightMyRequestResponse> {
+  const { method, path, stream } = route;
+  const url = path.replaceAll(/:(\w+)/g, (_, name: string) => encodeURIComponent(params[name] ?? ""));
+  const type = stream === "ndjson" ? "application/x-ndjson" : "application/json";
+  return server.inject({
+    method,
+    url,
+    query: { ...query },
+    headers: { ...(token !== undefined && { authorization: `Bearer ${token}` }), ...(body !== undefined && { "content-type": type }) },
+    ...(body !== undefined && { payload: JSON.stringify(body) + (stream === "ndjson" ? "\n" : "") }),
+  });
+}
+
+/** Refused by its status, or by that of its one line. */
+function isDenied({ statusCode, body }: LightMyRequestResponse, { stream }: AnyRoute): boolean {
+  if (stream !== "ndjson" || statusCode !== 200) return statusCode === 403;
+  return body.includes('"problem":{"code":"ACCESS_DENIED","status":403');
+}
+
+/** Every record with a request, by its id. */
+async function recordsByRequest(keystead: Keystead): Promise<Map<unknown, AuditRecordView[]>> {
+  const found = new Map<unknown, AuditRecordView[]>();
+  for (let after: string | undefined; ;) {
+    const { records, next } = await keystead.audit.page({ limit: 1_000, ...(after !== undefined && { after }) });
+    for (const record of records) {
+      const { request } = record;
+      const id: unknown = typeof request === "object" && request !== null && "id" in request ? request.id : request;
+      found.set(id, [...(found.get(id) ?? []), record]);
+    }
+    if (next === undefined) return found;
+    after = next;
+  }
+}
+
+it("each role may do on each route what its policies say, and each attempt leaves one record", { timeout: 180_000 }, async () => {
+  const callers = Object.fromEntries(roles.map((role) => [role, callerNamed(role, role)]));
+  const { keystead, server } = await serveEngine(callers);
+  await keystead.policies.create({ effect: "allow", subject: "role:narrow", actions: ["*"], keys: ["other"] });
+  const keys = [await sampleKey(keystead, "own"), await sampleKey(keystead, "other")];
+  const attempts: Attempt[] = [];
+  const wrong: string[] = [];
+  const made = new Map(Object.entries(samples));
+  for (const route of routes) {
+    const sampleOf = made.get(`${route.method} ${route.path}`);
+    if (sampleOf === undefined) throw new Error(`${route.path} has no sample`);
+    for (const key of keys) {
+      const sample = sampleOf(key);
+      const stranger = await send(server, route, sample);
+      if (stranger.statusCode !== 401) wrong.push(`${route.path}: nobody gets ${String(stranger.statusCode)}`);
+      attempts.push({ what: `nobody ${route.path}`, action: route.action ?? "", isAllowed: false, answer: stranger });
+      for (const role of roles) {
+        const names = new Set([`oidc:main:${role}`, "*", `role:${role}`]);
+        const { outcome } = decide([...rolePolicies, narrow], { names }, route.action ?? "", sample.asks ?? {}, 0);
+        const answer = await send(server, route, sample, role);
+        const isAllowed = outcome === "allow";
+        const what = `${role} ${route.method} ${route.path} ${key.key}`;
+        if (isDenied(answer, route) === isAllowed || answer.statusCode === 401 || answer.statusCode >= 500 || answer.statusCode === 400)
+          wrong.push(`${what}: ${outcome}, but ${String(answer.statusCode)} ${answer.body.slice(0, 200)}`);
+        if (route.path === "/v1/tokens" && answer.statusCode === 201) registerSecret(answer.json<{ token: string }>().token);
+        attempts.push({ what, action: route.action ?? "", isAllowed, answer });
+      }
+    }
+  }
+  const records = await recordsByRequest(keystead);
+  for (const { what, action, isAllowed, answer } of attempts) {
+    const of = records.get(answer.headers["x-request-id"]) ?? [];
+    const [record] = of;
+    if (of.length !== 1 || record?.["action"] !== action || (record["outcome"] === "denied") === isAllowed)
+      wrong.push(
+        `${what}: ${action} ${String(isAllowed)}, records ${JSON.stringify(of.map(({ action: told, outcome }) => [told, outcome]))}`,
+      );
+  }
+  expect(wrong).toEqual([]);
+});
+
+it("nothing is asked and recorded where machines watch", async () => {
+  const { keystead, server } = await serveEngine({});
+  for (const url of ["/livez", "/readyz", "/v1/version", "/openapi.json"]) expect((await server.inject({ url })).statusCode).toBe(200);
+  expect([...(await recordsByRequest(keystead)).keys()]).toEqual([undefined]);
+});
