@@ -68,7 +68,7 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
   index: { imports: [...services, "keystead"] },
   api: { imports: [...services, "keystead", "index"] },
   server: { imports: [...services, "keystead", "index", "api", "metrics", "telemetry"] },
-  client: { imports: ["errors", "crypto"], types: ["api"] },
+  client: { imports: ["errors", "arguments", "clock", "crypto"], types: ["api"] },
   cli: { imports: ["errors", "durable-file", "field-problem", "nearest-name", "keystead", "index", "api", "client", "server"] },
 
   testing: { imports: services },

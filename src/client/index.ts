@@ -1,3 +1,4 @@
 export type { KeysteadApi } from "../api/keystead-api.ts";
 export type { ConnectionOptions } from "./http-calls.ts";
 export { KeysteadClient } from "./keystead-client.ts";
+export type { LocalCipher, LocalCipherOptions, LocalOptions } from "./local-cipher.ts";

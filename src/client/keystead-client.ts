@@ -6,7 +6,10 @@ import { datasetCalls } from "./dataset-calls.ts";
 import { type ConnectionOptions, HttpCalls } from "./http-calls.ts";
 import { keyCalls } from "./key-calls.ts";
 import { leaseCalls } from "./lease-calls.ts";
+import { LocalCipher, type LocalOptions } from "./local-cipher.ts";
 import { registryCalls } from "./registry-calls.ts";
+
+type KeyTarget = Parameters<KeysteadApi["encrypt"]>[0];
 
 type Call<Name extends keyof KeysteadApi> = KeysteadApi[Name] extends (...args: infer Args) => infer Result
   ? (...args: Args) => Result
@@ -58,6 +61,7 @@ export class KeysteadClient implements KeysteadApi {
   readonly randomBytesMany: Call<"randomBytesMany">;
   readonly #http: HttpCalls;
   readonly #data: DataCalls;
+  readonly #locals = new Set<LocalCipher>();
 
   /** @throws KeysteadError `INVALID_ARGUMENT` for an address that is none, that carries a password, or is remote without TLS */
   constructor(options: ConnectionOptions) {
@@ -109,9 +113,24 @@ export class KeysteadClient implements KeysteadApi {
     return this.#data.rewrap(sealed, options);
   }
 
-  /** Ends connections once what is under way has ended. Closing again does nothing. */
-  close(): Promise<void> {
-    return this.#http.close();
+  /**
+   * Local mode: seals and opens in this process, with keys that the server leases for an hour at most, each for one prefix of nonces. For keys of
+   * XAES-256-GCM. It needs the right `leases.create` beside `data.encrypt` and `data.decrypt`; {@link close} ends it, too.
+   * @throws KeysteadError `INVALID_ARGUMENT`
+   * @example
+   * const local = keystead.local("pii-email");
+   * const sealed = await local.encrypt("anna@example.org", { context: { table: "person", column: "email" } });
+   */
+  local(target: KeyTarget, options: LocalOptions = {}): LocalCipher {
+    const local = new LocalCipher(this, target, options, () => this.#locals.delete(local));
+    this.#locals.add(local);
+    return local;
+  }
+
+  /** Gives leases back, and ends connections once what is under way has ended. Closing again does nothing. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#locals].map((local) => local.close()));
+    await this.#http.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -130,6 +130,15 @@ const methods: Readonly<Record<string, readonly Method[]>> = {
     { name: "open", args: [sealedText, { context: {} }], accepts: [textAndBytes, options] },
     { name: "openMany", args: [[{ ciphertext: sealedText, context: {} }]] },
   ],
+  leases: [
+    { name: "seal", args: ["k", { dataset: "people" }], accepts: [target, options] },
+    { name: "open", args: [{ key: "k", label: "1-aaaaaa", prefix: Buffer.alloc(12) }] },
+    { name: "renew", args: [[{ id: "nothing", use: "seal" }]] },
+    { name: "release", args: ["nothing", 1], accepts: [texts, ["number"]] },
+    { name: "list", args: [{ key: "k" }], accepts: [options] },
+    { name: "show", args: ["nothing"], accepts: [texts] },
+    { name: "revoke", args: ["nothing", { reason: "x" }], accepts: [texts, options] },
+  ],
   keys: [
     {
       name: "create",
@@ -390,10 +399,10 @@ async function objectionsTo(targets: Readonly<Record<string, object>>): Promise<
 }
 
 function servicesOf(keystead: Keystead): Readonly<Record<string, object>> {
-  const { dataKeys, keys, purposes, routes, keks, settings, datasets, jobs, backgroundJobs, audit, doctor } = keystead;
+  const { dataKeys, leases, keys, purposes, routes, keks, settings, datasets, jobs, backgroundJobs, audit, doctor } = keystead;
   const { policies, principals, tokens, approvals } = keystead;
   const access = { policies, principals, tokens, approvals };
-  return { keystead, dataKeys, keys, purposes, routes, keks, settings, datasets, jobs, backgroundJobs, ...access, audit, doctor };
+  return { keystead, dataKeys, leases, keys, purposes, routes, keks, settings, datasets, jobs, backgroundJobs, ...access, audit, doctor };
 }
 
 it("every public method refuses what it must not be given by an error that names it and not the value, and changes nothing", async () => {
