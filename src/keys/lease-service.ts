@@ -199,7 +199,8 @@ export class LeaseService {
       Promise.all(leases.map(async ({ id, use }) => ({ use, lease: await findLease(tables, id) }))),
     );
     const items = found.map(({ use, lease }): BatchItem<{ readonly id: string }> => {
-      if (lease === undefined) return { problem: unknownLease() };
+      // Whoever may have no leases does not learn which there are.
+      if (lease === undefined) return { work: () => Promise.reject(unknownLease()) };
       const { key: target, dataset } = lease;
       return { target, ...(use === "seal" && { dataset }), work: (key) => this.#renew(key, use, lease) };
     });

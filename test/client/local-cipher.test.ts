@@ -201,7 +201,8 @@ describe("a sealing lease in use", () => {
     expect(await codeOf(local.encrypt("x", { context: { "": "empty name" } }))).toBe("INVALID_ARGUMENT");
     expect(await codeOf(local.encrypt("a\ud800"))).toBe("INVALID_ARGUMENT");
     await local.close();
-    expect((await keystead.keys.usage("k", 1)).sealsOutsideDatasets).toBe(0);
+    // A lease that was taken counts as one message at least.
+    expect((await keystead.keys.usage("k", 1)).sealsOutsideDatasets).toBe(1);
   });
 });
 

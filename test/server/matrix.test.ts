@@ -53,8 +53,9 @@ function send(
 }
 
 /** Refused by its status, or by that of its one line. */
-function isDenied({ statusCode, body }: LightMyRequestResponse, { stream }: AnyRoute): boolean {
-  if (stream !== "ndjson" || statusCode !== 200) return statusCode === 403;
+function isDenied({ statusCode, body }: LightMyRequestResponse, { stream, path }: AnyRoute): boolean {
+  const isByItem = stream === "ndjson" || path === "/v1/leases/renew";
+  if (!isByItem || statusCode !== 200) return statusCode === 403;
   return body.includes('"problem":{"code":"ACCESS_DENIED","status":403');
 }
 
