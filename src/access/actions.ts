@@ -9,7 +9,7 @@ export interface ActionDefinition {
 }
 
 /** Every action that access control is asked about, by name: `<noun>.<verb>`. */
-export const actions = {
+const actions = {
   "keys.list": { does: "list keys" },
   "keys.show": { does: "show a key and its versions" },
   "keys.usage": { does: "show how much a version was used" },
@@ -117,9 +117,6 @@ export const actions = {
   "approvals.approve": { does: "approve what somebody else asks for" },
   "approvals.reject": { does: "reject what somebody else asks for" },
 } as const satisfies Readonly<Record<string, ActionDefinition>>;
-
-/** Name of an action of Keystead. */
-export type ActionName = keyof typeof actions;
 
 const known: ReadonlyMap<string, ActionDefinition> = new Map<string, ActionDefinition>(Object.entries(actions));
 const nouns = new Set([...known.keys()].map(nounOf));

@@ -87,7 +87,7 @@ it("every answered call has its record, whenever the server is killed", async ()
       for (const { request: origin, outcome, code } of page.records) {
         if (typeof origin !== "object" || origin === null || !("id" in origin)) continue;
         const id = String(origin.id);
-        records.set(id, [...(records.get(id) ?? []), `${String(outcome)} ${String(code ?? "")}`.trim()]);
+        records.set(id, [...(records.get(id) ?? []), [outcome, code].filter((word) => typeof word === "string").join(" ")]);
       }
       after = page.next;
       more = after !== undefined;
