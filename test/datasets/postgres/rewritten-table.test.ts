@@ -67,7 +67,11 @@ describe("a table that was written anew while a reader waited for it", () => {
     try {
       await other.query("begin; lock table person in access exclusive mode");
       const found = readings[reading]?.read(source);
-      await expect.poll(() => tables.query("select 1 from pg_locks where not granted"), { interval: 5 }).toHaveLength(1);
+      await expect
+        .poll(() => tables.query("select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"), {
+          interval: 5,
+        })
+        .toHaveLength(1);
       await other.query(`${change}; commit`);
       expect(await found).toEqual(readings[reading]?.result);
     } finally {
