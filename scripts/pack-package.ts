@@ -1,5 +1,5 @@
 import { cpSync, existsSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { buildPackage } from "./build-package.ts";
 import { npm } from "./npm.ts";
 import { readManifest, root } from "./tools.ts";
@@ -21,10 +21,12 @@ export function tarballIn(folder: string): string {
 export function packPackage(folder: string): string {
   const staging = join(folder, "package");
   mkdirSync(staging, { recursive: true });
-  for (const file of [...alwaysPacked, ...readManifest(root).files]) {
-    if (file === "dist") continue;
+  const { files } = readManifest(root);
+  const isLeftOut = (path: string): boolean => files.includes(`!${relative(root, path)}`);
+  for (const file of [...alwaysPacked, ...files]) {
+    if (file === "dist" || file.startsWith("!")) continue;
     if (!existsSync(join(root, file))) throw new Error(`${file} belongs to the package and is missing`);
-    cpSync(join(root, file), join(staging, file), { recursive: true });
+    cpSync(join(root, file), join(staging, file), { recursive: true, filter: (path) => !isLeftOut(path) });
   }
   buildPackage(join(staging, "dist"));
   npm(["pack", "--ignore-scripts", "--pack-destination", folder], staging);
