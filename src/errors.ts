@@ -78,6 +78,11 @@ export const errorCodes = {
 /** A stable error code: a key of {@link errorCodes}. */
 export type ErrorCode = keyof typeof errorCodes;
 
+/** True for a code of the table, whoever says it. */
+export function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === "string" && Object.hasOwn(errorCodes, code);
+}
+
 /**
  * Every failure that Keystead reports.
  *

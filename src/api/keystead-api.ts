@@ -20,7 +20,7 @@ type ServiceName =
   | "approvals";
 
 /** Calls on data that answer alike wherever the engine is. */
-type DataCall =
+export type DataCall =
   | "encrypt"
   | "encryptValue"
   | "encryptMany"

@@ -1,4 +1,4 @@
-import { type ErrorCode, errorCodes, KeysteadError } from "../errors.ts";
+import { isErrorCode, KeysteadError } from "../errors.ts";
 
 /** An item that failed, as a server tells it. */
 interface ProblemItem {
@@ -36,10 +36,6 @@ function isProblemItem(item: object): item is ProblemItem {
 
 function errorOf({ problem: { code, detail } }: ProblemItem): KeysteadError {
   return new KeysteadError(isErrorCode(code) ? code : "INTERNAL", detail);
-}
-
-function isErrorCode(code: string): code is ErrorCode {
-  return Object.hasOwn(errorCodes, code);
 }
 
 /** What to say of an answer that no table of this version describes. */

@@ -1,4 +1,4 @@
-import type { KeysteadApi } from "../api/keystead-api.ts";
+import type { DataCall, KeysteadApi } from "../api/keystead-api.ts";
 import { binaryPrefix, formatBinary, formatText, parseBinary, parseText, textPrefix } from "../crypto/ciphertext.ts";
 import { fromTypedJson, toTypedJson, type TypedJson } from "../crypto/typed-json.ts";
 import { KeysteadError } from "../errors.ts";
@@ -7,26 +7,9 @@ import { fromBase64, toBase64 } from "./binary.ts";
 import type { HttpCalls } from "./http-calls.ts";
 
 /** Calls on data. */
-export type DataCalls = Pick<
-  KeysteadApi,
-  | "encrypt"
-  | "encryptValue"
-  | "encryptMany"
-  | "decrypt"
-  | "decryptText"
-  | "decryptValue"
-  | "decryptMany"
-  | "rewrapMany"
-  | "mac"
-  | "macMany"
-  | "verifyMac"
-  | "verifyMacMany"
-  | "hash"
-  | "hashMany"
-  | "randomBytes"
-  | "randomBytesMany"
-  | "dataKeys"
-> & { readonly rewrap: (sealed: string | Uint8Array, options?: RewrapOptions) => Promise<string | Buffer> };
+export type DataCalls = Pick<KeysteadApi, Exclude<DataCall, "rewrap"> | "dataKeys"> & {
+  readonly rewrap: (sealed: string | Uint8Array, options?: RewrapOptions) => Promise<string | Buffer>;
+};
 
 /** What a rewrapping is told. */
 export type RewrapOptions = NonNullable<Parameters<KeysteadApi["rewrap"]>[1]>;

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { Agent, type Dispatcher } from "undici";
-import { type ErrorCode, errorCodes, KeysteadError } from "../errors.ts";
+import { errorCodes, isErrorCode, KeysteadError } from "../errors.ts";
 import type { ByteEndpoint, EndpointAnswer, EndpointInput, EventEndpoint, IsIdempotent, JsonEndpoint, TextEndpoint } from "./endpoints.ts";
 import { readEvents } from "./read-events.ts";
 
@@ -233,10 +233,6 @@ function problemError(problem: unknown, status?: number): KeysteadError {
   if (isErrorCode(code) && typeof detail === "string") return new KeysteadError(code, detail);
   const said = status === undefined ? "an event that is no problem" : `status ${String(status)}`;
   return new KeysteadError("INTERNAL", `the server answered ${said} without a problem that this version knows; is it a Keystead server?`);
-}
-
-function isErrorCode(code: unknown): code is ErrorCode {
-  return typeof code === "string" && Object.hasOwn(errorCodes, code);
 }
 
 function parsed(text: string): unknown {

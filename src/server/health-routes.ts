@@ -3,8 +3,11 @@ import type { Route } from "../api/route.ts";
 import { KeysteadError } from "../errors.ts";
 import type { ServerParts } from "./server-parts.ts";
 
-const nothing = z.strictObject({});
-const common = {
+/** Nothing may be there. */
+export const nothing = z.strictObject({});
+
+/** What routes have in common that ask nobody who it is. */
+export const unasked = {
   method: "GET",
   tag: "server",
   action: undefined,
@@ -25,14 +28,14 @@ const readyAnswer = z.strictObject({
 /** Routes by which machines watch a server: nobody is asked who it is, and nothing is recorded. */
 export function healthRoutes({ health, version }: Pick<ServerParts, "health" | "version">): readonly Route[] {
   const live: Route<typeof nothing, typeof nothing, typeof nothing, z.ZodObject<{ live: z.ZodLiteral<true> }>> = {
-    ...common,
+    ...unasked,
     path: "/livez",
     summary: "Tells that the process answers.",
     answer: z.strictObject({ live: z.literal(true) }),
     handle: async () => ({ live: true as const }),
   };
   const ready: Route<typeof nothing, typeof nothing, typeof nothing, typeof readyAnswer> = {
-    ...common,
+    ...unasked,
     path: "/readyz",
     summary: "Tells whether the server can do its work, and what keeps it from it.",
     answer: readyAnswer,
@@ -44,7 +47,7 @@ export function healthRoutes({ health, version }: Pick<ServerParts, "health" | "
     },
   };
   const versionRoute: Route<typeof nothing, typeof nothing, typeof nothing, z.ZodObject<{ version: z.ZodString }>> = {
-    ...common,
+    ...unasked,
     path: "/v1/version",
     summary: "Tells which version of Keystead answers.",
     answer: z.strictObject({ version: z.string() }),
