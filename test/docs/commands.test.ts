@@ -31,8 +31,10 @@ function* commandsOf(page: string): Generator<Named> {
   for (const line of lines)
     for (const part of line.split(ends)) {
       // Who runs it, or where, stands before it: `sudo -u keystead keystead keys list`.
+      const started = part.replace(/^docker run .* keystead:\w+ /, "keystead ");
       const [, command] =
-        /^(?:\s*\$?\s*(?:sudo .*|docker .*|npm run -s |exec |NODE_OPTIONS="[^"]*" )?)keystead (?:-- )?(.*)$/.exec(part) ?? [];
+        /^(?:\s*\$?\s*(?:sudo .*|docker compose exec .*|npm run -s |exec |NODE_OPTIONS="[^"]*" )?)keystead (?:-- )?(.*)$/.exec(started) ??
+        [];
       if (command !== undefined) yield { words: command.match(words) ?? [], inSentence: false };
     }
   for (const [, code = ""] of sentences.matchAll(/`keystead ([^`]*)`/g))
