@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { format } from "prettier";
 import { withMetricsTables } from "../src/metrics/metrics-table.ts";
-import { settingsPage } from "../src/server/settings-table.ts";
+import { settingsPage } from "./settings-page.ts";
 import { root } from "./tools.ts";
 
 // Writes docs/server-settings.md from the schema, and the tables of docs/monitoring.md from the definitions of metrics; tests hold them to that.

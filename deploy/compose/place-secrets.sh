@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs as root in a container without a network: gives each server its own secrets, readable by nobody else. They lie in memory.
+# Runs as root in a container without a network: gives each server its own secrets, readable by nobody else. Run it again after a change.
 set -eu
 umask 077
 put() { # owner, from, to
@@ -7,6 +7,7 @@ put() { # owner, from, to
 }
 for name in postgres keycloak keystead; do
   case "$name" in postgres) owner=999 ;; keycloak) owner=1000 ;; keystead) owner=10001 ;; esac
+  install -d -m 0700 -o "$owner" -g "$owner" "/place/$name"
   put "$owner" "/run/secrets/$name-key" "/place/$name/tls.key"
   put "$owner" "/run/secrets/$name-crt" "/place/$name/tls.crt"
   put "$owner" /run/secrets/ca-crt "/place/$name/ca.crt"

@@ -14,18 +14,30 @@ const sinkSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("stdout") }),
 ]);
 
-const configurationSchema = z.strictObject({
-  store: z.string().min(1),
-  masterKeys: z.record(z.string().min(1), masterKeySchema).refine((keys) => Object.keys(keys).length > 0, "names no master key"),
-  databases: z.record(z.string().min(1), z.string().min(1)).default({}),
-  /** Codecs of foreign ciphertext; the engine checks what each type takes. */
-  codecs: z.record(z.string().min(1), z.looseObject({ type: z.string() })).default({}),
-  /** Settings of `keystead serve`, which checks them: other commands need none of them. */
-  server: z.exactOptional(z.record(z.string(), z.unknown())),
-  /** Where audit records go beside the store. */
-  audit: z.exactOptional(z.strictObject({ sinks: z.array(sinkSchema) })),
-  /** `policies`: the store's policies decide what the operating-system user may do; `open`: whoever may read the folder may do all. */
-  access: z.exactOptional(z.enum(["open", "policies"])),
+/** Every field of `keystead.json`. The engine checks what each type of codec takes, `keystead serve` checks `server`. */
+export const configurationSchema = z.strictObject({
+  store: z.string().min(1).describe("Where keys are: `sqlite:PATH` or `postgresql://…` (docs/stores.md)."),
+  masterKeys: z
+    .record(z.string().min(1), masterKeySchema)
+    .refine((keys) => Object.keys(keys).length > 0, "names no master key")
+    .describe('Master keys by name, one at least: `{ "file": PATH }`, or `{ "passphrase": "ask" }`.'),
+  databases: z
+    .record(z.string().min(1), z.string().min(1))
+    .default({})
+    .describe("Databases of datasets, by the name that datasets call them: URLs; a password stands in a file that they name."),
+  codecs: z
+    .record(z.string().min(1), z.looseObject({ type: z.string() }))
+    .default({})
+    .describe("Codecs of foreign ciphertext by name, each with its `type` and what that takes (docs/codecs.md)."),
+  server: z.exactOptional(z.record(z.string(), z.unknown())).describe("Settings of `keystead serve`: the table below."),
+  audit: z
+    .exactOptional(z.strictObject({ sinks: z.array(sinkSchema) }))
+    .describe(
+      'Where audit records go beside the store: `{ "sinks": [ … ] }` of `{ "type": "stdout" }` and `{ "type": "file", "path": PATH }` with `maxBytes` and `keep` (docs/audit.md).',
+    ),
+  access: z
+    .exactOptional(z.enum(["open", "policies"]))
+    .describe("What a user of the command line may do: `open`: all, as whoever may read the folder; `policies`: what policies say."),
 });
 
 /**

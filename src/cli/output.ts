@@ -15,9 +15,10 @@ export class Output {
     this.#progress = options.progress && !this.json;
   }
 
-  /** Writes the result of the command: `value` as JSON, or `text` for people. */
+  /** Writes the result of the command: `value` as JSON, or `text` for people, which ends with a newline unless it is empty. */
   async result(value: unknown, text: () => string): Promise<void> {
-    await this.data(this.json ? `${JSON.stringify(value, undefined, process.stdout.isTTY ? 2 : 0)}\n` : text());
+    const written = this.json ? JSON.stringify(value, undefined, process.stdout.isTTY ? 2 : 0) : text();
+    await this.data(written === "" || written.endsWith("\n") ? written : `${written}\n`);
   }
 
   /** Writes to stdout; resolves when it is written. @throws KeysteadError `STORE_FULL`, `INVALID_ARGUMENT` */

@@ -3,17 +3,27 @@ import type { StoreTables } from "../store/store.ts";
 
 /** Every setting that lives in the store, with its default and bounds (integers). */
 export const settingDefinitions = {
-  /** Milliseconds within which every process learns of a change. */
-  refreshBound: { initial: 1000, min: 20, max: 1000 },
-  /** Days between scheduling a destruction and its execution. */
-  destructionWaitingDays: { initial: 7, min: 1, max: 365 },
-  /** The longest time that a backup of any dataset is kept, in days: a version dies only after that long at zero. */
-  backupRetentionDays: { initial: 0, min: 0, max: 36500 },
-  /** When the store was found put back from a copy, in milliseconds since 1970; 0 = never. Written by the engine. */
-  restoredAt: { initial: 0, min: 0, max: Number.MAX_SAFE_INTEGER },
-  /** When the store was made as a copy of another, in milliseconds since 1970; 0 = it was not. Written by the engine. */
-  copiedAt: { initial: 0, min: 0, max: Number.MAX_SAFE_INTEGER },
-} as const satisfies Record<string, { readonly initial: number; readonly min: number; readonly max: number }>;
+  refreshBound: { initial: 1000, min: 20, max: 1000, does: "Milliseconds within which every process learns of a change." },
+  destructionWaitingDays: { initial: 7, min: 1, max: 365, does: "Days between scheduling a destruction and its execution." },
+  backupRetentionDays: {
+    initial: 0,
+    min: 0,
+    max: 36500,
+    does: "The longest time that a backup of any dataset is kept, in days: a version dies only after that long at zero.",
+  },
+  restoredAt: {
+    initial: 0,
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    does: "When the store was found put back from a copy, in milliseconds since 1970; 0: never. Written by the engine.",
+  },
+  copiedAt: {
+    initial: 0,
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    does: "When the store was made as a copy of another, in milliseconds since 1970; 0: it was not. Written by the engine.",
+  },
+} as const satisfies Record<string, { readonly initial: number; readonly min: number; readonly max: number; readonly does: string }>;
 
 /** Name of a setting. */
 export type SettingName = keyof typeof settingDefinitions;

@@ -96,9 +96,12 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
   };
 }
 
-async function listen(server: FastifyInstance, { host, port }: ServerSettings): Promise<void> {
+async function listen(server: FastifyInstance, { host, port, tls }: ServerSettings): Promise<void> {
+  // Fastify does not know that the connections it is given are those of TLS.
+  const listenTextResolver = (address: string): string =>
+    `listening at ${tls === undefined ? address : address.replace(/^http:/, "https:")}`;
   try {
-    await server.listen({ host, port });
+    await server.listen({ host, port, listenTextResolver });
   } catch (cause) {
     const code: unknown = cause instanceof Error ? Reflect.get(cause, "code") : undefined;
     const why = code === "EADDRINUSE" ? "something listens there already" : "the system refuses it";

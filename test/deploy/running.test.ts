@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -169,6 +169,43 @@ describe("compose.yaml", () => {
       for (const { text } of service.at("networks").list) expect(networks.has(text)).toBe(true);
       for (const [needed] of service.at("depends_on").entries) expect(names.has(needed)).toBe(true);
     }
+  });
+
+  it("keeps secrets when the container that placed them has ended, each for its own server", () => {
+    // A volume in memory is gone as soon as no container has it mounted, and nothing places secrets again when the machine starts.
+    for (const [name, volume] of file.at("volumes").entries) expect(volume.value, name).toEqual({});
+    expect(file.at("services", "postgres", "depends_on", "place-secrets", "condition").text).toBe("service_completed_successfully");
+    const folder = temporaryFolder();
+    for (const name of ["postgres", "keycloak", "keystead"]) mkdirSync(join(folder, "place", name), { recursive: true });
+    const secrets = join(folder, "secrets");
+    mkdirSync(secrets);
+    for (const [name] of file.at("secrets").entries) writeFileSync(join(secrets, name), `${name}\n`);
+    const script = readFileSync("deploy/compose/place-secrets.sh", "utf8")
+      .replaceAll("/run/secrets", secrets)
+      .replaceAll("/place", join(folder, "place"))
+      .replaceAll("/run/scratch", folder)
+      // Only root may give files away.
+      .replaceAll(/ -o "\$\w+" -g "\$\w+"/g, "");
+    for (let round = 0; round < 2; round += 1)
+      expect(spawnSync("sh", { input: script, encoding: "utf8" })).toMatchObject({ status: 0, stderr: "" });
+    const placed = listFiles(join(folder, "place"));
+    expect(placed.map((path) => path.slice(folder.length))).toEqual([
+      "/place/keycloak/admin-password",
+      "/place/keycloak/ca.crt",
+      "/place/keycloak/tls.crt",
+      "/place/keycloak/tls.key",
+      "/place/keystead/ca.crt",
+      "/place/keystead/pgpass",
+      "/place/keystead/tls.crt",
+      "/place/keystead/tls.key",
+      "/place/postgres/ca.crt",
+      "/place/postgres/password",
+      "/place/postgres/tls.crt",
+      "/place/postgres/tls.key",
+    ]);
+    for (const path of placed) expect(statSync(path).mode & 0o777, path).toBe(0o600);
+    for (const name of ["postgres", "keycloak", "keystead"]) expect(statSync(join(folder, "place", name)).mode & 0o777, name).toBe(0o700);
+    expect(readFileSync(join(folder, "place/keystead/pgpass"), "utf8")).toBe("postgres:5432:keystead:keystead:postgres-password\n");
   });
 
   it("has scripts that a shell takes, and that make good secrets", () => {

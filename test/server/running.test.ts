@@ -86,8 +86,9 @@ describe("a server with TLS", () => {
 
   it("answers, with a word for browsers that it always will", async () => {
     const { folder, authority } = certificates();
-    const { url } = await start({ tls }, { folder });
+    const { url, logged } = await start({ tls }, { folder });
     expect(url).toMatch(/^https:/);
+    expect(logged.join("")).toContain(`listening at ${url}`);
     expect(await get(`${url}/livez`, { ca: authority.certificate })).toMatchObject({ status: 200, subject: { subject: { CN: "first" } } });
     await expect(get(url.replace("https", "http"))).rejects.toThrow();
   });

@@ -6,6 +6,7 @@ import { createInterface } from "node:readline";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { registerSecret } from "../setup/canary.ts";
 import { watchChild, watchedEnvironment } from "../setup/watched-child.ts";
+import { runCommandLine } from "../cli/support/command-line.ts";
 import { temporaryFolder } from "../support/test-keystead.ts";
 
 interface Serving {
@@ -111,7 +112,14 @@ describe("keystead serve", () => {
     child.stdout?.on("data", (text: Buffer) => (rest += text.toString()));
     await firstLine;
     await expect.poll(() => rest).toContain("/v1/encrypt");
-    expect(rest).toContain("keystead tokens create");
+    const [, create = ""] = /\$\((?:npm run -s )?keystead (?:-- )?(.*)\)/.exec(rest) ?? [];
+    const made = await runCommandLine(create.split(" "), { cwd: "/", env: {}, stdin: Buffer.of() });
+    expect({ create, code: made.code, stderr: made.stderr }).toMatchObject({ code: 0, stderr: "" });
+    const token = made.stdout.toString("utf8").trim();
+    registerSecret(token);
+    const [, url = ""] = / at (http:\S+);/.exec(rest) ?? [];
+    expect(await post(url, "/v1/keys", token, { name: "pii-email", purpose: "pii" })).toMatchObject({ status: 201 });
+    expect(await post(url, "/v1/encrypt", token, { key: "pii-email", text: "hello" })).toMatchObject({ status: 200 });
     expect(rest + errors()).not.toContain("kst_");
   });
 

@@ -104,6 +104,7 @@ describe("migrate", () => {
       expect(await store.exists()).toBe(true);
       expect(await codeOf(async () => await store.header())).toBe("STORE_SCHEMA_OLDER");
       expect(await codeOf(async () => await store.unlock(metadataKey))).toBe("STORE_SCHEMA_OLDER");
+      await expect(store.unlock(metadataKey)).rejects.toThrow("keystead doctor --migrate");
       await Promise.all([...stores, ...stores].map(async (each) => await each.migrate()));
       for (const each of stores) {
         await each.unlock(metadataKey);

@@ -138,8 +138,8 @@ function withScope(command: Command, ...before: readonly string[]): Command {
     .addOption(repeatable("--purpose <pattern>", "only keys of these purposes"))
     .addOption(repeatable("--dataset <pattern>", "only these datasets"))
     .addOption(repeatable("--context <name=value>", "only in this context; the same name again: or this value"))
-    .option("--not-before <date>", "from when")
-    .option("--not-after <date>", "until when")
+    .option("--not-before <date>", "from when: 2027-01-31, or 90d from now")
+    .option("--not-after <date>", "until when: 2027-01-31, or 90d from now")
     .option("--daily <window>", "when, in UTC: 08:00-18:00 or mon,tue,fri@08:00-18:00")
     .option("--description <text>", "what it is for");
 }

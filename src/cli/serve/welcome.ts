@@ -1,3 +1,4 @@
+import { shellWord, typedCommand } from "../typed-command.ts";
 import type { FirstToken } from "./first-token.ts";
 
 /** What is said when a server is ready. */
@@ -18,7 +19,7 @@ export function welcomeText({ url, folder, workers, token, isSecure }: Welcome):
   return [
     `Keystead serves ${folder} at ${url}${workers === 1 ? "" : ` with ${workers} workers`}; Ctrl-C ends it.`,
     "",
-    ...tokenLines(token),
+    ...tokenLines(folder, token),
     "",
     "Try it:",
     `  ${curl} ${url}/readyz`,
@@ -28,14 +29,15 @@ export function welcomeText({ url, folder, workers, token, isSecure }: Welcome):
   ].join("\n");
 }
 
-function tokenLines(token: FirstToken): string[] {
+function tokenLines(folder: string, token: FirstToken): string[] {
   if (token.kind === "shown")
     return ["A token for an administrator, good for an hour and shown only now:", "", `  export KEYSTEAD_TOKEN=${token.token}`];
   if (token.kind === "written")
-    return ["A token for an administrator, good for an hour, is in a file:", "", `  export KEYSTEAD_TOKEN=$(cat ${quoted(token.file)})`];
-  return ["Calls need a token. `keystead tokens create --role admin` makes one; so does `keystead serve --token-file FILE`, for an hour."];
-}
-
-function quoted(path: string): string {
-  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`;
+    return ["A token for an administrator, good for an hour, is in a file:", "", `  export KEYSTEAD_TOKEN=$(cat ${shellWord(token.file)})`];
+  const create = typedCommand(folder, "tokens create first --role key-admin --role encryptor");
+  return [
+    "Calls need a token. This makes one that is good for a day and for the commands below:",
+    "",
+    `  export KEYSTEAD_TOKEN=$(${create})`,
+  ];
 }

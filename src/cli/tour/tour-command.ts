@@ -3,6 +3,7 @@ import { KeysteadError } from "../../errors.ts";
 import { examples, globalOptions } from "../options.ts";
 import { outputOf } from "../output.ts";
 import { stoppable } from "../signals.ts";
+import { typedCommand } from "../typed-command.ts";
 import type { TourSummary } from "./summary.ts";
 
 interface TourFlags {
@@ -85,14 +86,12 @@ async function tour({ csv, columns, rows, keep }: TourFlags, command: Command): 
 function keptNote({ folder, source, finds }: TourSummary, keep: string | undefined): string {
   if (folder === undefined || keep === undefined)
     return "The demo store and the sample table are gone again; --keep FOLDER leaves them behind.\n";
-  const keystead = process.env["npm_lifecycle_event"] === undefined ? "keystead" : "npm run -s keystead --";
-  const place = /^[\w./~+-]+$/.test(keep) ? keep : `'${keep.replaceAll("'", String.raw`'\''`)}'`;
   const dataset = source === "csv" ? "data" : "person";
   const findable = source === "generated" && finds.some(({ index }) => index === soundIndex);
   const commands = [`datasets census ${dataset}`, findable ? `datasets find ${dataset} ${soundIndex} Meyer` : "audit verify"];
   return (
     `Everything is in ${keep}: sample.db (the protected table), keystead.db (the store), master.key, audit/, keystead.json. Try:\n` +
-    commands.map((command) => `  ${keystead} --dir ${place} ${command}\n`).join("")
+    commands.map((command) => `  ${typedCommand(keep, command)}\n`).join("")
   );
 }
 

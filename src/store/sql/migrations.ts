@@ -48,5 +48,6 @@ export function assertSchema(found: number, steps: readonly Migration[]): void {
       "no store was created here yet: create one first (keystead init), or correct the store's URL",
     );
   if (found > expected) throw new KeysteadError("STORE_SCHEMA_NEWER", `the store has ${numbers}: upgrade Keystead`);
-  if (found < expected) throw new KeysteadError("STORE_SCHEMA_OLDER", `the store has ${numbers}: back it up, then migrate it`);
+  if (found < expected)
+    throw new KeysteadError("STORE_SCHEMA_OLDER", `the store has ${numbers}: back it up, then migrate it (keystead doctor --migrate)`);
 }

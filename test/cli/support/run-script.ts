@@ -10,6 +10,9 @@ import { parseScript, type ScriptLine } from "./script.ts";
 /** Commands whose purpose is to show plaintext. */
 const plaintextCommand = /^(?:decrypt|datasets find)\b/;
 
+/** Commands whose stdout may be bytes as they are: everything else prints whole lines. */
+const dataCommand = /^(?:encrypt|decrypt|rewrap)\b/;
+
 /** Runs one script in a folder of its own. Canaries are there as `${EMAIL}`, `${PHONE}`, `${NAME}`, `${DIAGNOSIS}`; so is the environment. */
 export async function runScript(name: string, text: string, folder: string, env: Readonly<Record<string, string>>): Promise<void> {
   const run = new ScriptRun(name, folder, env);
@@ -68,7 +71,8 @@ class ScriptRun {
     const { args, input, output } = redirections(words);
     const stdin = input === undefined ? Buffer.from(this.#expand(line.text ?? "")) : readFileSync(this.#path(input));
     const env = Object.fromEntries(this.#env);
-    const showsPlaintext = plaintextCommand.test(args.filter((arg) => !arg.startsWith("-")).join(" "));
+    const command = args.filter((arg) => !arg.startsWith("-")).join(" ");
+    const showsPlaintext = plaintextCommand.test(command);
     const settings = { cwd: this.#folder, env, stdin, showsPlaintext, ...(interruptAt !== undefined && { interruptAt }) };
     const result = await runCommandLine(args, settings);
     // Now: the script may remove them.
@@ -76,6 +80,8 @@ class ScriptRun {
     if (output !== undefined) writeFileSync(this.#path(output), result.stdout);
     this.#last = { stdout: result.stdout.toString("utf8"), stderr: result.stderr };
     this.#assertNoPlaintext(showsPlaintext, result, place);
+    if (!dataCommand.test(command) && this.#last.stdout !== "")
+      expect(this.#last.stdout.endsWith("\n"), `${place}: its last line has no end`).toBe(true);
     expect(result.code, `${place}\n${this.#last.stdout}${result.stderr}`).toBe(code);
   }
 

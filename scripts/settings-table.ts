@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { serverSettingsSchema } from "./settings.ts";
 
 /** What is read of a JSON Schema. */
 const nodeSchema = z.looseObject({
@@ -16,20 +15,11 @@ const nodeSchema = z.looseObject({
 });
 type Node = z.infer<typeof nodeSchema>;
 
-/** The page docs/server-settings.md: every setting of the server, from its schema. */
-export function settingsPage(): string {
-  const rows = rowsOf("", z.toJSONSchema(serverSettingsSchema, { io: "input" }));
+/** A table of every setting in a schema. */
+export function settingsTable(schema: z.ZodType): string {
+  const rows = rowsOf("", z.toJSONSchema(schema, { io: "input" }));
   const head = ["setting", "what it takes", "default", "what it does"];
-  const table = [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`);
-  return [
-    "# Settings of the server",
-    "",
-    "They stand under `server` in `keystead.json`; a dot leads into an object. Paths of files are relative to the data folder. Options of",
-    "`keystead serve` (`--host`, `--port`, `--workers`) stand above them. A setting that is not listed here is refused.",
-    "",
-    ...table,
-    "",
-  ].join("\n");
+  return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
 function rowsOf(path: string, value: unknown): string[][] {
