@@ -8,7 +8,7 @@ import { type CommandResult, runCommandLine } from "./command-line.ts";
 import { parseScript, type ScriptLine } from "./script.ts";
 
 /** Commands whose purpose is to show plaintext. */
-const plaintextCommand = /^(?:decrypt|datasets find)\b/;
+const plaintextCommand = /^(?:decrypt|reveal|datasets find)\b/;
 
 /** Runs one script in a folder of its own. Canaries are there as `${EMAIL}`, `${PHONE}`, `${NAME}`, `${DIAGNOSIS}`; so is the environment. */
 export async function runScript(name: string, text: string, folder: string, env: Readonly<Record<string, string>>): Promise<void> {
