@@ -6,6 +6,7 @@
  */
 export const errorCodes = {
   INVALID_ARGUMENT: { status: 400, exit: 2 },
+  REASON_REQUIRED: { status: 400, exit: 2 },
   MALFORMED_CIPHERTEXT: { status: 400, exit: 3 },
   DECRYPTION_FAILED: { status: 400, exit: 3 },
   VERIFICATION_FAILED: { status: 400, exit: 3 },

@@ -1,4 +1,4 @@
-export { allowAll, type AccessControl, type Resource } from "./access/access-control.ts";
+export { allowAll, type AccessControl, type Resource, type Revealing } from "./access/access-control.ts";
 export type { ConsideredPolicy, Explanation } from "./access/explain.ts";
 export type { PolicyInput } from "./access/policy.ts";
 export { embeddedPrincipal, type Principal } from "./access/principal.ts";
@@ -92,6 +92,7 @@ export type { KeyInfo, VersionInfo } from "./keys/key-records.ts";
 export type { KeyService } from "./keys/key-service.ts";
 export type { VersionUsage } from "./keys/ledger.ts";
 export type { PurposeInfo, PurposeService, PurposeSettings } from "./keys/purpose-service.ts";
+export type { Revealed, RevealItem, RevealOptions, RevealReason } from "./keys/reveal-service.ts";
 export type { RotateKeyOptions } from "./keys/rotate-key.ts";
 export type { RouteInfo, RouteSelector, RouteService } from "./keys/route-service.ts";
 export type { SettingsService } from "./keys/settings-service.ts";

@@ -12,6 +12,14 @@ export interface Resource {
   readonly context?: Readonly<Record<string, string>>;
 }
 
+/** What may be shown of a field. */
+export interface Revealing {
+  /** Its plaintext may be shown to whom gives a reason. */
+  readonly plain: boolean;
+  /** How it is shown without a reason: `***-**-{last:4}`. Absent: not at all. */
+  readonly mask?: string;
+}
+
 /** Decides who may do what. Services ask it before they act, so library, server and command line can't differ. */
 export interface AccessControl {
   /**
@@ -24,6 +32,11 @@ export interface AccessControl {
    * with a lease. Absent: it never matters.
    */
   asksContext?(caller: Caller, action: string, resource: Resource): Promise<boolean>;
+  /**
+   * What of a field the caller may be shown. Absent: its plaintext to whom {@link authorize} allows `data.reveal`.
+   * @throws KeysteadError `ACCESS_DENIED` when nothing may
+   */
+  authorizeReveal?(caller: Caller, resource: Resource): Promise<Revealing> | Revealing;
 }
 
 const sources: ReadonlySet<unknown> = new Set<PrincipalSource>(principalSources);

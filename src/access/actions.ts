@@ -32,7 +32,7 @@ const actions = {
   "data.encrypt": { does: "encrypt", context: true },
   "data.decrypt": { does: "decrypt", context: true },
   "data.rewrap": { does: "move ciphertext to another version or key, without seeing its plaintext", context: true },
-  "data.reveal": { does: "decrypt a field for a person, with a reason", context: true },
+  "data.reveal": { does: "show a field to a person: its plaintext for a reason, or a masked form", context: true },
   "data.index": { does: "make blind-index tokens of values: whoever may can find out values by trying", context: true },
   "data.mac": { does: "make a tag" },
   "data.verify-mac": { does: "verify a tag" },
@@ -117,6 +117,9 @@ const actions = {
   "approvals.approve": { does: "approve what somebody else asks for" },
   "approvals.reject": { does: "reject what somebody else asks for" },
 } as const satisfies Readonly<Record<string, ActionDefinition>>;
+
+/** Shows a field to a person. It alone has masks. */
+export const revealAction = "data.reveal" satisfies keyof typeof actions;
 
 const known: ReadonlyMap<string, ActionDefinition> = new Map<string, ActionDefinition>(Object.entries(actions));
 const nouns = new Set([...known.keys()].map(nounOf));

@@ -1,6 +1,7 @@
 import type { Resource } from "./access-control.ts";
-import { findAction } from "./actions.ts";
+import { findAction, revealAction } from "./actions.ts";
 import type { AccessScope } from "./caller.ts";
+import { countShown, parseMask } from "./mask.ts";
 import { matchesAction, matchesName } from "./patterns.ts";
 import { contextFits, type Policy, timeFits } from "./policy.ts";
 
@@ -16,9 +17,12 @@ export interface Subjects {
 
 /** What was decided. */
 export interface Decision {
-  readonly outcome: "allow" | "deny" | "approve";
+  /** `masked`: nothing but the masked form of a field. */
+  readonly outcome: "allow" | "deny" | "approve" | "masked";
   /** The policy that decided: `role:NAME` for a built-in role, undefined when none did. */
   readonly policy?: string;
+  /** How a field is shown without a reason, and the policy that says so. */
+  readonly masked?: { readonly policy: string; readonly mask: string };
   /** In words, without values. */
   readonly reason: string;
   /** True when it holds for as long as the policies stay: neither the time nor the context mattered. */
@@ -33,7 +37,8 @@ export interface Mismatch {
 
 /**
  * Decides by policies alone: nothing is allowed unless a policy allows it, a policy that denies wins over all that allow, and a credential's
- * scope only narrows. The order of the policies does not matter: of several that decide, the one with the smallest id is named.
+ * scope only narrows. The order of the policies does not matter: of several that decide, the one with the smallest id is named, and of several
+ * masks the one counts that shows the fewest characters.
  */
 export function decide(
   policies: readonly Policy[],
@@ -46,20 +51,44 @@ export function decide(
   const outside = scope === undefined || findAction(action)?.self === true ? undefined : scopeProblem(scope, action, resource);
   if (outside !== undefined) return { outcome: "deny", reason: outside, lasting: true };
   const found: Partial<Record<Policy["effect"], Policy>> = {};
+  let masked: Policy | undefined;
   let lasting = true;
   for (const policy of policies) {
     if (!names.has(policy.subject)) continue;
     const mismatch = mismatchOf(policy, action, resource, now);
     if (mismatch?.condition === true || (mismatch === undefined && isConditional(policy))) lasting = false;
+    if (mismatch !== undefined) continue;
+    if (isMasked(policy)) {
+      if (action === revealAction && showsLess(policy, masked)) masked = policy;
+      continue;
+    }
     const before = found[policy.effect];
-    if (mismatch === undefined && (before === undefined || policy.id < before.id)) found[policy.effect] = policy;
+    if (before === undefined || policy.id < before.id) found[policy.effect] = policy;
   }
   const { deny, allow, approve } = found;
   if (deny !== undefined) return { outcome: "deny", policy: deny.id, reason: `policy ${deny.id} denies it`, lasting };
-  if (allow === undefined) return { outcome: "deny", reason: "no policy allows it", lasting };
+  if (allow === undefined && masked === undefined) return { outcome: "deny", reason: "no policy allows it", lasting };
   if (approve !== undefined)
     return { outcome: "approve", policy: approve.id, reason: `policy ${approve.id} asks for a second person`, lasting };
-  return { outcome: "allow", policy: allow.id, reason: `${nameOf(allow)} allows it`, lasting };
+  const shown = masked && { masked: { policy: masked.id, mask: masked.scope.mask ?? "" } };
+  if (allow !== undefined) return { outcome: "allow", policy: allow.id, ...shown, reason: `${nameOf(allow)} allows it`, lasting };
+  const { policy = "", mask = "" } = shown?.masked ?? {};
+  return { outcome: "masked", policy, ...shown, reason: `policy ${policy} allows the masked form ${mask} alone`, lasting };
+}
+
+/** True for a policy that allows nothing but masked forms. */
+export function isMasked({ effect, scope }: Policy): boolean {
+  return effect === "allow" && scope.mask !== undefined;
+}
+
+function showsLess(policy: Policy, before: Policy | undefined): boolean {
+  if (before === undefined) return true;
+  const difference = shownBy(policy) - shownBy(before);
+  return difference < 0 || (difference === 0 && policy.id < before.id);
+}
+
+function shownBy({ scope }: Policy): number {
+  return countShown(parseMask(scope.mask ?? ""));
 }
 
 /** True when some policy that speaks of such an act of the caller, at whatever time, goes by the context. */

@@ -1,6 +1,7 @@
 import { actionNames } from "./actions.ts";
 import type { AccessScope } from "./caller.ts";
-import type { Subjects } from "./decide.ts";
+import { isMasked, type Subjects } from "./decide.ts";
+import { countShown, coversMask, type Mask, parseMask } from "./mask.ts";
 import { coversName, matchesAction } from "./patterns.ts";
 import type { Policy, PolicyScope } from "./policy.ts";
 
@@ -19,15 +20,33 @@ type Names = readonly string[] | undefined;
 export function findExcess(granter: Standing, grantee: Standing): string | undefined {
   const mine = speakingOf(granter);
   const theirs = speakingOf(grantee);
-  const bonds = mine.filter((bond) => bond.effect !== "allow" && !theirs.some((policy) => isSame(policy, bond)));
+  const lost = mine.filter((policy) => !theirs.some((their) => isSame(their, policy)));
+  const bonds = lost.filter(({ effect }) => effect !== "allow");
   for (const grant of theirs.filter(({ effect }) => effect === "allow")) {
     for (const action of actionsOf(grant, grantee.subjects.scope)) {
       const bound = bonds.some((bond) => bond.actions.some((pattern) => matchesAction(pattern, action)));
       const wide = narrowed(grant.scope, grantee.subjects.scope);
-      if (bound || !inScope(granter.subjects.scope, action, wide) || !mine.some((policy) => allows(policy, action, wide))) return action;
+      const covering = mine.filter((policy) => allows(policy, action, wide));
+      if (bound || !inScope(granter.subjects.scope, action, wide) || !isCovered(grant, covering, lost)) return action;
     }
   }
   return undefined;
+}
+
+/**
+ * True when policies show as much of a field as a grant does. A plaintext covers every masked form; a masked form covers one that shows
+ * the same characters, unless a stricter mask that bound is lost: of several the strictest counts.
+ */
+function isCovered({ scope: { mask } }: Policy, covering: readonly Policy[], lost: readonly Policy[]): boolean {
+  if (covering.some((policy) => !isMasked(policy))) return true;
+  if (mask === undefined) return false;
+  const shown = parseMask(mask);
+  const isStricter = (other: Mask): boolean => countShown(other) <= countShown(shown) && !coversMask(other, shown);
+  return masksOf(covering).some((other) => coversMask(other, shown)) && !masksOf(lost).some(isStricter);
+}
+
+function masksOf(policies: readonly Policy[]): Mask[] {
+  return policies.filter(isMasked).map(({ scope }) => parseMask(scope.mask ?? ""));
 }
 
 function speakingOf({ policies, subjects }: Standing): Policy[] {

@@ -11,10 +11,12 @@ export interface ConsideredPolicy {
   readonly applies: boolean;
   /** Why not, when it does not. */
   readonly why?: string;
+  /** What alone it lets be shown of a field. */
+  readonly mask?: string;
 }
 
 /** Why somebody may do something, or may not. */
-export interface Explanation extends Pick<Decision, "outcome" | "policy" | "reason"> {
+export interface Explanation extends Pick<Decision, "outcome" | "policy" | "masked" | "reason"> {
   /** Everything that somebody is: principal, roles, claims, groups, `*`. */
   readonly subjects: readonly string[];
   readonly considered: readonly ConsideredPolicy[];
@@ -27,8 +29,15 @@ export function explain(policies: readonly Policy[], subjects: Subjects, action:
     .filter((policy) => subjects.names.has(policy.subject) && policy.actions.some((pattern) => matchesAction(pattern, action)))
     .map((policy) => {
       const mismatch = mismatchOf(policy, action, resource, now);
-      const { id, effect, subject } = policy;
-      return { policy: id, effect, subject, applies: mismatch === undefined, ...(mismatch !== undefined && { why: mismatch.why }) };
+      const { id, effect, subject, scope } = policy;
+      return {
+        policy: id,
+        effect,
+        subject,
+        applies: mismatch === undefined,
+        ...(mismatch !== undefined && { why: mismatch.why }),
+        ...(scope.mask !== undefined && { mask: scope.mask }),
+      };
     })
     .sort((a, b) => Number(b.applies) - Number(a.applies) || (a.policy < b.policy ? -1 : 1));
   return { ...decision, subjects: [...subjects.names].sort(), considered };

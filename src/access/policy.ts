@@ -2,7 +2,8 @@ import { z } from "zod";
 import { maxContextPairs } from "../crypto/limits.ts";
 import { KeysteadError } from "../errors.ts";
 import { checkFields } from "../field-problem.ts";
-import { actionNames, isOnData } from "./actions.ts";
+import { actionNames, isOnData, revealAction } from "./actions.ts";
+import { maskProblem } from "./mask.ts";
 import { actionPatternProblem, matchesAction, namePatternProblem } from "./patterns.ts";
 import { subjectProblem } from "./subject.ts";
 
@@ -51,6 +52,8 @@ const scopeSchema = z.strictObject({
       .refine(({ from, to }) => from < to, "must begin before it ends; two policies cover a night")
       .readonly(),
   ),
+  /** What alone is shown of a field to whom it allows `data.reveal`. */
+  mask: z.exactOptional(checked(maskProblem)),
 });
 
 /** ISO 8601. */
@@ -91,6 +94,7 @@ export function parsePolicy(input: unknown): Omit<Policy, "id"> {
   if (parsed.problem !== undefined) throw new KeysteadError("INVALID_ARGUMENT", `policy: ${parsed.problem}`);
   const { effect, subject, actions, description = "", ...scope } = parsed.data;
   if (effect === "approve") assertCanWait(actions);
+  if (scope.mask !== undefined) assertMaskable(effect, actions);
   if (scope.notBefore !== undefined && scope.notAfter !== undefined && scope.notBefore >= scope.notAfter)
     throw new KeysteadError("INVALID_ARGUMENT", "policy: notAfter must come after notBefore");
   return { effect, subject, actions, scope, description };
@@ -104,6 +108,15 @@ function assertCanWait(patterns: readonly string[]): void {
     "INVALID_ARGUMENT",
     `policy: ${immediate} can't wait for a second person, nor can any operation on data: name what is to wait, such as keys.destroy or ` +
       "policies.*, and bind operations on data by allow and deny",
+  );
+}
+
+/** @throws KeysteadError `INVALID_ARGUMENT` when a policy is about anything else than allowing to reveal */
+function assertMaskable(effect: Policy["effect"], actions: readonly string[]): void {
+  if (effect === "allow" && actions.length === 1 && actions[0] === revealAction) return;
+  throw new KeysteadError(
+    "INVALID_ARGUMENT",
+    `policy: only one that allows ${revealAction}, and nothing else, has a mask; make a policy of its own for it`,
   );
 }
 

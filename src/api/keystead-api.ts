@@ -28,6 +28,8 @@ export type DataCall =
   | "decryptText"
   | "decryptValue"
   | "decryptMany"
+  | "reveal"
+  | "revealMany"
   | "rewrap"
   | "rewrapMany"
   | "mac"

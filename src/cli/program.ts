@@ -12,6 +12,7 @@ import { addKeyCommands } from "./commands/keys.ts";
 import { addPolicyCommands } from "./commands/policies.ts";
 import { addPrincipalCommands } from "./commands/principals.ts";
 import { addPurposeCommands } from "./commands/purposes.ts";
+import { addRevealCommand } from "./commands/reveal.ts";
 import { addRouteCommands } from "./commands/routes.ts";
 import { addServeCommand } from "./commands/serve.ts";
 import { addSettingCommands } from "./commands/settings.ts";
@@ -66,6 +67,7 @@ export function buildProgram(): Command {
   addKeyCommands(program);
   addPurposeCommands(program);
   addCipherCommands(program);
+  addRevealCommand(program);
   addDatasetCommands(program);
   addJobCommands(program);
   addKekCommands(program);

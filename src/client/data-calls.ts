@@ -52,6 +52,12 @@ export function dataCalls(http: HttpCalls): DataCalls {
       const answers = many(await http.call("POST /v1/decrypt", { body: { items: sent } }, true));
       return each(answers, (item) => (item.value === undefined ? { plaintext: fromBase64(item.plaintext) } : { value: valueOf(item) }));
     },
+    reveal: async (sealed, options = {}) =>
+      single(await http.call("POST /v1/reveal", { body: { ciphertext: asText(sealed), ...options } }, true)),
+    revealMany: async (items, options = {}) => {
+      const sent = items.map(({ ciphertext, ...bound }) => ({ ciphertext: asText(ciphertext), ...bound }));
+      return each(many(await http.call("POST /v1/reveal", { body: { items: sent, ...options } }, true)), (revealed) => revealed);
+    },
     rewrap: async (sealed, { key, ...options } = {}) => {
       const body = { ciphertext: asText(sealed), ...options, ...(await keyName(key)) };
       const { ciphertext } = single(await http.call("POST /v1/rewrap", { body }, true));

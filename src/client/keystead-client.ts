@@ -50,6 +50,8 @@ export class KeysteadClient implements KeysteadApi {
   readonly decryptText: Call<"decryptText">;
   readonly decryptValue: Call<"decryptValue">;
   readonly decryptMany: Call<"decryptMany">;
+  readonly reveal: Call<"reveal">;
+  readonly revealMany: Call<"revealMany">;
   readonly rewrapMany: Call<"rewrapMany">;
   readonly mac: Call<"mac">;
   readonly macMany: Call<"macMany">;
@@ -96,6 +98,8 @@ export class KeysteadClient implements KeysteadApi {
     this.decryptText = data.decryptText;
     this.decryptValue = data.decryptValue;
     this.decryptMany = data.decryptMany;
+    this.reveal = data.reveal;
+    this.revealMany = data.revealMany;
     this.rewrapMany = data.rewrapMany;
     this.mac = data.mac;
     this.macMany = data.macMany;

@@ -5,7 +5,7 @@ import { formatStreamHeader, readStreamHeader } from "../crypto/stream-header.ts
 import { fileKeyBytes, openChunks, sealChunks, streamPrefix } from "../crypto/stream.ts";
 import { decodeUtf8 } from "../crypto/text.ts";
 import { encodeTypedValue, type FieldValue } from "../crypto/typed-value.ts";
-import { isKeysteadError, KeysteadError } from "../errors.ts";
+import { KeysteadError } from "../errors.ts";
 import { auditedOnKey } from "./audited.ts";
 import { type BatchItem, type DataAct, DataActs, type ItemProblem } from "./data-acts.ts";
 import type { Engine } from "./engine.ts";
@@ -13,6 +13,7 @@ import { type HandlePool, openingActs } from "./handle-pool.ts";
 import type { KeyHandle } from "./key-handle.ts";
 import type { NamedKey } from "./key-names.ts";
 import { keyTarget, type KeyTarget } from "./key-target.ts";
+import { openEitherKind } from "./open-either-kind.ts";
 import { parseSealed, tryParseSealed } from "./parse-sealed.ts";
 
 /** What an operation on data is bound to. */
@@ -327,20 +328,6 @@ export class CipherService {
 /** Asks for the key of a ciphertext. */
 function rewrapAct({ key: target }: CiphertextHeader, { context, dataset }: RewrapOptions): DataAct & { readonly target: string } {
   return { action: "data.rewrap", target, context, dataset };
-}
-
-/** Opens what `encrypt` made, or `encryptValue`. The kind is authenticated: the one under which it opens is its own. */
-function openEitherKind(
-  key: KeyHandle,
-  parsed: ParsedCiphertext,
-  context: Context | undefined,
-): { readonly kind: "value" | "typed"; readonly plaintext: Buffer } {
-  try {
-    return { kind: "value", plaintext: key.openBytes("value", parsed, context) };
-  } catch (error) {
-    if (!isKeysteadError(error, "DECRYPTION_FAILED")) throw error;
-    return { kind: "typed", plaintext: key.openBytes("typed", parsed, context) };
-  }
 }
 
 function eitherPlaintextOrValue(): KeysteadError {

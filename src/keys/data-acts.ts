@@ -1,4 +1,5 @@
 import { createHash, hash } from "node:crypto";
+import type { Resource } from "../access/access-control.ts";
 import type { Caller } from "../access/caller.ts";
 import type { AuditEvent } from "../audit/event.ts";
 import { limits } from "../audit/record-check.ts";
@@ -12,6 +13,9 @@ import type { NamedKey } from "./key-names.ts";
 import type { KeyTarget } from "./key-target.ts";
 import { isPurposeName } from "./purpose-records.ts";
 
+/** Asks in place of `authorize`, where more than yes and no is answered. */
+type Ask = (resource: Resource) => Promise<void>;
+
 /** An operation on data, as access control is asked and as the audit tells it. */
 export interface DataAct {
   readonly action: string;
@@ -23,12 +27,16 @@ export interface DataAct {
   readonly detail?: AuditEvent["detail"];
   /** True for what is recorded also when the process itself does it. */
   readonly recorded?: boolean;
+  readonly ask?: Ask;
 }
 
 /** How a batch is recorded. */
-interface BatchOptions {
+interface BatchOptions<T> {
+  readonly reason?: string | undefined;
   /** What the record says beside counts. */
   readonly detail?: AuditEvent["detail"];
+  /** Counts that the record says besides. */
+  readonly tally?: (results: readonly (T | ItemProblem)[]) => Readonly<Record<string, number>>;
   /** True to record it also for a program that embeds Keystead. */
   readonly isAlwaysRecorded?: boolean;
 }
@@ -54,6 +62,7 @@ export type BatchItem<T> = (
       readonly target?: KeyTarget;
       readonly context?: Context | undefined;
       readonly dataset?: string | undefined;
+      readonly ask?: Ask;
       readonly work: (key: NamedKey) => T | Promise<T>;
     }
   | ItemProblem
@@ -85,7 +94,7 @@ export class DataActs {
   /**
    * Does many operations of one kind: each is asked for, each fails alone, and one record holds a digest of every item.
    * @param digested the ciphertext that an item gave, where it gave one
-   * @param options `detail`: what the record says beside counts; `isAlwaysRecorded`: also for a program that embeds Keystead
+   * @param options `reason`, `detail`, `tally`: what the record says besides; `isAlwaysRecorded`: also for a program that embeds Keystead
    * @returns one result or problem per item, in order
    * @throws KeysteadError `TOO_LARGE` for more than 1,000 items, `AUDIT_UNAVAILABLE`, `CLOSED`
    */
@@ -93,7 +102,7 @@ export class DataActs {
     action: string,
     items: readonly BatchItem<T>[],
     digested: (result: T) => string | Uint8Array | undefined,
-    options: BatchOptions = {},
+    options: BatchOptions<T> = {},
   ): Promise<(T | ItemProblem)[]> {
     const { acts, observer } = this.#engine;
     const outcomeOf = (results: readonly (T | ItemProblem)[]): ActOutcome => outcomeOfBatch(countOutcomes(results));
@@ -101,13 +110,13 @@ export class DataActs {
   }
 
   async #perform<T>(act: DataAct, work: (key: NamedKey) => Promise<DataDone<T>> | DataDone<T>): Promise<T> {
-    const { access, caller, names } = this.#engine;
+    const { caller, names } = this.#engine;
     let key: NamedKey | undefined;
     let done: DataDone<T>;
     try {
       const { target } = act;
       key = target === undefined ? noKey : (names.recall(target) ?? (await this.#find(act, target)));
-      const asked = access.authorize(caller, act.action, resourceOf(act, key));
+      const asked = this.#ask(act, resourceOf(act, key));
       if (asked !== undefined) await asked;
       const doing = work(key);
       done = doing instanceof Promise ? await doing : doing;
@@ -134,22 +143,28 @@ export class DataActs {
     action: string,
     items: readonly BatchItem<T>[],
     digested: (result: T) => string | Uint8Array | undefined,
-    { detail, isAlwaysRecorded = false }: BatchOptions,
+    { detail, isAlwaysRecorded = false, reason, tally }: BatchOptions<T>,
   ): Promise<(T | ItemProblem)[]> {
     if (items.length > limits.items)
       throw new KeysteadError("TOO_LARGE", `a batch has at most ${String(limits.items)} items; send several, or a stream`);
-    const { caller, access, names, observer } = this.#engine;
+    const { caller, names, observer } = this.#engine;
     const results: (T | ItemProblem)[] = [];
     const used = new Set<string>();
     const datasets = new Set<string | undefined>(items.map((item) => ("problem" in item ? undefined : item.dataset)));
     for (const item of items) {
       try {
         if ("problem" in item) throw item.problem;
-        const { target, context, dataset } = item;
-        const act = { action: item.action ?? action, context, dataset, ...(target !== undefined && { target }) };
+        const { target, context, dataset, ask } = item;
+        const act = {
+          action: item.action ?? action,
+          context,
+          dataset,
+          ...(target !== undefined && { target }),
+          ...(ask !== undefined && { ask }),
+        };
         const key = target === undefined ? noKey : (names.recall(target) ?? (await this.#find(act, target)));
         if (key !== noKey) used.add(key.name);
-        const asked = access.authorize(caller, act.action, resourceOf(act, key));
+        const asked = this.#ask(act, resourceOf(act, key));
         if (asked !== undefined) await asked;
         const doing = item.work(key);
         results.push(doing instanceof Promise ? await doing : doing);
@@ -164,7 +179,7 @@ export class DataActs {
       const [only] = used;
       const [dataset] = datasets;
       await this.#record({
-        ...eventOf(caller, { action, dataset: datasets.size === 1 ? dataset : undefined }, undefined),
+        ...eventOf(caller, { action, reason, dataset: datasets.size === 1 ? dataset : undefined }, undefined),
         ...(used.size === 1 && only !== undefined && { key: only }),
         outcome: outcomeOfBatch(outcomes),
         items: results.map((result, index) => digestOf(result, items[index], digested)),
@@ -173,6 +188,7 @@ export class DataActs {
           items: items.length,
           failed: outcomes.denied + outcomes.failed,
           denied: outcomes.denied,
+          ...tally?.(results),
           ...(used.size > 1 && { keys: used.size }),
         },
       });
@@ -182,13 +198,18 @@ export class DataActs {
 
   /** Whoever may do nothing with a name does not learn whether there is such a key. */
   async #find(act: DataAct, target: KeyTarget): Promise<NamedKey> {
-    const { access, caller, names } = this.#engine;
     try {
-      return await names.find(target);
+      return await this.#engine.names.find(target);
     } catch (error) {
-      await access.authorize(caller, act.action, resourceOf(act, undefined));
+      await this.#ask(act, resourceOf(act, undefined));
       throw error;
     }
+  }
+
+  /** @throws KeysteadError `ACCESS_DENIED`, `APPROVAL_REQUIRED` */
+  #ask({ action, ask }: DataAct, resource: Resource): Promise<void> | void {
+    if (ask !== undefined) return ask(resource);
+    return this.#engine.access.authorize(this.#engine.caller, action, resource);
   }
 
   async #record(event: AuditEvent): Promise<void> {
@@ -211,7 +232,7 @@ function isRecorded({ request }: Caller, { recorded = false }: DataAct): boolean
 
 const noKey: NamedKey = { id: "", name: "", purpose: "" };
 
-function resourceOf({ target, context, dataset }: DataAct, key: NamedKey | undefined): Parameters<Engine["access"]["authorize"]>[2] {
+function resourceOf({ target, context, dataset }: DataAct, key: NamedKey | undefined): Resource {
   return {
     ...(key !== undefined && key !== noKey ? { key: key.name, purpose: key.purpose } : namedBy(target)),
     ...(dataset !== undefined && { dataset }),

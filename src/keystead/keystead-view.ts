@@ -38,6 +38,7 @@ import { KekService } from "../keys/kek-service.ts";
 import { LeaseService } from "../keys/lease-service.ts";
 import { type MacItem, MacService, type VerifyMacItem } from "../keys/mac-service.ts";
 import { PurposeService } from "../keys/purpose-service.ts";
+import { type Revealed, type RevealItem, type RevealOptions, type RevealReason, RevealService } from "../keys/reveal-service.ts";
 import type { MetricsCollector } from "../observer.ts";
 import { RouteService } from "../keys/route-service.ts";
 import { SettingsService } from "../keys/settings-service.ts";
@@ -77,6 +78,7 @@ interface Services {
   approvals?: ApprovalService;
   audit?: AuditService;
   ciphers?: CipherService;
+  reveals?: RevealService;
   macs?: MacService;
   keyless?: KeylessService;
 }
@@ -165,6 +167,10 @@ export class KeysteadView {
     return (this.#services.ciphers ??= new CipherService(this.#parts.engine, this.#parts.pool));
   }
 
+  get #reveals(): RevealService {
+    return (this.#services.reveals ??= new RevealService(this.#parts.engine, this.#parts.pool));
+  }
+
   get #macs(): MacService {
     return (this.#services.macs ??= new MacService(this.#parts.engine, this.#parts.pool));
   }
@@ -242,6 +248,22 @@ export class KeysteadView {
   /** Opens what {@link encryptValue} made, with its type. @throws KeysteadError as {@link decrypt} */
   decryptValue(sealed: string | Uint8Array, options?: CipherOptions): Promise<FieldValue> {
     return this.#ciphers.decryptValue(sealed, options);
+  }
+
+  /**
+   * Shows a field to a person, as the policies say: its plaintext for a reason, or a masked form. Values with a type are shown as text. Each
+   * call leaves one record, also one of the process itself; the reason stands in it.
+   * @throws KeysteadError as {@link decryptText}; `REASON_REQUIRED` when nothing but the plaintext may be shown and no reason is given
+   * @example
+   * const { text, masked } = await keystead.reveal(sealed, { context: { table: "person", column: "ssn" }, reason: "ticket 4711" });
+   */
+  reveal(sealed: string | Uint8Array, options?: RevealOptions): Promise<Revealed> {
+    return this.#reveals.reveal(sealed, options);
+  }
+
+  /** Shows up to 1,000 fields for one reason, as {@link reveal} does. @throws KeysteadError as {@link encryptMany} */
+  revealMany(items: readonly RevealItem[], options?: RevealReason): Promise<(Revealed | ItemProblem)[]> {
+    return this.#reveals.revealMany(items, options);
   }
 
   /**

@@ -137,6 +137,33 @@ describe("any policies", () => {
     );
   });
 
+  it("give by masks what is masked of a field, and nothing else", () => {
+    const masks = fc
+      .array(fc.constantFrom("***", "{last:2}", "{first:4}"), { minLength: 1, maxLength: 3 })
+      .map((list) => list.map((mask, index) => policy(`m${String(index)}`, { actions: ["data.reveal"], mask })));
+    const wanted = fc.oneof(action, fc.constant("data.reveal"));
+    fc.assert(
+      fc.property(anyPolicies, masks, wanted, resource, (list, masked, what, place) => {
+        const before = decide(list, anna, what, place, noon);
+        const after = decide([...list, ...masked], anna, what, place, noon);
+        const isShown = what === "data.reveal" && before.reason === "no policy allows it";
+        expect(after.outcome).toBe(isShown ? "masked" : before.outcome);
+        expect(after.masked !== undefined).toBe(what === "data.reveal" && after.outcome !== "deny");
+      }),
+    );
+  });
+
+  it.each<Partial<PolicyInput>>([
+    { effect: "deny" },
+    { actions: ["data.*"] },
+    { actions: ["*"] },
+    { actions: ["data.reveal", "data.hash"] },
+  ])("have a mask only where they allow to reveal, and nothing else: %o", (more) => {
+    expect(() => policy("a", { actions: ["data.reveal"], mask: "*", ...more })).toThrow(
+      expect.objectContaining({ code: "INVALID_ARGUMENT" }),
+    );
+  });
+
   it("are only narrowed by a scope", () => {
     const scope = fc.record({ actions: fc.array(actionPatterns), keys: fc.array(patterns) }, { requiredKeys: [] });
     fc.assert(

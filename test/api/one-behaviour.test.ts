@@ -121,6 +121,55 @@ describe.each(Object.entries(apiPlaces))("%s", (_, openPlace) => {
     ).toEqual([true, false]);
   });
 
+  it("shows a field for a reason, one or many, and records why", async () => {
+    const { api } = await openPlace();
+    await api.keys.create({ name: "k", purpose: "pii" });
+    const sealed = await api.encrypt("k", "078-05-1120", { context });
+    const typed = await api.encryptValue("k", new Date("2027-01-31T08:00:00.123Z"), { context });
+    const bytes = await api.encrypt("k", Uint8Array.of(0, 255), { context });
+    const { currentVersion, versions } = await api.keys.show("k");
+    const header = { key: "k", version: currentVersion, label: versions[0]?.label };
+    const reason = "ticket 4711";
+    expect(await api.reveal(sealed, { context, reason })).toEqual({ text: "078-05-1120", masked: false, ...header });
+    expect(await api.reveal(typed, { context, reason })).toEqual({ text: "2027-01-31T08:00:00.123Z", masked: false, ...header });
+    expect(await codeOf(api.reveal(sealed, { context }))).toBe("REASON_REQUIRED");
+    expect(await codeOf(api.reveal(sealed, { reason }))).toBe("DECRYPTION_FAILED");
+    expect(await codeOf(api.reveal(bytes, { context, reason }))).toBe("DECRYPTION_FAILED");
+    expect(await codeOf(api.reveal("x", { reason }))).toBe("MALFORMED_CIPHERTEXT");
+    for (const wrong of ["", "x".repeat(501), "a\nb"])
+      expect(await codeOf(api.reveal(sealed, { context, reason: wrong }))).toBe("INVALID_ARGUMENT");
+    const items = [{ ciphertext: sealed, context }, { ciphertext: sealed }, { ciphertext: "x" }];
+    const shown = await api.revealMany(items, { reason });
+    expect(shown.map(outcome)).toEqual(["ok", "DECRYPTION_FAILED", "MALFORMED_CIPHERTEXT"]);
+    expect(shown[0]).toEqual({ text: "078-05-1120", masked: false, ...header });
+    expect((await api.revealMany(items.slice(0, 1))).map(outcome)).toEqual(["REASON_REQUIRED"]);
+    const records = await api.audit.show({ action: "data.reveal", key: "k", limit: 100 });
+    expect(records[0]).toMatchObject({ outcome: "allowed", reason, context, version: header.label, detail: { shown: "plain" } });
+    expect(records[2]).toMatchObject({ outcome: "failed", code: "REASON_REQUIRED" });
+    expect(records.at(-2)).toMatchObject({ outcome: "allowed", reason, detail: { items: 3, failed: 2, plain: 1, masked: 0 } });
+    expect(JSON.stringify(records)).not.toContain("1120");
+  });
+
+  it("explains masks, and keeps them", async () => {
+    const { api } = await openPlace();
+    const input = { effect: "allow", subject: "role:clerk", actions: ["data.reveal"], mask: "***-{last:4}" } as const;
+    const { id } = await api.policies.create(input);
+    expect(await api.policies.show(id)).toMatchObject(input);
+    expect(await api.policies.explain("role:clerk", "data.reveal")).toMatchObject({
+      outcome: "masked",
+      policy: id,
+      masked: { policy: id, mask: "***-{last:4}" },
+      considered: [{ policy: id, applies: true, mask: "***-{last:4}" }],
+    });
+    for (const wrong of [
+      { mask: "{last:40}" },
+      { actions: ["data.*"] },
+      { actions: ["data.reveal", "data.decrypt"] },
+      { effect: "deny" as const },
+    ])
+      expect(await codeOf(api.policies.create({ ...input, ...wrong }))).toBe("INVALID_ARGUMENT");
+  });
+
   it("makes data keys, tags, hashes and random bytes", async () => {
     const { api } = await openPlace();
     await api.keys.create({ name: "k", purpose: "pii" });

@@ -69,6 +69,8 @@ export const methods: Readonly<Record<string, readonly Method[]>> = {
     { name: "decrypt", args: [sealedText, { context: {} }], accepts: [textAndBytes, options] },
     { name: "decryptText", args: [sealedText, { context: {} }], accepts: [textAndBytes, options] },
     { name: "decryptValue", args: [sealedText, { context: {} }], accepts: [textAndBytes, options] },
+    { name: "reveal", args: [sealedText, { context: {}, reason: "r" }], accepts: [textAndBytes, options] },
+    { name: "revealMany", args: [[{ ciphertext: sealedText, context: {} }], { reason: "r" }], accepts: [[], options] },
     { name: "rewrap", args: [sealedText, { context: {}, key: "k", dataset: "d" }], accepts: [textAndBytes, options] },
     { name: "encryptStream", args: ["k", noBytes(), { context: {}, dataset: "d" }], accepts: [target, [], options] },
     { name: "decryptStream", args: [noBytes(), { context: {} }], accepts: [[], options] },

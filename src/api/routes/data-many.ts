@@ -15,6 +15,7 @@ import type {
   openedItem,
   openItem,
   randomItem,
+  revealBody,
   rewrapItem,
   sealed,
   sealedKeyItem,
@@ -27,6 +28,7 @@ type Sealed = z.input<typeof sealed>;
 type Opened = z.input<typeof openedItem>;
 type Problem = z.input<typeof itemProblem>;
 type OpenItem = z.output<typeof openItem>;
+type RevealMany = Extract<z.output<typeof revealBody>, { readonly items: unknown }>;
 type Items<T extends z.ZodType> = readonly z.output<T>[];
 
 /** Operations on many items, for batches and streams: for each in order what it gives, or the problem with it. */
@@ -34,6 +36,8 @@ export const dataMany = {
   encrypt: async (keystead: KeysteadApi, items: Items<typeof sealItem>) =>
     (await keystead.encryptMany(items.map(encryptItem))).map(orProblem(sealedBy)),
   decrypt: (keystead: KeysteadApi, items: Items<typeof openItem>) => openMany(keystead, items),
+  reveal: async (keystead: KeysteadApi, { items, ...options }: RevealMany) =>
+    (await keystead.revealMany(items, options)).map(orProblem((revealed) => revealed)),
   rewrap: async (keystead: KeysteadApi, items: Items<typeof rewrapItem>) => (await keystead.rewrapMany(items)).map(orProblem(sealedBy)),
   mac: async (keystead: KeysteadApi, items: Items<typeof macItem>) =>
     (await keystead.macMany(items.map((item) => ({ target: targetOf(item), data: bytesOf(item) })))).map(orProblem(asTag)),

@@ -13,6 +13,8 @@ import {
   openItem,
   randomBytes,
   randomItem,
+  revealBody,
+  revealed,
   rewrapItem,
   sealed,
   sealedKeyItem,
@@ -73,6 +75,20 @@ export const dataRoutes = {
       if (as === "value") return opened(body, { value: await keystead.decryptValue(ciphertext, options) });
       if (as === "text") return { text: await keystead.decryptText(ciphertext, options), ...headerOf(body) };
       return opened(body, { plaintext: await keystead.decrypt(ciphertext, options) });
+    },
+  }),
+  "POST /v1/reveal": jsonRoute({
+    ...usual,
+    summary: "Show a field to a person: its plaintext for a reason, or the masked form that policies say.",
+    tag: "data",
+    action: "data.reveal",
+    idempotent: true,
+    body: revealBody,
+    answer: oneOrManyAnswers(revealed),
+    handle: async (keystead, { body }) => {
+      if ("items" in body) return { items: await dataMany.reveal(keystead, body) };
+      const { ciphertext, ...options } = body;
+      return keystead.reveal(ciphertext, options);
     },
   }),
   "POST /v1/rewrap": jsonRoute({

@@ -34,6 +34,13 @@ export const policyInput = z
     daily: z.exactOptional(
       z.strictObject({ days: z.exactOptional(z.array(weekday).min(1).max(7).readonly()), from: timeOfDay, to: timeOfDay }).readonly(),
     ),
+    mask: z.exactOptional(
+      z
+        .string()
+        .min(1)
+        .max(64)
+        .meta({ examples: ["***-**-{last:4}"], description: "what alone is shown of a field; of one that allows data.reveal alone" }),
+    ),
     description: z.exactOptional(z.string().max(500)),
   })
   .meta({ id: "PolicyInput" });
@@ -51,8 +58,9 @@ export const roleInfo = z
 /** Why somebody may do something, or may not. */
 export const explanation = z
   .strictObject({
-    outcome: z.enum(policyEffects),
+    outcome: z.enum([...policyEffects, "masked"]),
     policy: z.exactOptional(z.string()),
+    masked: z.exactOptional(z.strictObject({ policy: z.string(), mask: z.string() }).readonly()),
     reason: z.string(),
     subjects: list(z.string()),
     considered: list(
@@ -62,6 +70,7 @@ export const explanation = z
         subject: z.string(),
         applies: z.boolean(),
         why: z.exactOptional(z.string()),
+        mask: z.exactOptional(z.string()),
       }),
     ),
   })

@@ -48,8 +48,17 @@ export function targetOf({ key, purpose }: { readonly key?: string; readonly pur
 
 /** One item, or many of them. */
 export function oneOrMany<T extends z.ZodType>(item: T): z.ZodUnion<readonly [z.ZodObject<{ items: z.ZodArray<T> }, z.core.$strict>, T]> {
-  const many = z.strictObject({ items: z.array(item).min(1).max(limits.items) });
-  return z.union([many, item], { error: problemOfForm });
+  return eitherForm(z.strictObject({ items: batchOf(item) }), item);
+}
+
+/** The body of a call on one item, or that of one on many. */
+export function eitherForm<M extends z.ZodType, T extends z.ZodType>(many: M, one: T): z.ZodUnion<readonly [M, T]> {
+  return z.union([many, one], { error: problemOfForm });
+}
+
+/** Items of a call on many. */
+export function batchOf<T extends z.ZodType>(item: T): z.ZodArray<T> {
+  return z.array(item).min(1).max(limits.items);
 }
 
 /** The answer to {@link oneOrMany}: for each item in order what it gives, or the problem with it. */

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { hashNames } from "../../keys/keyless-service.ts";
 import { typedValue } from "../value-json.ts";
-import { base64, context, datasetText, exactlyOne, keyText, list, targetMembers } from "./common.ts";
+import { base64, batchOf, context, datasetText, eitherForm, exactlyOne, keyText, list, targetMembers } from "./common.ts";
 
 const bound = { context: z.exactOptional(context) };
 const dataset = z.exactOptional(datasetText).meta({ description: "dataset that will hold the ciphertext: its census speaks for it" });
@@ -21,6 +21,26 @@ export const openItem = z.strictObject({
   ...bound,
   /** Absent: `plaintext`, and `text` where it is UTF-8. */
   as: z.exactOptional(z.enum(["text", "bytes", "value"])),
+});
+const revealItem = z.strictObject({ ciphertext, ...bound });
+const revealReason = {
+  reason: z.exactOptional(
+    z
+      .string()
+      .min(1)
+      .max(500)
+      .meta({ description: "why the plaintext is needed: a ticket or a task, without control characters; kept in the audit" }),
+  ),
+};
+/** What is shown to a person, and why. */
+export const revealBody = eitherForm(z.strictObject({ items: batchOf(revealItem), ...revealReason }), revealItem.extend(revealReason));
+/** A field as its reader may see it. */
+export const revealed = z.strictObject({
+  text: z.string(),
+  masked: z.boolean(),
+  key: z.string(),
+  version: z.int(),
+  label: z.string(),
 });
 /** What is moved. */
 export const rewrapItem = z.strictObject({ ciphertext, ...bound, key: z.exactOptional(keyText), dataset });

@@ -14,6 +14,7 @@ interface PolicyFlags {
   readonly notBefore?: string;
   readonly notAfter?: string;
   readonly daily?: string;
+  readonly mask?: string;
   readonly description?: string;
 }
 
@@ -43,7 +44,11 @@ export function addPolicyCommands(program: Command): void {
   withScope(policy.command("add").description("Make a policy. `approve` asks for a second person before what is allowed."))
     .addHelpText(
       "after",
-      examples("keystead policy add deny '*' data.decrypt --purpose medical", "keystead policy add approve '*' keys.destroy 'policies.*'"),
+      examples(
+        "keystead policy add deny '*' data.decrypt --purpose medical",
+        "keystead policy add approve '*' keys.destroy 'policies.*'",
+        "keystead policy add allow role:clerk data.reveal --context column=ssn --mask '***-**-{last:4}'",
+      ),
     )
     .action((effect: PolicyInput["effect"], subject: string, actions: string[], flags: PolicyFlags, command: Command) =>
       withKeystead(command, async ({ keystead, output, clock }) => {
@@ -141,11 +146,12 @@ function withScope(command: Command, ...before: readonly string[]): Command {
     .option("--not-before <date>", "from when: 2027-01-31, or 90d from now")
     .option("--not-after <date>", "until when: 2027-01-31, or 90d from now")
     .option("--daily <window>", "when, in UTC: 08:00-18:00 or mon,tue,fri@08:00-18:00")
+    .option("--mask <mask>", "of one that allows data.reveal alone: show no more than this, such as '***-**-{last:4}'")
     .option("--description <text>", "what it is for");
 }
 
 function inputOf(base: Pick<PolicyInput, "effect" | "subject" | "actions">, flags: PolicyFlags, now: number): PolicyInput {
-  const { key, purpose, dataset, notBefore, notAfter, daily, description } = flags;
+  const { key, purpose, dataset, notBefore, notAfter, daily, mask, description } = flags;
   const context: Record<string, string[]> = {};
   for (const pair of flags.context) {
     const [name = "", ...value] = pair.split("=");
@@ -160,21 +166,24 @@ function inputOf(base: Pick<PolicyInput, "effect" | "subject" | "actions">, flag
     ...(notBefore !== undefined && { notBefore: parseInstant(notBefore, now).toISOString() }),
     ...(notAfter !== undefined && { notAfter: parseInstant(notAfter, now).toISOString() }),
     ...(daily !== undefined && { daily: readWindow(daily) }),
+    ...(mask !== undefined && { mask }),
     ...(description !== undefined && { description }),
   };
 }
 
-const verdicts = { allow: "allowed", deny: "denied", approve: "allowed once a second person approves" } as const;
+const verdicts = { allow: "allowed", deny: "denied", approve: "allowed once a second person approves", masked: "masked" } as const;
 
-function explanation({ outcome, reason, considered }: Explanation): string {
-  const policies = considered.map(({ policy, effect, subject, applies, why = "" }) => {
+function explanation({ outcome, masked, reason, considered }: Explanation): string {
+  const policies = considered.map(({ policy, effect, subject, applies, why = "", mask }) => {
+    const what = mask === undefined ? effect : `${effect} ${mask}`;
     const whether = applies ? "applies" : `does not apply: ${why}`;
-    return `  ${effect} by ${policy} for ${subject}: ${whether}`;
+    return `  ${what} by ${policy} for ${subject}: ${whether}`;
   });
-  return [`${verdicts[outcome]}: ${reason}`, ...policies].join("\n");
+  const without = outcome === "allow" && masked !== undefined && [`without a reason: ${masked.mask} by policy ${masked.policy}`];
+  return [`${verdicts[outcome]}: ${reason}`, ...(without || []), ...policies].join("\n");
 }
 
-function limits({ keys, purposes, datasets, context, notBefore, notAfter, daily }: PolicyInfo): string {
+function limits({ keys, purposes, datasets, context, notBefore, notAfter, daily, mask }: PolicyInfo): string {
   const parts = [
     keys && `keys ${keys.join(" ")}`,
     purposes && `purposes ${purposes.join(" ")}`,
@@ -186,6 +195,7 @@ function limits({ keys, purposes, datasets, context, notBefore, notAfter, daily 
     notBefore && `from ${notBefore}`,
     notAfter && `until ${notAfter}`,
     daily && `${daily.days === undefined ? "" : `${daily.days.join(",")}@`}${daily.from}-${daily.to}`,
+    mask && `masked ${mask}`,
   ];
   return parts.filter((part) => part !== undefined).join("; ");
 }

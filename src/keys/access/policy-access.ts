@@ -1,4 +1,5 @@
-import { type AccessControl, isPrincipal, malformedPrincipal, type Resource } from "../../access/access-control.ts";
+import { type AccessControl, isPrincipal, malformedPrincipal, type Resource, type Revealing } from "../../access/access-control.ts";
+import { revealAction } from "../../access/actions.ts";
 import { ApprovalNeeded } from "../../access/approval-needed.ts";
 import type { Caller } from "../../access/caller.ts";
 import { asksContext, decide, type Decision, type Subjects } from "../../access/decide.ts";
@@ -66,6 +67,15 @@ export class PolicyAccess implements AccessControl {
   async asksContext(caller: Caller, action: string, resource: Resource): Promise<boolean> {
     const snapshot = await this.snapshot();
     return asksContext(snapshot.policies, snapshot.subjectsOf(caller), action, await this.complete(resource));
+  }
+
+  /** {@link AccessControl.authorizeReveal}. @throws KeysteadError as {@link authorize} */
+  async authorizeReveal(caller: Caller, resource: Resource): Promise<Revealing> {
+    if (!isPrincipal(caller.principal)) throw malformedPrincipal("ACCESS_DENIED");
+    const decision = await this.decide(caller, revealAction, resource);
+    const { outcome, masked } = decision;
+    if (outcome !== "masked") allow(decision, caller, revealAction);
+    return { plain: outcome === "allow", ...(masked !== undefined && { mask: masked.mask }) };
   }
 
   /** As {@link authorize}, but says what is decided. @throws what the store says */

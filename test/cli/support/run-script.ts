@@ -8,7 +8,7 @@ import { type CommandResult, runCommandLine } from "./command-line.ts";
 import { parseScript, type ScriptLine } from "./script.ts";
 
 /** Commands whose purpose is to show plaintext. */
-const plaintextCommand = /^(?:decrypt|datasets find)\b/;
+const plaintextCommand = /^(?:decrypt|reveal|datasets find)\b/;
 
 /** Commands whose stdout may be bytes as they are: everything else prints whole lines. */
 const dataCommand = /^(?:encrypt|decrypt|rewrap)\b/;

@@ -49,6 +49,7 @@ const tokens: Make = () => ({ body: { dataset, index: "email", values: ["x"] }, 
 export const samples: Readonly<Record<keyof RouteRows, Make>> = {
   "POST /v1/encrypt": seal,
   "POST /v1/decrypt": open,
+  "POST /v1/reveal": withKey(({ ciphertext }) => ({ ciphertext, reason: "ticket 4711" })),
   "POST /v1/rewrap": open,
   "POST /v1/mac": seal,
   "POST /v1/mac/verify": verifyTag,
