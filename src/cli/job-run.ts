@@ -79,7 +79,8 @@ export async function runJob(
   const { workers: count = 1, yes } = flags;
   if (count > mostWorkers) throw new KeysteadError("INVALID_ARGUMENT", `--workers: at most ${String(mostWorkers)} processes share a job`);
   if (count > 1) assertFolder(command, "--workers", "starts processes that reach the database themselves");
-  if (flags.problems !== undefined) assertFolder(command, "--problems", "writes rows down as they are left alone, which only the job's process knows");
+  if (flags.problems !== undefined)
+    assertFolder(command, "--problems", "writes rows down as they are left alone, which only the job's process knows");
   keepHeapSmall();
   await withKeystead(command, async ({ keystead, output, clock }) => {
     if (question !== undefined) await confirm(question, { yes, output });

@@ -50,7 +50,8 @@ async function readToken(): Promise<string> {
   const { readPrivateFile } = await import("../private-file.ts");
   const words = { what: `file of ${variables.tokenFile}`, remedy: "write the token into it, mode 0600", code: "INVALID_ARGUMENT" } as const;
   const bytes = await readPrivateFile(file, longestToken, words);
-  if (bytes === undefined) throw new KeysteadError("INVALID_ARGUMENT", `${variables.tokenFile} ${file} is too large for a token; correct the path`);
+  if (bytes === undefined)
+    throw new KeysteadError("INVALID_ARGUMENT", `${variables.tokenFile} ${file} is too large for a token; correct the path`);
   return bytes.toString("utf8").trim();
 }
 

@@ -4,7 +4,7 @@ import type { KeysteadApi } from "../api/keystead-api.ts";
 import { type ErrorCode, isKeysteadError, KeysteadError } from "../errors.ts";
 import type { AuditSinkConfig, Clock, CodecConfig, Keystead, KeysteadOptions, MasterKeyConfig } from "../index.ts";
 import { nearestName } from "../nearest-name.ts";
-import type { Configuration, MasterKeyOrigin } from "./configuration.ts";
+import type { MasterKeyOrigin } from "./configuration.ts";
 import type { DataFolder } from "./data-folder.ts";
 import { HintedError } from "./failure.ts";
 import { jobHint } from "./job-hints.ts";
@@ -48,14 +48,20 @@ export interface PassphraseOptions {
 /** Who answers, as hints need it. */
 type Known = Pick<Session, "keystead" | "local">;
 
-/** Names of what an error says is unknown; none where only the server's own configuration has them. */
+/** Names of what an error says is unknown; of a server's configuration those that are in use. */
 const knownNames: Partial<Record<ErrorCode, (session: Known) => Promise<string[]>>> = {
   UNKNOWN_KEY: async ({ keystead }) => (await keystead.keys.list()).flatMap((key) => [key.name, ...key.aliases]),
   UNKNOWN_PURPOSE: async ({ keystead }) => (await keystead.purposes.list()).map(({ name }) => name),
   UNKNOWN_DATASET: async ({ keystead }) => (await keystead.datasets.list()).map(({ name }) => name),
-  UNKNOWN_DATABASE: ({ local }) => configuredNames(local, ({ databases }) => databases),
-  UNKNOWN_CODEC: ({ local }) => configuredNames(local, ({ codecs }) => codecs),
-  UNKNOWN_KEK: ({ local }) => configuredNames(local, ({ masterKeys }) => masterKeys, "local:"),
+  UNKNOWN_DATABASE: async ({ keystead, local }) =>
+    local === undefined
+      ? (await keystead.datasets.list()).map(({ database }) => database)
+      : Object.keys(local.folder.configuration.databases),
+  UNKNOWN_CODEC: async ({ local }) => Object.keys(local?.folder.configuration.codecs ?? {}),
+  UNKNOWN_KEK: async ({ keystead, local }) =>
+    local === undefined
+      ? (await keystead.keks.list()).map(({ uri }) => uri)
+      : Object.keys(local.folder.configuration.masterKeys).map((name) => `local:${name}`),
 };
 
 /** What to do about a name that is near to none that is known. */
@@ -190,14 +196,6 @@ async function withHint(error: unknown, known: Known, command: Command): Promise
   const name = names === undefined ? undefined : nearestName(wordsOf(command), names);
   const hint = name === undefined ? (known.local === undefined ? serverRemedies : remedies)[error.code] : `did you mean ${name}?`;
   return hint === undefined ? error : new HintedError(error, hint);
-}
-
-async function configuredNames(
-  local: LocalEngine | undefined,
-  named: (configuration: Configuration) => object,
-  scheme = "",
-): Promise<string[]> {
-  return local === undefined ? [] : Object.keys(named(local.folder.configuration)).map((name) => `${scheme}${name}`);
 }
 
 /** Everything in a command line that may be a name, also inside `email=pii-email,key=…`. */
