@@ -54,6 +54,8 @@ interface CallOptions {
 }
 
 const defaults = { timeout: 30_000, retries: 2, connections: 16 } as const;
+/** Milliseconds in which a connection is made, however long its answers may take. */
+const longestConnecting = 30_000;
 const longestAnswer = 64 * 1024 * 1024;
 /** Milliseconds before the first repetition; each further one waits twice as long. */
 const firstPause = 100;
@@ -76,7 +78,7 @@ export class HttpCalls {
       headersTimeout: timeout,
       bodyTimeout: timeout,
       connect: {
-        timeout,
+        timeout: Math.min(timeout, longestConnecting),
         ...(ca !== undefined && { ca: pem(ca) }),
         ...(certificate !== undefined && { cert: pem(certificate.cert), key: pem(certificate.key) }),
       },

@@ -1,9 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, describe, expect, it } from "vitest";
 import { registerMasterKeys } from "../setup/master-keys.ts";
+import { TestAuthority } from "../support/certificates.ts";
 import { freePort } from "../support/free-port.ts";
 import { temporaryFolder } from "../support/test-keystead.ts";
 import { TestClock } from "../support/test-clock.ts";
@@ -193,6 +194,26 @@ describe("a command", () => {
       hint: "the token comes from KEYSTEAD_TOKEN_FILE or KEYSTEAD_TOKEN; `keystead tokens create` makes another",
       exitCode: 4,
     });
+  }, 60_000);
+
+  it("knows its server by KEYSTEAD_CACERT, and shows its own certificate where one is wanted", async () => {
+    const folder = temporaryFolder();
+    const authority = new TestAuthority(folder);
+    const { files } = authority.issue({ name: "server", names: ["IP:127.0.0.1"] });
+    const own = authority.issue({ name: "anna" }).files;
+    const tls = { certFile: files.certificate, keyFile: files.key, clientCaFile: authority.file, requireClientCertificate: true };
+    for (const key of [files.key, own.key]) chmodSync(key, 0o600);
+    const { env } = await serveFolder(folder, {}, { tls });
+    const list = { line: "keys list --json" };
+    const unknown = await run({ folder, env, ciphertext: "" }, list);
+    expect(unknown).toMatchObject({ code: 7 });
+    expect(unknown.stderr).toMatch(
+      /the server did not answer \((?:SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+)\); check its address, its certificate/,
+    );
+    const withAuthority = { ...env, KEYSTEAD_CACERT: authority.file };
+    expect(await run({ folder, env: withAuthority, ciphertext: "" }, list)).toMatchObject({ code: 7 });
+    const whole = { ...withAuthority, KEYSTEAD_CLIENT_CERT: own.certificate, KEYSTEAD_CLIENT_KEY: own.key };
+    expect(await run({ folder, env: whole, ciphertext: "" }, list)).toMatchObject({ code: 0, stderr: "" });
   }, 60_000);
 
   it("says how to go on when nobody answers", async () => {

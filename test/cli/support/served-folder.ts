@@ -17,8 +17,11 @@ export interface ServedFolder {
   readonly useToken: (token: string) => void;
 }
 
-/** Serves a store in a folder; the token in its file may do everything. Closed after the test. */
-export async function serveFolder(folder: string, options: Partial<InitOptions> = {}): Promise<ServedFolder> {
+/**
+ * Serves a store in a folder; the token in its file may do everything. Closed after the test.
+ * @param more settings of the server
+ */
+export async function serveFolder(folder: string, options: Partial<InitOptions> = {}, more: object = {}): Promise<ServedFolder> {
   const engine = await initKeystead({
     store: `sqlite:${join(folder, "keystead.db")}`,
     masterKeys: testMasterKeys,
@@ -35,7 +38,7 @@ export async function serveFolder(folder: string, options: Partial<InitOptions> 
     writeFileSync(file, `${text}\n`, { mode: 0o600 });
   };
   useToken(token);
-  const settings = serverSettingsSchema.parse({ port: 0 });
+  const settings = serverSettingsSchema.parse({ port: 0, ...more });
   const authenticators = await openAuthenticators(engine, settings, folder);
   const server = await startServer({ keystead: engine, routes, authenticators, settings, folder, version: "test", checkAnswers: true });
   onTestFinished(() => server.close());
