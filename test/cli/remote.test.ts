@@ -153,7 +153,7 @@ describe("a command", () => {
       const [expected, found] = await Promise.all([outcome(local, step), outcome(remote, step)]);
       expect.soft(found, step.line).toEqual(expected);
     }
-  }, 300_000);
+  }, 600_000);
 
   it("reads the server's audit, and writes a file of it that verifies alone", async () => {
     const folder = temporaryFolder();

@@ -103,7 +103,7 @@ describe("a stream of items", () => {
     for await (const _ of client.streams.encrypt(endless())) if ((taken += 1) === 6_000) break;
     expect(process.memoryUsage().heapUsed - used).toBeLessThan(200_000_000);
     expect((await collected(client.streams.hash(hashes(5_000)))).length).toBe(5_000);
-  }, 60_000);
+  }, 180_000);
 
   it("answers before the next item is there", async () => {
     const { client } = await clientWith("admin", "signer");
