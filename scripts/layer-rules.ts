@@ -69,7 +69,22 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
   api: { imports: [...services, "keystead", "index"] },
   server: { imports: [...services, "keystead", "index", "api", "metrics", "telemetry"] },
   client: { imports: ["errors", "arguments", "clock", "crypto"], types: ["api"] },
-  cli: { imports: ["errors", "durable-file", "field-problem", "nearest-name", "keystead", "index", "api", "client", "server"] },
+  cli: {
+    imports: [
+      "errors",
+      "clock",
+      "durable-file",
+      "field-problem",
+      "nearest-name",
+      "private-file",
+      "tls-files",
+      "keystead",
+      "index",
+      "api",
+      "client",
+      "server",
+    ],
+  },
 
   testing: { imports: services },
 };

@@ -1,4 +1,5 @@
-import type { JobInfo, Keystead } from "../index.ts";
+import type { KeysteadApi } from "../api/keystead-api.ts";
+import type { JobInfo } from "../index.ts";
 
 /** What a command needs to begin a job of its kind, beside the dataset. */
 const needs: Partial<Record<JobInfo["kind"], string>> = { import: " --from CODEC", recontext: " --context NAME=TEMPLATE" };
@@ -13,7 +14,7 @@ export function commandOf(kind: JobInfo["kind"]): string {
  * @param words what was given on the command line; one of them may be the dataset
  */
 export async function jobHint(
-  { jobs }: Pick<Keystead, "jobs">,
+  { jobs }: Pick<KeysteadApi, "jobs">,
   words: readonly string[],
   isJobCommand: boolean,
 ): Promise<string | undefined> {

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import type { KeysteadApi } from "../api/keystead-api.ts";
 import { errorCodes, KeysteadError } from "../errors.ts";
-import type { JobOptions, JobProgress, JobResult, Keystead, PlaintextJobResult, RowProblem } from "../index.ts";
+import type { JobOptions, JobProgress, JobResult, PlaintextJobResult, RowProblem } from "../index.ts";
 import { formatCensuses } from "./census-text.ts";
 import { nextSteps } from "./generation-text.ts";
 import { commandOf } from "./job-hints.ts";
@@ -9,6 +10,7 @@ import { type GlobalOptions, globalOptions, wholeNumber } from "./options.ts";
 import { formatProblems } from "./problem-table.ts";
 import { ProblemFile } from "./problem-file.ts";
 import { confirm } from "./prompts.ts";
+import { assertFolder } from "./remote.ts";
 import { nextShadowSteps } from "./shadow-text.ts";
 import { type Session, withKeystead } from "./session.ts";
 import { stoppable } from "./signals.ts";
@@ -72,10 +74,13 @@ export async function runJob(
   { title, dataset, question }: RunSubject,
   flags: RunFlags,
   command: Command,
-  start: (keystead: Keystead, options: JobOptions) => Promise<PlaintextJobResult>,
+  start: (keystead: KeysteadApi, options: JobOptions) => Promise<PlaintextJobResult>,
 ): Promise<void> {
   const { workers: count = 1, yes } = flags;
   if (count > mostWorkers) throw new KeysteadError("INVALID_ARGUMENT", `--workers: at most ${String(mostWorkers)} processes share a job`);
+  if (count > 1) assertFolder(command, "--workers", "starts processes that reach the database themselves");
+  if (flags.problems !== undefined)
+    assertFolder(command, "--problems", "writes rows down as they are left alone, which only the job's process knows");
   keepHeapSmall();
   await withKeystead(command, async ({ keystead, output, clock }) => {
     if (question !== undefined) await confirm(question, { yes, output });

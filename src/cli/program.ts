@@ -20,9 +20,17 @@ import { addStoreCommands } from "./commands/store.ts";
 import { addTokenCommands } from "./commands/tokens.ts";
 import { examples, noneGiven } from "./options.ts";
 import { packageVersion } from "./package-version.ts";
+import { assertPlace } from "./remote.ts";
 import { tourCommand } from "./tour/tour-command.ts";
 
 const plainHelp = new Help();
+
+const serverHelp = `
+On a server ($KEYSTEAD_ADDR), the same commands with the same output; --dir stands above it:
+  KEYSTEAD_ADDR         its address: https://keys.example.org, or http:// on this machine
+  KEYSTEAD_TOKEN_FILE   file with a token (mode 0600), or KEYSTEAD_TOKEN with the token itself
+  KEYSTEAD_CACERT       file with the authorities (PEM) that vouch for the server, when not those of the system
+  KEYSTEAD_CLIENT_CERT, KEYSTEAD_CLIENT_KEY   files (PEM), where the server wants a client certificate`;
 
 const exitCodes = `
 Exit codes:
@@ -39,7 +47,7 @@ export function buildProgram(): Command {
   const program = new Command("keystead")
     .description("Key management: keys, and the stored data they protect.")
     .version(packageVersion(), "-V, --version", "print the version")
-    .option("--dir <folder>", "data folder (default: $KEYSTEAD_DIR, else ./keystead-data)")
+    .option("--dir <folder>", "data folder, also when $KEYSTEAD_ADDR names a server (default: $KEYSTEAD_DIR, else ./keystead-data)")
     .option("--json", "print one JSON value; errors become JSON on stderr")
     .option("--no-progress", "show no progress")
     .helpOption("-h, --help", "print help")
@@ -62,7 +70,9 @@ export function buildProgram(): Command {
         "keystead doctor",
       ),
     )
-    .addHelpText("after", exitCodes);
+    .addHelpText("after", serverHelp)
+    .addHelpText("after", exitCodes)
+    .hook("preAction", (_, command) => assertPlace(command));
   addInitCommand(program);
   addKeyCommands(program);
   addPurposeCommands(program);

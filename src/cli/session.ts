@@ -1,5 +1,6 @@
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
+import type { KeysteadApi } from "../api/keystead-api.ts";
 import { type ErrorCode, isKeysteadError, KeysteadError } from "../errors.ts";
 import type { AuditSinkConfig, Clock, CodecConfig, Keystead, KeysteadOptions, MasterKeyConfig } from "../index.ts";
 import { nearestName } from "../nearest-name.ts";
@@ -9,14 +10,25 @@ import { HintedError } from "./failure.ts";
 import { jobHint } from "./job-hints.ts";
 import { type Output, outputOf } from "./output.ts";
 import { readPassphrase } from "./prompts.ts";
+import { serverOf } from "./remote.ts";
 
-/** What a command works with. */
+/** What a command works with, wherever the engine is. */
 export interface Session {
-  readonly keystead: Keystead;
-  readonly folder: DataFolder;
+  readonly keystead: KeysteadApi;
   readonly output: Output;
   readonly clock: Clock;
+  /** Absent when the engine is a server's. */
+  readonly local?: LocalEngine;
 }
+
+/** The engine of a data folder. */
+export interface LocalEngine {
+  readonly keystead: Keystead;
+  readonly folder: DataFolder;
+}
+
+/** What a command works with that needs the data folder. */
+export interface LocalSession extends LocalEngine, Pick<Session, "output" | "clock"> {}
 
 /** How a store is opened. */
 export interface SessionOptions {
@@ -33,14 +45,23 @@ export interface PassphraseOptions {
   readonly fromNewFile?: string;
 }
 
-/** Names of what an error says is unknown. */
-const knownNames: Partial<Record<ErrorCode, (session: Pick<Session, "keystead" | "folder">) => Promise<string[]>>> = {
+/** Who answers, as hints need it. */
+type Known = Pick<Session, "keystead" | "local">;
+
+/** Names of what an error says is unknown; of a server's configuration those that are in use. */
+const knownNames: Partial<Record<ErrorCode, (session: Known) => Promise<string[]>>> = {
   UNKNOWN_KEY: async ({ keystead }) => (await keystead.keys.list()).flatMap((key) => [key.name, ...key.aliases]),
   UNKNOWN_PURPOSE: async ({ keystead }) => (await keystead.purposes.list()).map(({ name }) => name),
   UNKNOWN_DATASET: async ({ keystead }) => (await keystead.datasets.list()).map(({ name }) => name),
-  UNKNOWN_DATABASE: async ({ folder }) => Object.keys(folder.configuration.databases),
-  UNKNOWN_CODEC: async ({ folder }) => Object.keys(folder.configuration.codecs),
-  UNKNOWN_KEK: async ({ folder }) => Object.keys(folder.configuration.masterKeys).map((name) => `local:${name}`),
+  UNKNOWN_DATABASE: async ({ keystead, local }) =>
+    local === undefined
+      ? (await keystead.datasets.list()).map(({ database }) => database)
+      : Object.keys(local.folder.configuration.databases),
+  UNKNOWN_CODEC: async ({ local }) => Object.keys(local?.folder.configuration.codecs ?? {}),
+  UNKNOWN_KEK: async ({ keystead, local }) =>
+    local === undefined
+      ? (await keystead.keks.list()).map(({ uri }) => uri)
+      : Object.keys(local.folder.configuration.masterKeys).map((name) => `local:${name}`),
 };
 
 /** What to do about a name that is near to none that is known. */
@@ -50,24 +71,53 @@ const remedies: Partial<Record<ErrorCode, string>> = {
   UNKNOWN_CODEC: "describe it under codecs in keystead.json (docs/codecs.md)",
 };
 
+/** The same where a server answers. */
+const serverRemedies: Partial<Record<ErrorCode, string>> = {
+  UNKNOWN_DATABASE: "databases are named under databases in the server's keystead.json, which it reads when it starts",
+  UNKNOWN_CODEC: "codecs are described under codecs in the server's keystead.json, which it reads when it starts",
+  SERVER_UNREACHABLE: "KEYSTEAD_ADDR names the server; give --dir FOLDER to work on a data folder of this machine",
+  UNAUTHENTICATED: "the token comes from KEYSTEAD_TOKEN_FILE or KEYSTEAD_TOKEN; `keystead tokens create` makes another",
+};
+
 /**
- * Opens the store of a command's data folder, does the work and closes it, whatever happens. The engine is loaded here and not
- * before, so that help, version and completion answer at once.
+ * Opens the store of a command's data folder, or the way to its server, does the work and closes it, whatever happens. What is needed
+ * is loaded here and not before, so that help, version and completion answer at once.
  */
-export async function withKeystead(
+export async function withKeystead(command: Command, work: (session: Session) => Promise<void>): Promise<void> {
+  const address = serverOf(command);
+  if (address !== undefined) return useServer(address, command, work);
+  await withLocalKeystead(command, ({ keystead, folder, ...session }) => work({ keystead, local: { keystead, folder }, ...session }));
+}
+
+/** {@link withKeystead} for what only works where the data folder is: {@link assertPlace} has refused the others. */
+export async function withLocalKeystead(
   command: Command,
-  work: (session: Session) => Promise<void>,
+  work: (session: LocalSession) => Promise<void>,
   options: SessionOptions = {},
 ): Promise<void> {
   const { DataFolder, folderOf } = await import("./data-folder.ts");
   await useFolder(await DataFolder.open(folderOf(command)), command, work, options);
 }
 
-/** {@link withKeystead} on a folder that is open already. */
+async function useServer(address: string, command: Command, work: (session: Session) => Promise<void>): Promise<void> {
+  const { connectionTo } = await import("./server-connection.ts");
+  const { KeysteadClient } = await import("../client/index.ts");
+  const { systemClock } = await import("../clock.ts");
+  const keystead = new KeysteadClient(await connectionTo(address));
+  try {
+    await work({ keystead, output: outputOf(command), clock: systemClock });
+  } catch (error) {
+    throw await withHint(error, { keystead }, command);
+  } finally {
+    await keystead.close();
+  }
+}
+
+/** {@link withLocalKeystead} on a folder that is open already. */
 export async function useFolder(
   folder: DataFolder,
   command: Command,
-  work: (session: Session) => Promise<void>,
+  work: (session: LocalSession) => Promise<void>,
   options: SessionOptions = {},
 ): Promise<void> {
   const { openKeystead, systemClock } = await import("../index.ts");
@@ -80,7 +130,7 @@ export async function useFolder(
   try {
     await work({ keystead, folder, output: outputOf(command), clock: systemClock });
   } catch (error) {
-    const hinted = await withHint(error, { keystead, folder }, command);
+    const hinted = await withHint(error, { keystead, local: { keystead, folder } }, command);
     // What went wrong first is what matters.
     await keystead.close().catch(() => undefined);
     throw hinted;
@@ -136,15 +186,15 @@ async function masterKey(folder: string, name: string, origin: MasterKeyOrigin, 
 }
 
 /** Adds "did you mean", or the remedy, to an error about a name that nobody knows, and what to do about a job in the way. */
-async function withHint(error: unknown, session: Pick<Session, "keystead" | "folder">, command: Command): Promise<unknown> {
+async function withHint(error: unknown, known: Known, command: Command): Promise<unknown> {
   if (!(error instanceof KeysteadError)) return error;
   if (error.code === "CONFLICT") {
-    const hint = await jobHint(session.keystead, wordsOf(command), command.parent?.name() === "jobs").catch(() => undefined);
+    const hint = await jobHint(known.keystead, wordsOf(command), command.parent?.name() === "jobs").catch(() => undefined);
     return hint === undefined ? error : new HintedError(error, hint);
   }
-  const known = await knownNames[error.code]?.(session).catch(() => []);
-  const name = known === undefined ? undefined : nearestName(wordsOf(command), known);
-  const hint = name === undefined ? remedies[error.code] : `did you mean ${name}?`;
+  const names = await knownNames[error.code]?.(known).catch(() => []);
+  const name = names === undefined ? undefined : nearestName(wordsOf(command), names);
+  const hint = name === undefined ? (known.local === undefined ? serverRemedies : remedies)[error.code] : `did you mean ${name}?`;
   return hint === undefined ? error : new HintedError(error, hint);
 }
 

@@ -1,5 +1,5 @@
 import { KeysteadError } from "../errors.ts";
-import type { FieldValue } from "../index.ts";
+import type { FieldValue, ItemProblem } from "../index.ts";
 import { type DataSource, type DataTarget, readLines, writeData } from "./data-streams.ts";
 import type { Output } from "./output.ts";
 
@@ -55,15 +55,19 @@ export function displayedValue(value: FieldValue | null | undefined): string {
   return typeof shown === "string" ? shown : JSON.stringify(shown);
 }
 
+/** What becomes of a line: an object whose first field is the text, or why there is none. */
+export type ConvertedLine = object | ItemProblem;
+
 /**
- * Converts line by line; stops at the first line that can't be converted and names its number. As JSON, one array.
- * @param convert makes an object of a line, whose first field is the text
+ * Converts line by line, in batches of the lines at hand; stops at the first line that can't be converted and names its number. As JSON,
+ * one array.
+ * @param convert what becomes of some lines, one for one
  */
 export async function convertLines(
   source: DataSource,
   target: DataTarget,
   output: Output,
-  convert: (line: Buffer) => Promise<object>,
+  convert: (lines: readonly Buffer[]) => Promise<readonly ConvertedLine[]>,
 ): Promise<void> {
   const results = numbered(source, convert);
   if (output.json && target.out === undefined) {
@@ -84,22 +88,36 @@ export async function convertLines(
 
 async function* numbered(
   source: DataSource,
-  convert: (line: Buffer) => Promise<object>,
+  convert: (lines: readonly Buffer[]) => Promise<readonly ConvertedLine[]>,
 ): AsyncGenerator<{ readonly value: object; readonly number: number }> {
+  const { lineBatches } = await import("../api/line-batches.ts");
   let number = 0;
-  for await (const line of readLines(source)) {
-    number += 1;
-    yield { value: await inLine(number, () => convert(line)), number };
+  for await (const batch of lineBatches(measured(source), { weigh: ({ length }) => length * weightOfByte + weightOfLine })) {
+    for (const value of await convert(batch.flatMap((line) => (line.problem === undefined ? [line.value] : [])))) {
+      number += 1;
+      if (isProblem(value)) throw inLine(number, value.problem);
+      yield { value, number };
+    }
   }
 }
 
-async function inLine<T>(number: number, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof KeysteadError) throw new KeysteadError(error.code, `line ${number}: ${error.message}`, { cause: error });
-    throw error;
-  }
+/**
+ * What a line counts of the mebibyte that a batch has, so that a server takes the batch as one request with its usual limit: base64 makes a
+ * third more of a line, and a context comes with each.
+ */
+const weightOfByte = 2;
+const weightOfLine = 4096;
+
+async function* measured(source: DataSource): AsyncGenerator<{ readonly value: Buffer; readonly length: number }> {
+  for await (const value of readLines(source)) yield { value, length: value.length };
+}
+
+function isProblem(value: ConvertedLine): value is ItemProblem {
+  return "problem" in value && value.problem instanceof KeysteadError;
+}
+
+function inLine(number: number, error: KeysteadError): KeysteadError {
+  return new KeysteadError(error.code, `line ${number}: ${error.message}`, { cause: error });
 }
 
 function lineText(value: object, number: number): string {

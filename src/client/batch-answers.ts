@@ -27,7 +27,13 @@ export function each<I extends object, A>(
   map: (item: Exclude<I, ProblemItem>) => A,
 ): (A | { readonly problem: KeysteadError })[];
 export function each(items: readonly object[], map: (item: object) => unknown): unknown[] {
-  return items.map((item) => (isProblemItem(item) ? { problem: errorOf(item) } : map(item)));
+  return items.map((item) => one(item, map));
+}
+
+/** Maps the answer to one item of many; a problem becomes an error. */
+export function one<I extends object, A>(item: I, map: (item: Exclude<I, ProblemItem>) => A): A | { readonly problem: KeysteadError };
+export function one(item: object, map: (item: object) => unknown): unknown {
+  return isProblemItem(item) ? { problem: errorOf(item) } : map(item);
 }
 
 function isProblemItem(item: object): item is ProblemItem {

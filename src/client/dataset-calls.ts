@@ -1,7 +1,7 @@
 import type { KeysteadApi } from "../api/keystead-api.ts";
 import { fromTypedJson } from "../crypto/typed-json.ts";
-import { KeysteadError } from "../errors.ts";
 import { each, many, single } from "./batch-answers.ts";
+import { dataItems, searchable } from "./data-items.ts";
 import type { HttpCalls } from "./http-calls.ts";
 import { jobFollower } from "./follow-job.ts";
 
@@ -27,13 +27,13 @@ export function datasetCalls(http: HttpCalls): Pick<KeysteadApi, "datasets" | "j
     find: async (dataset, index, search, { limit, signal } = {}) => {
       const body = { index, values: search.map(searchable), ...(limit !== undefined && { limit }) };
       const { rows, ...found } = await http.call("POST /v1/datasets/:dataset/find", { params: { dataset }, body }, true, { signal });
-      return { ...found, rows: rows.map(({ values, ...row }) => ({ ...row, values: opened(values) })) };
+      return { rows: rows.map(({ row, values, ...more }) => ({ row, values: opened(values), ...more })), ...found };
     },
     tokens: async (dataset, index, search) =>
       single(await http.call("POST /v1/index", { body: { dataset, index, values: search.map(searchable) } }, true)).tokens,
     tokensMany: async (items) => {
-      const sent = items.map(({ values, ...item }) => ({ ...item, values: values.map(searchable) }));
-      return each(many(await http.call("POST /v1/index", { body: { items: sent } }, true)), ({ tokens }) => tokens);
+      const body = { items: items.map(dataItems.tokens.sent) };
+      return each(many(await http.call("POST /v1/index", { body }, true)), dataItems.tokens.got);
     },
     protect: (dataset, options) => follow(dataset, options, (apart) => start(dataset, { kind: "protect", options: apart })),
     reencrypt: (dataset, options) => follow(dataset, options, (apart) => start(dataset, { kind: "reencrypt", options: apart })),
@@ -114,13 +114,6 @@ function starter(http: HttpCalls): KeysteadApi["backgroundJobs"]["start"] {
         return http.call("POST /v1/datasets/:dataset/job/resume", { params, body: order.options ?? {} }, false);
     }
   };
-}
-
-/** A value that is searched for, as JSON has it. */
-function searchable(value: string | number | bigint): string | number {
-  if (typeof value !== "bigint") return value;
-  if (value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(value);
-  throw new KeysteadError("INVALID_ARGUMENT", "over HTTP integers beyond 2^53 can't be searched for; search on the host of the database");
 }
 
 type Row = Awaited<ReturnType<Datasets["find"]>>["rows"][number];

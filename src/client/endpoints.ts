@@ -16,6 +16,17 @@ export type EventEndpoint = {
   readonly [E in keyof RouteRows]: RouteRows[E] extends { readonly stream: "events" } ? E : never;
 }[keyof RouteRows];
 
+/** Method and path of a route that takes and answers lines of JSON. */
+export type LineEndpoint = {
+  readonly [E in keyof RouteRows]: RouteRows[E] extends { readonly stream: "ndjson" } ? E : never;
+}[keyof RouteRows];
+
+/** A line that such a route takes. */
+export type LineSent<E extends LineEndpoint> = z.input<RouteRows[E]["body"]>;
+
+/** A line that such a route answers. */
+export type LineAnswer<E extends LineEndpoint> = z.output<RouteRows[E]["answer"]>;
+
 /** Method and path of a route that answers with bytes as they are. */
 export type ByteEndpoint = {
   readonly [E in keyof RouteRows]: RouteRows[E] extends { readonly stream: "bytes" } ? E : never;

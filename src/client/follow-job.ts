@@ -1,5 +1,5 @@
 import type { KeysteadApi } from "../api/keystead-api.ts";
-import { KeysteadError } from "../errors.ts";
+import { isKeysteadError, KeysteadError } from "../errors.ts";
 import type { HttpCalls } from "./http-calls.ts";
 
 type Result = Awaited<ReturnType<KeysteadApi["datasets"]["protect"]>>;
@@ -11,6 +11,9 @@ interface Listening {
   readonly onProblems?: (problems: Job["progress"]["firstProblems"]) => void;
   readonly signal?: AbortSignal;
 }
+
+/** Connections that may be lost one after the other, none of which told anything. */
+const mostLost = 5;
 
 /** Starts a job at a server and follows it to its end. */
 export type FollowJob = <T extends Listening>(
@@ -32,24 +35,41 @@ export function jobFollower(http: HttpCalls): FollowJob {
       http.call("POST /v1/datasets/:dataset/job/pause", { params: { dataset } }, false).catch(() => undefined);
     };
     signal?.addEventListener("abort", pause, { once: true });
+    let told = 0;
+    const tell = ({ progress }: Job): void => {
+      onProgress?.(progress);
+      if (progress.firstProblems.length > told) onProblems?.(progress.firstProblems.slice(told));
+      told = progress.firstProblems.length;
+    };
     try {
-      let told = 0;
-      for await (const { job, result } of http.events("GET /v1/datasets/:dataset/job/events", { params: { dataset } })) {
-        if (job.id !== started.id) break;
-        onProgress?.(job.progress);
-        if (job.progress.firstProblems.length > told) onProblems?.(job.progress.firstProblems.slice(told));
-        told = job.progress.firstProblems.length;
-        if (result !== undefined) return result;
-        if (job.state !== "running") return resultOf(job);
+      for (let lost = 0; lost < mostLost; lost += 1) {
+        try {
+          for await (const { job, result } of http.events("GET /v1/datasets/:dataset/job/events", { params: { dataset } })) {
+            if (job.id !== started.id) throw otherJob(dataset);
+            lost = 0;
+            tell(job);
+            if (result !== undefined) return result;
+            if (job.state !== "running") return resultOf(job);
+          }
+        } catch (error) {
+          if (!isKeysteadError(error, "SERVER_UNREACHABLE")) throw error;
+        }
       }
     } finally {
       signal?.removeEventListener("abort", pause);
     }
     throw new KeysteadError(
-      "CONFLICT",
-      `the job on dataset ${dataset} was followed by another one; look at both with \`keystead jobs list\``,
+      "SERVER_UNREACHABLE",
+      `the server does not tell any more how the job on dataset ${dataset} goes; look at it with \`keystead jobs show ${dataset}\``,
     );
   };
+}
+
+function otherJob(dataset: string): KeysteadError {
+  return new KeysteadError(
+    "CONFLICT",
+    `the job on dataset ${dataset} was followed by another one; look at both with \`keystead jobs list\``,
+  );
 }
 
 /** What the server is told of a job. */

@@ -1,7 +1,21 @@
+import { Readable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import { Agent, type Dispatcher } from "undici";
 import { errorCodes, isErrorCode, KeysteadError } from "../errors.ts";
-import type { ByteEndpoint, EndpointAnswer, EndpointInput, EventEndpoint, IsIdempotent, JsonEndpoint, TextEndpoint } from "./endpoints.ts";
+import type {
+  ByteEndpoint,
+  EndpointAnswer,
+  EndpointInput,
+  EventEndpoint,
+  IsIdempotent,
+  JsonEndpoint,
+  LineAnswer,
+  LineEndpoint,
+  LineSent,
+  TextEndpoint,
+} from "./endpoints.ts";
+import { LineFeed, type LineSource } from "./line-feed.ts";
+import { cutOff, readAnswers } from "./read-answers.ts";
 import { readEvents } from "./read-events.ts";
 
 /** How a server is reached. */
@@ -26,7 +40,8 @@ export interface ConnectionOptions {
 interface Sent {
   readonly method: Dispatcher.HttpMethod;
   readonly path: string;
-  readonly body: string | undefined;
+  /** JSON, or lines of it. */
+  readonly body: string | Readable | undefined;
   readonly idempotent: boolean;
   readonly ifMatch: string | undefined;
   readonly signal: AbortSignal | undefined;
@@ -39,6 +54,8 @@ interface CallOptions {
 }
 
 const defaults = { timeout: 30_000, retries: 2, connections: 16 } as const;
+/** Milliseconds in which a connection is made, however long its answers may take. */
+const longestConnecting = 30_000;
 const longestAnswer = 64 * 1024 * 1024;
 /** Milliseconds before the first repetition; each further one waits twice as long. */
 const firstPause = 100;
@@ -61,7 +78,7 @@ export class HttpCalls {
       headersTimeout: timeout,
       bodyTimeout: timeout,
       connect: {
-        timeout,
+        timeout: Math.min(timeout, longestConnecting),
         ...(ca !== undefined && { ca: pem(ca) }),
         ...(certificate !== undefined && { cert: pem(certificate.cert), key: pem(certificate.key) }),
       },
@@ -103,11 +120,55 @@ export class HttpCalls {
   async *events<E extends EventEndpoint>(endpoint: E, input: EndpointInput<E>, signal?: AbortSignal): AsyncGenerator<EndpointAnswer<E>> {
     const sent: Sent = { ...address(endpoint, input), body: undefined, idempotent: true, ifMatch: undefined, signal };
     const { body } = await this.#repeat(sent, (response) => Promise.resolve(response));
-    for await (const event of readEvents(body)) {
-      const answer: unknown = JSON.parse(event.data);
-      if (event.name === "problem") throw problemError(answer);
-      assertAnswer(endpoint, answer);
-      yield answer;
+    try {
+      for await (const event of readEvents(body)) {
+        const answer = parsed(event.data);
+        if (event.name === "problem") throw problemError(answer);
+        assertAnswer(endpoint, answer);
+        yield answer;
+      }
+    } catch (error) {
+      throw failureOf(error, signal).error;
+    }
+  }
+
+  /**
+   * Sends items to a route as lines, and gives the answer to each, in order. Not asked again.
+   * @param sentAs what JSON has for an item
+   * @throws KeysteadError as {@link call}; `SERVER_UNREACHABLE` also when not every item was answered; what the source throws
+   */
+  async *lines<E extends LineEndpoint, T>(
+    endpoint: E,
+    items: LineSource<T>,
+    sentAs: (item: T) => LineSent<E>,
+    signal?: AbortSignal,
+  ): AsyncGenerator<LineAnswer<E>> {
+    const feed = new LineFeed(items, sentAs);
+    const left = new AbortController();
+    const sent: Sent = {
+      ...address(endpoint, {}),
+      body: Readable.from(feed.body(), { objectMode: false }),
+      idempotent: false,
+      ifMatch: undefined,
+      signal: signal === undefined ? left.signal : AbortSignal.any([signal, left.signal]),
+    };
+    try {
+      const { body } = await this.#repeat(sent, (response) => Promise.resolve(response));
+      let answered = 0;
+      for await (const answer of readAnswers(body)) {
+        if ("streamProblem" in answer) throw problemError(answer.streamProblem);
+        answered += 1;
+        if (answered > feed.sent)
+          throw new KeysteadError("INTERNAL", "the server answered more than it was asked; is it a Keystead server?");
+        assertLine<E>(answer);
+        yield answer;
+      }
+      if (answered < feed.sent || !feed.ended) throw cutOff();
+    } catch (error) {
+      throw feed.failure === undefined ? failureOf(error, signal).error : feed.failure.error;
+    } finally {
+      feed.stop();
+      left.abort();
     }
   }
 
@@ -159,7 +220,7 @@ export class HttpCalls {
 
   async #send({ method, path, body, ifMatch, signal }: Sent): Promise<Dispatcher.ResponseData> {
     const { token } = this.#options;
-    const credential = typeof token === "string" ? token : await token();
+    const credential = assertToken(typeof token === "string" ? token : await token());
     return this.#agent.request({
       origin: this.#origin.origin,
       path: this.#origin.pathname.replace(/\/$/, "") + path,
@@ -167,13 +228,19 @@ export class HttpCalls {
       headers: {
         authorization: `Bearer ${credential}`,
         accept: "application/json, application/problem+json, text/event-stream, application/x-ndjson, text/plain",
-        ...(body !== undefined && { "content-type": "application/json" }),
+        ...(body !== undefined && { "content-type": typeof body === "string" ? "application/json" : "application/x-ndjson" }),
         ...(ifMatch !== undefined && { "if-match": `"${ifMatch}"` }),
       },
       ...(body !== undefined && { body }),
       ...(signal !== undefined && { signal }),
     });
   }
+}
+
+/** @throws KeysteadError `INVALID_ARGUMENT` for what no header can carry: a line break, most often, at the end of a file */
+function assertToken(token: string): string {
+  if (/^[\x21-\x7e]+$/.test(token)) return token;
+  throw new KeysteadError("INVALID_ARGUMENT", "the token has characters that no token has; pass it without spaces and line breaks");
 }
 
 /** A failure as callers see it, and how long the server asks to wait. */
@@ -260,6 +327,11 @@ async function readText(body: Dispatcher.ResponseData["body"]): Promise<string> 
 function assertAnswer<E extends JsonEndpoint | EventEndpoint>(endpoint: E, answer: unknown): asserts answer is EndpointAnswer<E> {
   if (answer === undefined || (typeof answer === "object" && answer !== null)) return;
   throw new KeysteadError("INTERNAL", `the server's answer to ${endpoint} is no object; is it a Keystead server?`);
+}
+
+/** As {@link assertAnswer}. */
+function assertLine<E extends LineEndpoint>(_answer: object): asserts _answer is object & LineAnswer<E> {
+  // Nothing to look at but what is an object already.
 }
 
 /** Method and address of a route, with its parameters. */

@@ -1,4 +1,5 @@
 export type { KeysteadApi } from "../api/keystead-api.ts";
+export type { DataStreams, StreamOptions } from "./data-streams.ts";
 export type { ConnectionOptions } from "./http-calls.ts";
 export { KeysteadClient } from "./keystead-client.ts";
 export type { LocalCipher, LocalCipherOptions, LocalOptions } from "./local-cipher.ts";

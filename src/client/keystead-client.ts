@@ -2,6 +2,7 @@ import type { KeysteadApi } from "../api/keystead-api.ts";
 import { accessCalls } from "./access-calls.ts";
 import { auditCalls } from "./audit-calls.ts";
 import { type DataCalls, dataCalls, type RewrapOptions } from "./data-calls.ts";
+import { type DataStreams, dataStreams } from "./data-streams.ts";
 import { datasetCalls } from "./dataset-calls.ts";
 import { type ConnectionOptions, HttpCalls } from "./http-calls.ts";
 import { keyCalls } from "./key-calls.ts";
@@ -61,6 +62,8 @@ export class KeysteadClient implements KeysteadApi {
   readonly hashMany: Call<"hashMany">;
   readonly randomBytes: Call<"randomBytes">;
   readonly randomBytesMany: Call<"randomBytesMany">;
+  /** Operations on data for as many items as there are, each over one request. */
+  readonly streams: DataStreams;
   readonly #http: HttpCalls;
   readonly #data: DataCalls;
   readonly #locals = new Set<LocalCipher>();
@@ -90,6 +93,7 @@ export class KeysteadClient implements KeysteadApi {
     this.audit = auditCalls(this.#http);
     this.metrics = { read: () => this.#http.text("GET /metrics") };
     this.dataKeys = data.dataKeys;
+    this.streams = dataStreams(this.#http);
     this.leases = leaseCalls(this.#http);
     this.encrypt = data.encrypt;
     this.encryptValue = data.encryptValue;

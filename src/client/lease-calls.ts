@@ -1,7 +1,7 @@
 import type { KeysteadApi } from "../api/keystead-api.ts";
 import { fromBase64, toBase64 } from "./binary.ts";
 import { each } from "./batch-answers.ts";
-import { named } from "./data-calls.ts";
+import { named } from "./data-items.ts";
 import type { HttpCalls } from "./http-calls.ts";
 
 /** Derived keys for the local mode. */

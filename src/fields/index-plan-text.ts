@@ -29,7 +29,7 @@ function tableLines({ choices, recommended }: IndexPlan): string[] {
   const widths = header.map((title, at) => Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0)));
   const line = (cells: readonly string[], mark: string): string =>
     `${mark} ${cells.map((cell, at) => cell.padStart(widths[at] ?? 0)).join("  ")}`;
-  return [line(header, " "), ...rows.map((row, at) => line(row, choices[at] === recommended ? ">" : " "))];
+  return [line(header, " "), ...rows.map((row, at) => line(row, choices[at]?.bits === recommended.bits ? ">" : " "))];
 }
 
 function rounded(figure: number): string {

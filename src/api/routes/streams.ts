@@ -54,15 +54,15 @@ export const streamRoutes = {
 
 type Problem = z.input<typeof itemProblem>;
 
-function stream<B extends z.ZodType, R>(
+function stream<B extends z.ZodType, R, A>(
   action: string,
   summary: string,
   body: B,
-  answer: z.ZodType<unknown, R>,
+  answer: z.ZodType<A, R>,
   many: (keystead: KeysteadApi, items: readonly z.output<B>[]) => Promise<readonly (R | Problem)[]>,
   batching?: Batching<z.output<B>>,
-): Row<LineRoute<Nothing, Nothing, B, z.ZodType<unknown, R | Problem>>> {
-  return lineRoute<Nothing, Nothing, B, z.ZodType<unknown, R | Problem>>({
+): Row<LineRoute<Nothing, Nothing, B, z.ZodType<A | z.output<typeof itemProblem>, R | Problem>>> {
+  return lineRoute<Nothing, Nothing, B, z.ZodType<A | z.output<typeof itemProblem>, R | Problem>>({
     ...usual,
     summary,
     tag: "data",

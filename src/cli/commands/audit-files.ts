@@ -1,11 +1,12 @@
 import type { Command } from "commander";
+import type { KeysteadApi } from "../../api/keystead-api.ts";
 import { errorCodes } from "../../errors.ts";
-import type { AuditCount, AuditCounts, AuditFinding, ExportSummary, Keystead } from "../../index.ts";
+import type { AuditCount, AuditCounts, AuditFinding, ExportSummary } from "../../index.ts";
 import { parsePastInstant } from "../instants.ts";
 import { examples, repeatable } from "../options.ts";
 import { outputOf } from "../output.ts";
 import { readPublicKeys } from "../public-keys.ts";
-import { withKeystead } from "../session.ts";
+import { withKeystead, withLocalKeystead } from "../session.ts";
 import { formatFacts, formatTable, type TableColumn } from "../table.ts";
 
 interface RangeFlags {
@@ -47,7 +48,7 @@ function addExport(audit: Command): void {
 
 /** The bytes of an export as they come, and what it says at the end. */
 function exporting(
-  keystead: Keystead,
+  keystead: KeysteadApi,
   range: { readonly since?: Date; readonly until?: Date },
 ): { readonly chunks: AsyncIterable<Uint8Array>; readonly summary: Promise<ExportSummary> } {
   const { readable, writable } = new TransformStream<Buffer, Buffer>();
@@ -137,7 +138,7 @@ function addArchive(audit: Command): void {
     .option("--reason <text>", "why, for the audit")
     .addHelpText("after", examples("keystead audit archive --until 365d --out audit-2026.jsonl"))
     .action(({ until, out, reason }: { readonly until: string; readonly out: string; readonly reason?: string }, command: Command) =>
-      withKeystead(command, async ({ keystead, output, clock }) => {
+      withLocalKeystead(command, async ({ keystead, output, clock }) => {
         const options = { until: parsePastInstant(until, clock.now()), file: out, ...(reason !== undefined && { reason }) };
         const report = await keystead.audit.archive(options);
         await output.result(report, () => formatFacts({ ...report }));

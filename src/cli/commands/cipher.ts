@@ -1,11 +1,11 @@
 import { type Command, Option } from "commander";
-import { isKeysteadError, KeysteadError } from "../../errors.ts";
-import type { CipherOptions, Context, KeyTarget, SealOptions } from "../../index.ts";
+import { type ErrorCode, isKeysteadError, KeysteadError } from "../../errors.ts";
+import type { CipherOptions, Context, ItemProblem, KeyTarget, OpenedItem, SealOptions } from "../../index.ts";
 import { assertWritable, type DataSource, type DataTarget, openSource, peek, readWhole, watched, writeData } from "../data-streams.ts";
 import { examples, parsePairs, repeatable } from "../options.ts";
-import { type Session, withKeystead } from "../session.ts";
+import { type LocalEngine, type Session, withKeystead } from "../session.ts";
 import { stoppable } from "../signals.ts";
-import { convertLines, openedValue, typedPlaintext } from "../value-output.ts";
+import { type ConvertedLine, convertLines, openedValue, typedPlaintext } from "../value-output.ts";
 
 interface DataFlags extends DataTarget {
   readonly file?: string;
@@ -113,11 +113,12 @@ function withDataOptions(command: Command, fileMeaning: string): Command {
     .addOption(repeatable("--context <name=value>", "pair that the data is bound to, needed again to open it; never personal data"));
 }
 
-async function encrypt({ keystead, output, clock }: Session, flags: EncryptFlags): Promise<void> {
+async function encrypt({ keystead, local, output, clock }: Session, flags: EncryptFlags): Promise<void> {
   const target = targetOf(flags);
   const options: SealOptions = { ...contextOf(flags), ...(flags.dataset !== undefined && { dataset: flags.dataset }) };
   if (flags.lines === true) {
-    const seal = async (line: Buffer): Promise<object> => ({ ciphertext: await keystead.encrypt(target, line, options) });
+    const seal = async (lines: readonly Buffer[]): Promise<readonly ConvertedLine[]> =>
+      (await keystead.encryptMany(lines.map((plaintext) => ({ target, plaintext, ...options })))).map(asCiphertext);
     return convertLines(await openLines(flags), flags, output, seal);
   }
   await assertWritable(flags, flags.file === undefined ? "text" : "binary");
@@ -129,29 +130,69 @@ async function encrypt({ keystead, output, clock }: Session, flags: EncryptFlags
     const ciphertext = await keystead.encrypt(target, plaintext, options);
     return writeValue({ ciphertext }, `${ciphertext}\n`, flags, output);
   }
+  const engine = streaming(local);
   const source = await openSource(flags.file);
   await convertStream(source, flags, output, (signal) =>
-    keystead.encryptStream(target, watched(source, "encrypt", { output, clock, signal }), options),
+    engine.encryptStream(target, watched(source, "encrypt", { output, clock, signal }), options),
   );
 }
 
-async function decrypt({ keystead, output, clock }: Session, flags: DataFlags): Promise<void> {
+async function decrypt({ keystead, local, output, clock }: Session, flags: DataFlags): Promise<void> {
   const options = contextOf(flags);
   if (flags.lines === true) {
-    const open = async (line: Buffer): Promise<object> => (await openValue(keystead, line.toString("utf8"), options)).shown;
+    const open = (lines: readonly Buffer[]): Promise<readonly ConvertedLine[]> => openLinesOf(keystead, lines, options);
     return convertLines(await openLines(flags), flags, output, open);
   }
   const { form, source } = await recognise(flags);
   if (form === "stream") {
+    const engine = streaming(local);
     await assertWritable(flags, "binary");
     return convertStream(source, flags, output, (signal) =>
-      keystead.decryptStream(watched(source, "decrypt", { output, clock, signal }), options),
+      engine.decryptStream(watched(source, "decrypt", { output, clock, signal }), options),
     );
   }
   const { plaintext, shown } = await openValue(keystead, await readValue(source, form), options);
   await assertWritable(flags, "plaintext" in shown ? "text" : "binary");
   const onTerminal = flags.out === undefined && process.stdout.isTTY;
   return writeValue(shown, onTerminal ? Buffer.concat([plaintext, Buffer.from("\n")]) : plaintext, flags, output);
+}
+
+/** Streams need the key itself for as long as they last. @throws KeysteadError `INVALID_ARGUMENT` where a server has it */
+function streaming(local: Session["local"]): LocalEngine["keystead"] {
+  if (local !== undefined) return local.keystead;
+  throw new KeysteadError(
+    "INVALID_ARGUMENT",
+    "a server takes values, by stdin or with --lines, and no files as streams; give --dir FOLDER to work on a data folder of this machine",
+  );
+}
+
+/** Opens lines of either kind: what does not open as bytes may be a typed value. */
+async function openLinesOf(
+  keystead: Session["keystead"],
+  lines: readonly Buffer[],
+  options: CipherOptions,
+): Promise<readonly ConvertedLine[]> {
+  const items = lines.map((line) => ({ ciphertext: line.toString("utf8"), ...options }));
+  const results = await keystead.decryptMany(items);
+  const again = items.filter((_, at) => isProblemOf(results[at], "DECRYPTION_FAILED")).map((item) => ({ ...item, typed: true }));
+  const typed = again.length === 0 ? [] : await keystead.decryptMany(again);
+  const values = typed[Symbol.iterator]();
+  return results.map((result) => shownResult(isProblemOf(result, "DECRYPTION_FAILED") ? (values.next().value ?? result) : result));
+}
+
+function shownResult(result: OpenedItem | ItemProblem): ConvertedLine {
+  if ("problem" in result) return result;
+  if (result.plaintext !== undefined) return openedValue(result.plaintext);
+  const { type, plaintext } = typedPlaintext(result.value);
+  return { ...openedValue(plaintext), type };
+}
+
+function isProblemOf(result: OpenedItem | ItemProblem | undefined, code: ErrorCode): boolean {
+  return result !== undefined && "problem" in result && result.problem.code === code;
+}
+
+function asCiphertext(result: string | ItemProblem): ConvertedLine {
+  return typeof result === "string" ? { ciphertext: result } : result;
 }
 
 /** Opens a value of either kind: one that `encrypt` made, or a typed one. */
@@ -170,18 +211,20 @@ async function openValue(
   }
 }
 
-async function rewrap({ keystead, output, clock }: Session, flags: RewrapFlags): Promise<void> {
+async function rewrap({ keystead, local, output, clock }: Session, flags: RewrapFlags): Promise<void> {
   const { toKey, dataset } = flags;
   const options = { ...contextOf(flags), ...(toKey !== undefined && { key: toKey }), ...(dataset !== undefined && { dataset }) };
   if (flags.lines === true) {
-    const move = async (line: Buffer): Promise<object> => ({ ciphertext: await keystead.rewrap(line.toString("utf8"), options) });
+    const move = async (lines: readonly Buffer[]): Promise<readonly ConvertedLine[]> =>
+      (await keystead.rewrapMany(lines.map((line) => ({ ciphertext: line.toString("utf8"), ...options })))).map(asCiphertext);
     return convertLines(await openLines(flags), flags, output, move);
   }
   const { form, source } = await recognise(flags);
   await assertWritable(flags, form === "text" ? "text" : "binary");
   if (form === "stream") {
+    const engine = streaming(local);
     return convertStream(source, flags, output, (signal) =>
-      keystead.rewrapStream(watched(source, "rewrap", { output, clock, signal }), options),
+      engine.rewrapStream(watched(source, "rewrap", { output, clock, signal }), options),
     );
   }
   const sealed = await keystead.rewrap(await readValue(source, form), options);

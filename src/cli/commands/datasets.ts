@@ -8,7 +8,8 @@ import { formatDataset } from "../dataset-text.ts";
 import type { DataFolder } from "../data-folder.ts";
 import { unreadable } from "../file-failures.ts";
 import { examples, parsePairs, repeatable } from "../options.ts";
-import { useFolder, withKeystead } from "../session.ts";
+import { assertFolder } from "../remote.ts";
+import { type Session, useFolder, withKeystead } from "../session.ts";
 import { formatTable, type TableColumn } from "../table.ts";
 import { addDatasetGenerations } from "./dataset-generations.ts";
 import { addDatasetShadows } from "./dataset-shadows.ts";
@@ -112,19 +113,22 @@ Bits:           fewer hide more and find more in vain; when none are named, as \
 }
 
 async function addDataset(name: string, flags: AddFlags, command: Command): Promise<void> {
+  const add = async ({ keystead, output }: Pick<Session, "keystead" | "output">): Promise<void> => {
+    const added = await keystead.datasets.add(name, input);
+    await output.result(added, () => formatDataset(added));
+    for (const advice of added.advice) output.note(`advice: ${advice}`);
+    output.note(
+      `protect what is in it with \`keystead datasets protect ${name}\`; what another system encrypted is taken in by \`keystead datasets reencrypt ${name} --from CODEC\` instead`,
+    );
+  };
+  if (flags.url !== undefined) assertFolder(command, "--url", "is recorded in keystead.json where the server runs");
+  const input = flags.definition === undefined ? inputOf(flags) : await readDefinition(flags.definition);
+  if (flags.url === undefined) return withKeystead(command, add);
   const { DataFolder, folderOf } = await import("../data-folder.ts");
   const folder = await DataFolder.open(folderOf(command));
-  const input = flags.definition === undefined ? inputOf(flags) : await readDefinition(flags.definition);
-  const recorded = flags.url !== undefined && (await recordDatabase(folder, input.database, flags.url));
+  const recorded = await recordDatabase(folder, input.database, flags.url);
   try {
-    await useFolder(folder, command, async ({ keystead, output }) => {
-      const added = await keystead.datasets.add(name, input);
-      await output.result(added, () => formatDataset(added));
-      for (const advice of added.advice) output.note(`advice: ${advice}`);
-      output.note(
-        `protect what is in it with \`keystead datasets protect ${name}\`; what another system encrypted is taken in by \`keystead datasets reencrypt ${name} --from CODEC\` instead`,
-      );
-    });
+    await useFolder(folder, command, add);
   } catch (error) {
     if (recorded) await forgetDatabase(folder, input.database);
     throw error;

@@ -3,7 +3,8 @@ import type { Diagnosis } from "../../index.ts";
 import { describeFailure } from "../failure.ts";
 import { examples } from "../options.ts";
 import { outputOf } from "../output.ts";
-import { withKeystead } from "../session.ts";
+import { assertFolder } from "../remote.ts";
+import { withKeystead, withLocalKeystead } from "../session.ts";
 import { formatTable } from "../table.ts";
 
 interface DoctorFlags {
@@ -25,16 +26,11 @@ export function addDoctorCommand(program: Command): void {
 }
 
 async function examine(flags: DoctorFlags, command: Command): Promise<void> {
+  const mends = flags.acceptRestored === true ? "--accept-restored" : flags.migrate === true ? "--migrate" : undefined;
+  if (mends !== undefined) assertFolder(command, mends, "changes the store where it is");
   let findings: Diagnosis[] = [];
   try {
-    await withKeystead(
-      command,
-      async ({ keystead }) => {
-        if (flags.acceptRestored === true) await keystead.audit.acceptRestoredStore();
-        findings = await keystead.doctor.examine();
-      },
-      { migrate: flags.migrate === true },
-    );
+    findings = await (mends === undefined ? lookAt(command) : mendAndLookAt(flags, command));
   } catch (error) {
     const { code, message, hint } = describeFailure(error, { path: "keystead doctor", debug: false });
     if (code === "INTERNAL") throw error;
@@ -49,4 +45,25 @@ async function examine(flags: DoctorFlags, command: Command): Promise<void> {
   );
   const bad: readonly Diagnosis["status"][] = flags.strict === true ? ["warning", "failed"] : ["failed"];
   if (findings.some(({ status }) => bad.includes(status))) process.exitCode = 1;
+}
+
+async function lookAt(command: Command): Promise<Diagnosis[]> {
+  let findings: Diagnosis[] = [];
+  await withKeystead(command, async ({ keystead }) => {
+    findings = await keystead.doctor.examine();
+  });
+  return findings;
+}
+
+async function mendAndLookAt({ acceptRestored, migrate }: DoctorFlags, command: Command): Promise<Diagnosis[]> {
+  let findings: Diagnosis[] = [];
+  await withLocalKeystead(
+    command,
+    async ({ keystead }) => {
+      if (acceptRestored === true) await keystead.audit.acceptRestoredStore();
+      findings = await keystead.doctor.examine();
+    },
+    { migrate: migrate === true },
+  );
+  return findings;
 }

@@ -1,6 +1,7 @@
 import { Argument, type Command, Option } from "commander";
+import type { KeysteadApi } from "../../api/keystead-api.ts";
 import { KeysteadError } from "../../errors.ts";
-import type { KeyInfo, KeyService, KeyUsage, PurposeService, RotateKeyOptions, VersionInfo, VersionUsage } from "../../index.ts";
+import type { KeyInfo, KeyUsage, RotateKeyOptions, VersionInfo, VersionUsage } from "../../index.ts";
 import { algorithmNames } from "../algorithm-names.ts";
 import { formatInstant, parseInstant } from "../instants.ts";
 import { examples, oneOf, parsePairs, type ReasonOptions, reasonOption, repeatable, wholeNumber } from "../options.ts";
@@ -81,7 +82,7 @@ export function versionArgument(): Argument {
  * The number of a version that was named by number or label; a label's fingerprint must be right.
  * @throws KeysteadError `INVALID_ARGUMENT`, `UNKNOWN_KEY_VERSION`
  */
-export async function findVersionNumber(keys: KeyService, key: string, text: string): Promise<number> {
+export async function findVersionNumber(keys: KeysteadApi["keys"], key: string, text: string): Promise<number> {
   const [, digits, fingerprint] = /^(\d{1,9})(-[a-z2-7]{6})?$/.exec(text) ?? [];
   if (digits === undefined) throw new KeysteadError("INVALID_ARGUMENT", "a version is a number like 3 or a label like 3-k7f2qd");
   if (fingerprint !== undefined && !(await keys.show(key)).versions.some(({ label }) => label === text)) {
@@ -91,7 +92,7 @@ export async function findVersionNumber(keys: KeyService, key: string, text: str
 }
 
 /** No keys of a purpose that nobody registered: a slip, which an empty list would hide. @throws KeysteadError `UNKNOWN_PURPOSE` */
-async function assertPurpose(purposes: PurposeService, name: string): Promise<void> {
+async function assertPurpose(purposes: KeysteadApi["purposes"], name: string): Promise<void> {
   const known = (await purposes.list()).map((purpose) => purpose.name);
   if (known.includes(name)) return;
   throw new KeysteadError("UNKNOWN_PURPOSE", `no purpose has this name; registered are ${known.join(", ")}`);
@@ -216,7 +217,7 @@ function addRotate(keys: Command): void {
 }
 
 /** Rotates every key that encrypts, several at once: most of a rotation is waiting until all processes know the version. */
-async function rotateAll(keys: KeyService, options: RotateKeyOptions): Promise<KeyInfo[]> {
+async function rotateAll(keys: KeysteadApi["keys"], options: RotateKeyOptions): Promise<KeyInfo[]> {
   const names = (await keys.list()).filter(({ usages }) => usages.includes("encrypt")).map(({ name }) => name);
   const rotated: KeyInfo[] = [];
   for (let at = 0; at < names.length; at += rotationsAtOnce)
