@@ -145,6 +145,9 @@ describe("an address", () => {
     expect(JSON.parse(answer?.body ?? "")).toMatchObject({ name: "pii-email" });
     for (const method of ["TRACE", "OPTIONS", "PROPFIND", "PATCH"])
       expect(await problemFor(server, requestText(method, "/v1/keys"))).toEqual({ status: 405, code: "METHOD_NOT_ALLOWED" });
+    // A method with a body, of which Fastify wants a content type before it looks for a route.
+    expect(await problemFor(server, requestText("QUERY", "/v1/keys"))).toEqual({ status: 405, code: "METHOD_NOT_ALLOWED" });
+    expect(await problemFor(server, requestText("QUERY", "/nowhere"))).toEqual({ status: 404, code: "NOT_FOUND" });
     expect(await new RawConnection(server.port).send("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n").all()).toBe("");
   });
 });
