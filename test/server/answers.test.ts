@@ -278,6 +278,25 @@ describe("too many requests", () => {
   });
 });
 
+describe("a server that is late with everything", () => {
+  it("answers calls 503, but those that watch it, until it has caught up", async () => {
+    const server = await start({ settings: { limits: { eventLoopDelayMilliseconds: 10 } } });
+    const echo = (): Promise<Answer> => call(server, "POST", "/v1/echo", { body: { text: "" } });
+    const late = async (): Promise<Answer> => {
+      const end = performance.now() + 300;
+      while (performance.now() < end);
+      return echo();
+    };
+    await expect.poll(late, { timeout: 20_000, interval: 1 }).toMatchObject({ status: 503, json: { code: "OVERLOADED" } });
+    const refused = await late();
+    expect(refused.headers.get("retry-after")).toBe("1");
+    expect(await call(server, "GET", "/readyz")).toMatchObject({ status: 200 });
+    // What is shed is not recorded: that would be more work.
+    expect(server.refusals).toEqual([]);
+    await expect.poll(async () => (await echo()).status, { timeout: 20_000, interval: 100 }).toBe(200);
+  });
+});
+
 describe("health", () => {
   it("is told to everybody, with the cause of what is wrong", async () => {
     const good = await start();

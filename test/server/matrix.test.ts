@@ -1,5 +1,7 @@
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import type { FastifyInstance, LightMyRequestResponse } from "fastify";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { decide } from "../../src/access/decide.ts";
 import { builtInRoles, rolePolicies } from "../../src/access/roles.ts";
 import type { AuditRecordView } from "../../src/audit/newest-records.ts";
@@ -7,7 +9,8 @@ import type { AnyRoute } from "../../src/api/route.ts";
 import { routes } from "../../src/api/routes.ts";
 import type { Keystead } from "../../src/keystead.ts";
 import { registerSecret } from "../setup/canary.ts";
-import { type Sample, type SampleKey, samples } from "./support/route-samples.ts";
+import { temporaryFolder } from "../support/test-keystead.ts";
+import { type Sample, sampleDataset, type SampleKey, samples } from "./support/route-samples.ts";
 import { callerNamed, serveEngine } from "./support/served-engine.ts";
 
 /** Every role, nobody's, and one that a policy gives everything to on one key alone. */
@@ -26,6 +29,20 @@ interface Attempt {
   readonly action: string;
   readonly isAllowed: boolean;
   readonly answer: LightMyRequestResponse;
+}
+
+/** A dataset that is there, with rows, an index and a column of plaintext beside its ciphertext. */
+async function addDataset(keystead: Keystead, database: DatabaseSync): Promise<void> {
+  database.exec(
+    "CREATE TABLE person (id INTEGER PRIMARY KEY, email TEXT, email_index TEXT, email_index_2 TEXT, phone TEXT, phone_sealed TEXT, other TEXT)",
+  );
+  database.exec("INSERT INTO person (email, phone) VALUES ('anna@mail.example', '+49 30 1'), ('berta@mail.example', '+49 30 2')");
+  await keystead.keys.create({ name: "columns", purpose: "pii" });
+  await keystead.keys.create({ name: "lookup", purpose: "pii", usage: "blind-index" });
+  const columns = { email: { key: "columns" }, phone: { key: "columns", column: "phone_sealed", plaintext: "phone" } };
+  const email = { columns: ["email"], column: "email_index", key: "lookup", kind: "exact", normalisers: ["text"], bits: 8 } as const;
+  await keystead.datasets.add(sampleDataset, { database: "crm", table: "person", keyColumns: ["id"], columns, indexes: { email } });
+  await keystead.datasets.protect(sampleDataset);
 }
 
 async function sampleKey(keystead: Keystead, key: string): Promise<SampleKey> {
@@ -76,7 +93,11 @@ async function recordsByRequest(keystead: Keystead): Promise<Map<unknown, AuditR
 
 it("each role may do on each route what its policies say, and each attempt leaves one record", { timeout: 180_000 }, async () => {
   const callers = Object.fromEntries(roles.map((role) => [role, callerNamed(role, role)]));
-  const { keystead, server } = await serveEngine(callers);
+  const file = join(temporaryFolder(), "crm.db");
+  const database = new DatabaseSync(file, { timeout: 10_000 });
+  onTestFinished(() => database.close());
+  const { keystead, server } = await serveEngine(callers, { databases: { crm: `sqlite:${file}` } });
+  await addDataset(keystead, database);
   await keystead.policies.create({ effect: "allow", subject: "role:narrow", actions: ["*"], keys: ["other"] });
   const keys = [await sampleKey(keystead, "own"), await sampleKey(keystead, "other")];
   const attempts: Attempt[] = [];

@@ -18,7 +18,9 @@ export interface Sample {
 
 type Make = (key: SampleKey) => Sample;
 
-const dataset = "crm.person";
+/** The dataset that samples are about. */
+export const sampleDataset = "crm.person";
+const dataset = sampleDataset;
 const onDataset = { dataset } as const;
 const text = { text: "x" };
 const nobody = "os-user:nobody";
