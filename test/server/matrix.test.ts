@@ -40,7 +40,7 @@ async function addDataset(keystead: Keystead, database: DatabaseSync): Promise<v
   await keystead.keys.create({ name: "columns", purpose: "pii" });
   await keystead.keys.create({ name: "lookup", purpose: "pii", usage: "blind-index" });
   const columns = { email: { key: "columns" }, phone: { key: "columns", column: "phone_sealed", plaintext: "phone" } };
-  const email = { columns: ["email"], column: "email_index", key: "lookup", kind: "exact", normalisers: ["text"], bits: 8 } as const;
+  const email = { columns: ["email"], column: "email_index", key: "lookup", kind: "exact", normalisers: ["text"], bits: 8 };
   await keystead.datasets.add(sampleDataset, { database: "crm", table: "person", keyColumns: ["id"], columns, indexes: { email } });
   await keystead.datasets.protect(sampleDataset);
 }
