@@ -69,6 +69,12 @@ function send(
   });
 }
 
+/** Orders that the dataset refuses by how it stands: no other context is under way, and the first generation is searched already. */
+const refusedByState: ReadonlySet<string> = new Set([
+  "/v1/datasets/:dataset/recontext",
+  "/v1/datasets/:dataset/indexes/:index/generations/:generation/cut-over",
+]);
+
 /** Refused by its status, or by that of its one line. */
 function isDenied({ statusCode, body }: LightMyRequestResponse, { stream, path }: AnyRoute): boolean {
   const isByItem = stream === "ndjson" || path === "/v1/leases/renew";
@@ -91,7 +97,7 @@ async function recordsByRequest(keystead: Keystead): Promise<Map<unknown, AuditR
   }
 }
 
-it("each role may do on each route what its policies say, and each attempt leaves one record", { timeout: 180_000 }, async () => {
+it("each role may do on each route what its policies say, and each attempt leaves one record", { timeout: 300_000 }, async () => {
   const callers = Object.fromEntries(roles.map((role) => [role, callerNamed(role, role)]));
   const file = join(temporaryFolder(), "crm.db");
   const database = new DatabaseSync(file, { timeout: 10_000 });
@@ -117,7 +123,12 @@ it("each role may do on each route what its policies say, and each attempt leave
         const answer = await send(server, route, sample, role);
         const isAllowed = outcome === "allow";
         const what = `${role} ${route.method} ${route.path} ${key.key}`;
-        if (isDenied(answer, route) === isAllowed || answer.statusCode === 401 || answer.statusCode >= 500 || answer.statusCode === 400)
+        if (
+          isDenied(answer, route) === isAllowed ||
+          answer.statusCode === 401 ||
+          answer.statusCode >= 500 ||
+          (answer.statusCode === 400 && !refusedByState.has(route.path))
+        )
           wrong.push(`${what}: ${outcome}, but ${String(answer.statusCode)} ${answer.body.slice(0, 200)}`);
         if (route.path === "/v1/tokens" && answer.statusCode === 201) registerSecret(answer.json<{ token: string }>().token);
         attempts.push({ what, action: route.action ?? "", isAllowed, answer });
