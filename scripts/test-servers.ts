@@ -2,17 +2,19 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { missingForKeycloak } from "../test/support/keycloak-program.ts";
+import { missingForPython } from "../test/support/python-environment.ts";
 import { postgresHomeVariable, systemPostgresHome } from "../test/support/system-postgres.ts";
 import { closeRun } from "./counts.ts";
 import { root } from "./tools.ts";
 
-// npm run test:servers [-- ARGS]: the tests of stores and sources on the system's PostgreSQL, failover, and Keycloak. Debian's packages
-// are installed where they are missing and may be.
+// npm run test:servers [-- ARGS]: the tests of stores and sources on the system's PostgreSQL, failover, Keycloak, and fuzzing by
+// Schemathesis. Debian's packages are installed where they are missing and may be.
 
 function missingPackages(): string[] {
   return [
     ...(systemPostgresHome() === undefined ? ["postgresql"] : []),
     ...(missingForKeycloak() === undefined ? [] : ["default-jre-headless", "maven"]),
+    ...(missingForPython("Schemathesis") === undefined ? [] : ["python3", "python3-venv"]),
   ];
 }
 

@@ -109,16 +109,49 @@ function bodyOf(route: AnyRoute): Json | undefined {
 
 function answerOf(route: AnyRoute): Json {
   if (route.status === 204) return { description: "Done." };
-  const types = { ndjson: "application/x-ndjson", events: "text/event-stream" } as const;
-  const text = route.stream === undefined || route.stream === "bytes" ? route.mediaType : undefined;
-  const type = route.stream === undefined || route.stream === "bytes" ? (text?.split(";")[0] ?? "application/json") : types[route.stream];
-  const schema = text === undefined ? schemaOf(route.answer, "output") : { type: type === "application/json" ? "object" : "string" };
+  if (route.stream === "ndjson" || route.stream === "events") {
+    const { type, description, item } = streams[route.stream];
+    return { description, content: { [type]: { schema: item(schemaOf(route.answer, "output")) } } };
+  }
+  const type = route.mediaType?.split(";")[0] ?? "application/json";
+  // Of lines the schema is that of each.
+  const isJsonText = type === "application/json" || type === streams.ndjson.type;
+  const schema = route.mediaType === undefined ? schemaOf(route.answer, "output") : { type: isJsonText ? "object" : "string" };
   return {
-    description: route.stream === undefined || route.stream === "bytes" ? "The answer." : "The answers, one after the other.",
+    description: "The answer.",
     ...(route.tagged && { headers: { ETag: { schema: { type: "string" }, description: "Entity tag of the answer." } } }),
     content: { [type]: { schema } },
   };
 }
+
+/** Reference to the schema of problems. */
+const aProblem: Json = { $ref: "#/components/schemas/Problem" };
+
+/** How streams are described: OpenAPI 3.1 has one schema for them, which is that of each item. */
+const streams = {
+  ndjson: {
+    type: "application/x-ndjson",
+    description: "The answers, one in each line. A stream that fails on its way ends with a line `streamProblem`.",
+    item: (answer: Json): Json => ({
+      anyOf: [
+        answer,
+        { type: "object", properties: { streamProblem: aProblem }, required: ["streamProblem"], additionalProperties: false },
+      ],
+    }),
+  },
+  events: {
+    type: "text/event-stream",
+    description: "The answers, one in each event. A stream that fails on its way ends with an event `problem`.",
+    item: (answer: Json): Json => ({
+      type: "object",
+      properties: {
+        event: { type: "string", enum: ["message", "problem"] },
+        data: { type: "string", contentMediaType: "application/json", contentSchema: { anyOf: [answer, aProblem] } },
+      },
+      required: ["data"],
+    }),
+  },
+} as const;
 
 /** Moves what schemas define beside themselves to one place, and lets references lead there. */
 function hoist(value: Json, shared: Map<string, unknown>): Json {
@@ -165,8 +198,10 @@ const problemSchema: Json = {
 
 function problemResponse(digit: string): Json {
   const codes = Object.entries(errorCodes).filter(([, { status }]) => String(status).startsWith(digit));
+  const statuses = [...new Set(codes.map(([, { status }]) => status))].sort();
+  const properties = { status: { enum: statuses }, code: { enum: codes.map(([code]) => code) } };
   return {
     description: codes.map(([code, { status }]) => `${String(status)} \`${code}\``).join(", "),
-    content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
+    content: { "application/problem+json": { schema: { allOf: [aProblem, { properties }] } } },
   };
 }

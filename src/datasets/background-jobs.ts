@@ -46,6 +46,20 @@ function actionOf(order: JobOrder): string {
   return actions[order.kind];
 }
 
+/**
+ * Kinds of jobs that an order joins at once, by its action. Others look at the dataset first, and may be refused while a job of such a kind
+ * runs.
+ */
+const joined: Readonly<Record<string, string>> = {
+  "datasets.protect": "protect",
+  "datasets.reencrypt": "reencrypt",
+  "datasets.import": "import",
+  "datasets.recontext": "recontext",
+  "datasets.verify": "verify",
+  "datasets.index": "index",
+  "datasets.unprotect": "unprotect",
+};
+
 /** What is particular to one kind, that kind's own method checks. */
 const order = object<Record<"kind" | "options" | "context" | "index" | "generation" | "column", unknown>>({
   kind: choice(...Object.keys(actions)),
@@ -146,53 +160,62 @@ export class BackgroundJobs {
   }
 
   async #start(dataset: string, order: JobOrder): Promise<JobInfo> {
-    const state = { isOver: false };
-    const run = this.#run(dataset, order).finally(() => {
+    const state = { isOver: false, hasBegun: false };
+    const run = this.#run(dataset, order, () => {
+      state.hasBegun = true;
+    }).finally(() => {
       state.isOver = true;
     });
     // Once it has begun its end is in the audit and in the store.
     run.catch(() => undefined);
     for (;;) {
       if (state.isOver) await run;
-      if (state.isOver || (await this.#isAtWork(dataset))) {
+      if (state.isOver || state.hasBegun) {
         const job = await this.#workerJobs.show(dataset);
         this.#runs.add(job.id, run);
         return job;
       }
+      // One that joins may have nothing to do while the others work; how they end is known from them.
+      if (await this.#isAtWork(dataset, order)) return this.#workerJobs.show(dataset);
       await Promise.race([run.catch(() => undefined), systemClock.wait(lookMilliseconds)]);
     }
   }
 
-  #run(dataset: string, order: JobOrder): Promise<PlaintextJobResult> {
-    const { signal } = this.#engine.acts;
+  /** @param onProgress - called once it works on rows */
+  #run(dataset: string, order: JobOrder, onProgress: () => void): Promise<PlaintextJobResult> {
+    const apart = { signal: this.#engine.acts.signal, onProgress };
     switch (order.kind) {
       case "reencrypt":
-        return this.#worker.reencrypt(dataset, { ...order.options, signal });
+        return this.#worker.reencrypt(dataset, { ...order.options, ...apart });
       case "recontext":
-        return this.#worker.recontext(dataset, order.context, { ...order.options, signal });
+        return this.#worker.recontext(dataset, order.context, { ...order.options, ...apart });
       case "cut-over":
-        return this.#worker.cutOver(dataset, order.index, order.generation, { ...order.options, signal });
+        return this.#worker.cutOver(dataset, order.index, order.generation, { ...order.options, ...apart });
       case "cut-over-column":
-        return this.#worker.cutOverColumn(dataset, order.column, { ...order.options, signal });
+        return this.#worker.cutOverColumn(dataset, order.column, { ...order.options, ...apart });
       case "erase-column":
-        return this.#worker.eraseColumn(dataset, order.column, { ...order.options, signal });
+        return this.#worker.eraseColumn(dataset, order.column, { ...order.options, ...apart });
       case "resume":
-        return this.#workerJobs.resume(dataset, { ...order.options, signal });
+        return this.#workerJobs.resume(dataset, { ...order.options, ...apart });
       case "protect":
       case "verify":
       case "index":
       case "unprotect":
-        return this.#worker[order.kind](dataset, { ...order.options, signal });
+        return this.#worker[order.kind](dataset, { ...order.options, ...apart });
     }
   }
 
-  /** True once this process is among the workers of a job that runs on the dataset. */
-  async #isAtWork(dataset: string): Promise<boolean> {
+  /** True once this process is among the workers of a job that runs on the dataset, and is one that such an order joins. */
+  async #isAtWork(dataset: string, order: JobOrder): Promise<boolean> {
     const own = leaseOwner();
+    const kind = joined[actionOf(order)];
     return this.#engine.store.read(async (tables) => {
       const [found] = await tables.datasets.list({ name: dataset });
       const jobs = found === undefined ? [] : await tables.jobs.list({ datasetId: found.id });
-      return jobs.some((row) => jobState(row) === "running" && readWork(row.progress)?.workers.some(({ owner }) => owner === own) === true);
+      return jobs.some(
+        (row) =>
+          row.kind === kind && jobState(row) === "running" && readWork(row.progress)?.workers.some(({ owner }) => owner === own) === true,
+      );
     });
   }
 }

@@ -66,13 +66,15 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     server.addContentTypeParser(type, (_request: FastifyRequest, _payload: unknown, done: (error: null) => void) => {
       done(null);
     });
-  server.setErrorHandler(reject);
-  server.setNotFoundHandler((request, reply) => {
+  const miss = (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const target = request.raw.url ?? "";
     const allowed = methods.of(target);
     if (allowed.length > 0) reply.header("allow", allowed.join(", "));
     return requests.reject(request, reply, targetProblem(target, settings.limits.urlBytes) ?? nowhere(request.method, allowed));
-  });
+  };
+  server.setNotFoundHandler(miss);
+  // Where no route is, Fastify still has opinions on the request: of QUERY it wants a content type.
+  server.setErrorHandler((error, request, reply) => (request.is404 ? miss(request, reply) : reject(error, request, reply)));
   for (const route of routes) {
     const withHead = route.method === "GET" && route.stream === undefined;
     server.route({

@@ -20,6 +20,7 @@ export class ServerTls {
   readonly #settings: TlsSettings;
   readonly #folder: string;
   readonly #takers: ((context: SecureContextOptions) => void)[] = [];
+  readonly #hearers: ((problem: string) => void)[] = [];
   readonly #watched: readonly string[];
   readonly #look: () => void;
   #context: SecureContextOptions;
@@ -70,6 +71,11 @@ export class ServerTls {
     this.#takers.push(take);
   }
 
+  /** Calls `hear` each time that the files were read and are not good. */
+  onProblem(hear: (problem: string) => void): void {
+    this.#hearers.push(hear);
+  }
+
   close(): void {
     for (const file of this.#watched) unwatchFile(file, this.#look);
   }
@@ -81,8 +87,10 @@ export class ServerTls {
       this.#context = context;
       this.#problem = undefined;
     } catch (error) {
-      this.#problem =
+      const problem =
         error instanceof KeysteadError ? error.message : "the certificate or its key is not one that TLS takes; write them anew";
+      this.#problem = problem;
+      for (const hear of this.#hearers) hear(problem);
     }
   }
 }

@@ -75,6 +75,7 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
     ...(options.checkAnswers === true && { checkAnswers: true }),
     ...(watch !== undefined && { observer: watch.observer }),
   });
+  tls?.onProblem((problem) => server.log.error({ problem }, "the files of TLS are not good; the old ones stay in use"));
   await listen(server, settings).catch(async (error: unknown) => {
     tls?.close();
     await server.close();
@@ -83,10 +84,7 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
   let closed: Promise<void> | undefined;
   return {
     url: settings.publicUrl ?? urlOf(server, settings),
-    reload: async () => {
-      await tls?.reload();
-      if (tls?.problem !== undefined) server.log.error({ problem: tls.problem }, "the files of TLS are not good; the old ones stay in use");
-    },
+    reload: async () => tls?.reload(),
     close: () => {
       health.end();
       tls?.close();

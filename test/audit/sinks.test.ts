@@ -7,6 +7,7 @@ import { verifyAuditFiles, type FilesVerification } from "../../src/audit/export
 import { parseRecord } from "../../src/audit/record.ts";
 import type { AuditSink } from "../../src/audit/sinks/audit-sink.ts";
 import { AuditSinks } from "../../src/audit/sinks/audit-sinks.ts";
+import { extendChain, startChain } from "../../src/audit/hash-chain.ts";
 import { FileSink } from "../../src/audit/sinks/file-sink.ts";
 import { StdoutSink } from "../../src/audit/sinks/stdout-sink.ts";
 import { newDirectory } from "./support/directory.ts";
@@ -163,15 +164,37 @@ describe("a file sink", () => {
     await second.record(numbered(1));
     await second.close();
     expect(await numbersIn([path])).toEqual([0, 1]);
+    // What was torn stands in a line of its own, or the next writer is not named.
+    const lines = (await readFile(path, "utf8")).split("\n");
+    expect(lines.filter((line) => line.startsWith('{"type":"writer"'))).toHaveLength(2);
+  });
+
+  it("takes no line twice", async () => {
+    const path = join(await newDirectory(), "audit.jsonl");
+    const writer = "7f0d1c9e-93a4-4d51-8a0e-0e7f7e4b1c11";
+    const sink = new FileSink({ type: "file", path });
+    await sink.open();
+    let position = startChain(writer);
+    const lines = [1, 2, 3].map((sequence) => {
+      const bytes = Buffer.from(JSON.stringify({ sequence }));
+      position = extendChain(position, bytes);
+      return { sequence, head: position.head, bytes };
+    });
+    // What is offered again when it is not known whether it was taken.
+    for (const upTo of [1, 2, 2, 3]) await sink.append(writer, lines.slice(0, upTo));
+    await sink.close();
+    expect((await readFile(path, "utf8")).trimEnd().split("\n").slice(1)).toEqual(lines.map(({ bytes }) => bytes.toString()));
   });
 
   it("is not opened when others may read it, or where it can't be", async () => {
     const place = await newPlace();
     const folder = await newDirectory();
     const path = join(folder, "audit.jsonl");
-    await writeFile(path, "", { mode: 0o644 });
-    await chmod(path, 0o644);
-    await expect(openWith(place, new FileSink({ type: "file", path }))).rejects.toMatchObject({ code: "INSECURE_FILE" });
+    await writeFile(path, "");
+    for (const mode of [0o644, 0o640, 0o620, 0o604, 0o602]) {
+      await chmod(path, mode);
+      await expect(openWith(place, new FileSink({ type: "file", path }))).rejects.toMatchObject({ code: "INSECURE_FILE" });
+    }
     await rm(path);
     await expect(openWith(place, new FileSink({ type: "file", path: join(folder, "none", "x") }))).rejects.toMatchObject({
       code: "AUDIT_UNAVAILABLE",

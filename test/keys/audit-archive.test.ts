@@ -76,6 +76,17 @@ describe("audit.archive", () => {
     await again.close();
   });
 
+  it("removes all that it holds, however many, and none that came later", async () => {
+    const folder = temporaryFolder();
+    const keystead = await initKeystead(fileStore(folder));
+    for (let first = 0; first < 250; first += 10) await recordSome(keystead, first);
+    const { removed, records } = await keystead.audit.archive({ until: later, file: join(folder, "archive.jsonl") });
+    expect(records).toBeGreaterThan(250);
+    expect(removed).toBe(records);
+    expect(await keystead.audit.verify()).toMatchObject({ findings: [], archived: records, records: 1 });
+    await keystead.close();
+  });
+
   it("removes nothing when the records don't verify, when the file is there, and when nothing is old enough", async () => {
     const folder = temporaryFolder();
     const options = fileStore(folder);

@@ -65,7 +65,10 @@ describe("an answer", () => {
     expect(Object.fromEntries(headers)).toMatchObject({
       "cache-control": "no-store",
       "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+      "cross-origin-resource-policy": "same-origin",
+      "referrer-policy": "no-referrer",
       "x-content-type-options": "nosniff",
+      "x-frame-options": "DENY",
     });
     expect(headers.has("x-powered-by")).toBe(false);
     expect(headers.has("strict-transport-security")).toBe(false);
@@ -92,6 +95,8 @@ describe("an answer", () => {
     expect((await put("*")).json).toEqual({ name: "pii-email", ifMatch: null });
     expect(await put('W/"abc"')).toMatchObject({ status: 412 });
     expect(await put('"abc", "def"')).toMatchObject({ status: 400 });
+    expect(await put(`"${"x".repeat(256)}"`)).toMatchObject({ status: 200 });
+    expect(await put(`"${"x".repeat(257)}"`)).toMatchObject({ status: 400 });
     expect(await call(server, "POST", "/v1/echo", { body: { text: "" }, headers: { "if-match": '"abc"' } })).toMatchObject({ status: 400 });
   });
 
@@ -115,6 +120,7 @@ describe("a refusal", () => {
     ["that names a field twice", { body: '{"text":"a","text":"b"}' }, 400, "INVALID_ARGUMENT"],
     ["that names a field twice, escaped", { body: '{ "text": "a", "te\\u0078t": "b" }' }, 400, "INVALID_ARGUMENT"],
     ["that poisons prototypes", { body: '{"text":"a","list":[{"__proto__":{"x":1}}]}' }, 400, "INVALID_ARGUMENT"],
+    ["that poisons constructors", { body: '{"text":"a","list":[{"constructor":{"prototype":{}}}]}' }, 400, "INVALID_ARGUMENT"],
     ["that is too deep", { body: `{"text":"","list":${"[".repeat(40)}${"]".repeat(40)}}` }, 413, "TOO_LARGE"],
     ["that is far too deep", { body: `{"text":"","list":${"[".repeat(300_000)}${"]".repeat(300_000)}}` }, 413, "TOO_LARGE"],
     ["with too many values", { body: { text: "", list: Array.from({ length: 100_001 }, () => 0) } }, 413, "TOO_LARGE"],
@@ -146,6 +152,13 @@ describe("a refusal", () => {
         code,
       },
     ]);
+  });
+
+  it("of a token too long asks nobody whose it is", async () => {
+    const asked: number[] = [];
+    const server = await start({ authenticators: [{ authenticate: (token) => void asked.push(token.length) }] });
+    for (const length of [8_192, 8_193]) await call(server, "POST", "/v1/echo", { token: "x".repeat(length) });
+    expect(asked).toEqual([8_192]);
   });
 
   it.each([
@@ -192,10 +205,17 @@ describe("a refusal", () => {
   it("of a query is as strict", async () => {
     const server = await start();
     expect(await call(server, "GET", "/v1/keys?limit=5")).toMatchObject({ json: { limit: 5 } });
-    for (const query of ["?limit=x", "?limit=1&limit=2", "?other=1", "?limit=%ff", "?__proto__=1", `?${"a&".repeat(101)}`]) {
+    for (const query of ["?limit=x", "?limit=1&limit=2", "?other=1", "?limit=%ff", "?__proto__=1", `?${"a&".repeat(100)}`]) {
       const { status } = await call(server, "GET", `/v1/keys${query}`);
       expect([query, status]).toEqual([query, query.length > 100 ? 413 : 400]);
     }
+  });
+
+  it("of a query counts to a hundred", async () => {
+    const server = await start();
+    const pairs = (count: number): string => Array.from({ length: count }, (_, number) => `a${String(number)}=1`).join("&");
+    expect(await call(server, "GET", `/v1/keys?${pairs(100)}`)).toMatchObject({ status: 400 });
+    expect(await call(server, "GET", `/v1/keys?${pairs(101)}`)).toMatchObject({ status: 413 });
   });
 
   it("of a handler, and an answer of one, are recorded once, by the service or else by the server", async () => {
@@ -275,6 +295,25 @@ describe("too many requests", () => {
     released.resolve(undefined);
     expect(await first).toMatchObject({ status: 200 });
     expect(await call(server, "POST", "/v1/echo", { body: { text: "" } })).toMatchObject({ status: 200 });
+  });
+});
+
+describe("a server that is late with everything", () => {
+  it("answers calls 503, but those that watch it, until it has caught up", async () => {
+    const server = await start({ settings: { limits: { eventLoopDelayMilliseconds: 10 } } });
+    const echo = (): Promise<Answer> => call(server, "POST", "/v1/echo", { body: { text: "" } });
+    const late = async (): Promise<Answer> => {
+      const end = performance.now() + 300;
+      while (performance.now() < end);
+      return echo();
+    };
+    await expect.poll(late, { timeout: 20_000, interval: 1 }).toMatchObject({ status: 503, json: { code: "OVERLOADED" } });
+    const refused = await late();
+    expect(refused.headers.get("retry-after")).toBe("1");
+    expect(await call(server, "GET", "/readyz")).toMatchObject({ status: 200 });
+    // What is shed is not recorded: that would be more work.
+    expect(server.refusals).toEqual([]);
+    await expect.poll(async () => (await echo()).status, { timeout: 20_000, interval: 100 }).toBe(200);
   });
 });
 

@@ -1,5 +1,8 @@
 import { once } from "node:events";
 import { describe, expect, it } from "vitest";
+import { z } from "zod";
+import type { Route } from "../../src/api/route.ts";
+import { usual } from "../../src/api/route-row.ts";
 import { canaries } from "../setup/canary.ts";
 import { RawConnection, requestText, startTestServer, type TestServer, tokens } from "./support/test-server.ts";
 
@@ -62,6 +65,12 @@ describe("a request that is not well-formed HTTP", () => {
     const chunks = `${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`;
     const head = requestText("POST", "/v1/echo", { "Content-Type": "application/json", "Transfer-Encoding": "chunked" });
     expect(await problemFor(server, head + chunks)).toEqual({ status: 413, code: "TOO_LARGE" });
+  });
+
+  it("is answered 413 for a length that is too much, before anything of it came", async () => {
+    const server = await startTestServer({ settings: { limits: { bodyBytes: 1_024 } } });
+    const head = requestText("POST", "/v1/echo", { "Content-Type": "application/json", "Content-Length": "1025" });
+    expect(await problemFor(server, head)).toEqual({ status: 413, code: "TOO_LARGE" });
   });
 
   it.each([
@@ -145,6 +154,9 @@ describe("an address", () => {
     expect(JSON.parse(answer?.body ?? "")).toMatchObject({ name: "pii-email" });
     for (const method of ["TRACE", "OPTIONS", "PROPFIND", "PATCH"])
       expect(await problemFor(server, requestText(method, "/v1/keys"))).toEqual({ status: 405, code: "METHOD_NOT_ALLOWED" });
+    // A method with a body, of which Fastify wants a content type before it looks for a route.
+    expect(await problemFor(server, requestText("QUERY", "/v1/keys"))).toEqual({ status: 405, code: "METHOD_NOT_ALLOWED" });
+    expect(await problemFor(server, requestText("QUERY", "/nowhere"))).toEqual({ status: 404, code: "NOT_FOUND" });
     expect(await new RawConnection(server.port).send("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n").all()).toBe("");
   });
 });
@@ -215,6 +227,32 @@ describe("a connection", () => {
     for (let count = 0; count < 20; count++) connection.send(`10000\r\n${"x".repeat(0x10000)}\r\n`);
     expect(await connection.answer()).toMatchObject({ status: 413 });
     await connection.all();
+  });
+
+  it("that is still while it is answered is closed, and so is what it asked for", async () => {
+    const aborted = Promise.withResolvers<undefined>();
+    const row = {
+      ...usual,
+      method: "POST",
+      path: "/v1/still",
+      summary: "Still.",
+      tag: "x",
+      action: "test.still",
+      answer: z.unknown(),
+    } as const;
+    const still: Route = {
+      ...row,
+      handle: (_keystead, _input, { signal }) =>
+        new Promise((resolve) => {
+          signal.addEventListener("abort", () => {
+            aborted.resolve(undefined);
+            resolve({});
+          });
+        }),
+    };
+    const server = await startTestServer({ routes: [still], settings: { limits: { idleMilliseconds: 1_000 } } });
+    expect(await new RawConnection(server.port).send(requestText("POST", "/v1/still")).all()).toBe("");
+    await aborted.promise;
   });
 
   it("is one of so many", async () => {

@@ -1,5 +1,7 @@
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import type { FastifyInstance, LightMyRequestResponse } from "fastify";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { decide } from "../../src/access/decide.ts";
 import { builtInRoles, rolePolicies } from "../../src/access/roles.ts";
 import type { AuditRecordView } from "../../src/audit/newest-records.ts";
@@ -7,7 +9,8 @@ import type { AnyRoute } from "../../src/api/route.ts";
 import { routes } from "../../src/api/routes.ts";
 import type { Keystead } from "../../src/keystead.ts";
 import { registerSecret } from "../setup/canary.ts";
-import { type Sample, type SampleKey, samples } from "./support/route-samples.ts";
+import { temporaryFolder } from "../support/test-keystead.ts";
+import { type Sample, sampleDataset, type SampleKey, samples } from "./support/route-samples.ts";
 import { callerNamed, serveEngine } from "./support/served-engine.ts";
 
 /** Every role, nobody's, and one that a policy gives everything to on one key alone. */
@@ -26,6 +29,20 @@ interface Attempt {
   readonly action: string;
   readonly isAllowed: boolean;
   readonly answer: LightMyRequestResponse;
+}
+
+/** A dataset that is there, with rows, an index and a column of plaintext beside its ciphertext. */
+async function addDataset(keystead: Keystead, database: DatabaseSync): Promise<void> {
+  database.exec(
+    "CREATE TABLE person (id INTEGER PRIMARY KEY, email TEXT, email_index TEXT, email_index_2 TEXT, phone TEXT, phone_sealed TEXT, other TEXT)",
+  );
+  database.exec("INSERT INTO person (email, phone) VALUES ('anna@mail.example', '+49 30 1'), ('berta@mail.example', '+49 30 2')");
+  await keystead.keys.create({ name: "columns", purpose: "pii" });
+  await keystead.keys.create({ name: "lookup", purpose: "pii", usage: "blind-index" });
+  const columns = { email: { key: "columns" }, phone: { key: "columns", column: "phone_sealed", plaintext: "phone" } };
+  const email = { columns: ["email"], column: "email_index", key: "lookup", kind: "exact", normalisers: ["text"], bits: 8 };
+  await keystead.datasets.add(sampleDataset, { database: "crm", table: "person", keyColumns: ["id"], columns, indexes: { email } });
+  await keystead.datasets.protect(sampleDataset);
 }
 
 async function sampleKey(keystead: Keystead, key: string): Promise<SampleKey> {
@@ -52,6 +69,12 @@ function send(
   });
 }
 
+/** Orders that the dataset refuses by how it stands: no other context is under way, and the first generation is searched already. */
+const refusedByState: ReadonlySet<string> = new Set([
+  "/v1/datasets/:dataset/recontext",
+  "/v1/datasets/:dataset/indexes/:index/generations/:generation/cut-over",
+]);
+
 /** Refused by its status, or by that of its one line. */
 function isDenied({ statusCode, body }: LightMyRequestResponse, { stream, path }: AnyRoute): boolean {
   const isByItem = stream === "ndjson" || path === "/v1/leases/renew";
@@ -74,9 +97,13 @@ async function recordsByRequest(keystead: Keystead): Promise<Map<unknown, AuditR
   }
 }
 
-it("each role may do on each route what its policies say, and each attempt leaves one record", { timeout: 180_000 }, async () => {
+it("each role may do on each route what its policies say, and each attempt leaves one record", { timeout: 300_000 }, async () => {
   const callers = Object.fromEntries(roles.map((role) => [role, callerNamed(role, role)]));
-  const { keystead, server } = await serveEngine(callers);
+  const file = join(temporaryFolder(), "crm.db");
+  const database = new DatabaseSync(file, { timeout: 10_000 });
+  onTestFinished(() => database.close());
+  const { keystead, server } = await serveEngine(callers, { databases: { crm: `sqlite:${file}` } });
+  await addDataset(keystead, database);
   await keystead.policies.create({ effect: "allow", subject: "role:narrow", actions: ["*"], keys: ["other"] });
   const keys = [await sampleKey(keystead, "own"), await sampleKey(keystead, "other")];
   const attempts: Attempt[] = [];
@@ -96,7 +123,12 @@ it("each role may do on each route what its policies say, and each attempt leave
         const answer = await send(server, route, sample, role);
         const isAllowed = outcome === "allow";
         const what = `${role} ${route.method} ${route.path} ${key.key}`;
-        if (isDenied(answer, route) === isAllowed || answer.statusCode === 401 || answer.statusCode >= 500 || answer.statusCode === 400)
+        if (
+          isDenied(answer, route) === isAllowed ||
+          answer.statusCode === 401 ||
+          answer.statusCode >= 500 ||
+          (answer.statusCode === 400 && !refusedByState.has(route.path))
+        )
           wrong.push(`${what}: ${outcome}, but ${String(answer.statusCode)} ${answer.body.slice(0, 200)}`);
         if (route.path === "/v1/tokens" && answer.statusCode === 201) registerSecret(answer.json<{ token: string }>().token);
         attempts.push({ what, action: route.action ?? "", isAllowed, answer });

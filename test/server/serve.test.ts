@@ -1,68 +1,14 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, statSync } from "node:fs";
+import { chmodSync, copyFileSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { connect } from "node:tls";
+import { describe, expect, it } from "vitest";
 import { registerSecret } from "../setup/canary.ts";
-import { watchChild, watchedEnvironment } from "../setup/watched-child.ts";
 import { runCommandLine } from "../cli/support/command-line.ts";
+import { registerMasterKeys } from "../setup/master-keys.ts";
+import { TestAuthority } from "../support/certificates.ts";
+import { type Serving, serve, start } from "../support/serve-process.ts";
 import { temporaryFolder } from "../support/test-keystead.ts";
-
-interface Serving {
-  readonly process: ChildProcess;
-  readonly url: string;
-  readonly ready: Readonly<Record<string, unknown>>;
-  readonly errors: () => string;
-  /** Ends it and says how it ended. */
-  readonly end: (signal?: NodeJS.Signals) => Promise<number | null>;
-}
-
-const main = new URL("../../src/cli/main.ts", import.meta.url).pathname;
-
-function start(...args: string[]): {
-  readonly child: ChildProcess;
-  readonly errors: () => string;
-  readonly firstLine: Promise<string | undefined>;
-} {
-  const child = watchChild(
-    spawn(process.execPath, ["--disable-warning=ExperimentalWarning", main, "serve", ...args], {
-      stdio: ["ignore", "pipe", "pipe"],
-      env: watchedEnvironment(),
-    }),
-  );
-  let errors = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    errors += text;
-  });
-  onTestFinished(async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill("SIGKILL");
-    await once(child, "exit");
-  });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const firstLine = lines.next().then(({ value, done }) => (done === true ? undefined : value));
-  return { child, errors: () => errors, firstLine };
-}
-
-async function serve(...args: string[]): Promise<Serving> {
-  const { child, errors, firstLine } = start("--json", ...args);
-  const line = await firstLine;
-  if (line === undefined) throw new Error(`it did not start: ${errors()}`);
-  const ready = JSON.parse(line) as Record<string, unknown>;
-  return {
-    process: child,
-    url: String(ready["url"]),
-    ready,
-    errors,
-    end: async (signal = "SIGTERM") => {
-      const exited = once(child, "exit");
-      child.kill(signal);
-      await exited;
-      return child.exitCode;
-    },
-  };
-}
 
 async function post(
   url: string,
@@ -174,6 +120,78 @@ describe("keystead serve", () => {
     expect(child.exitCode).toBe(2);
     expect(errors()).toContain("something listens there already");
     await first.end();
+  });
+});
+
+describe("the certificate of keystead serve", () => {
+  const names = ["IP:127.0.0.1"];
+
+  /** The common name of the certificate that new connections get. */
+  const nameAt = (url: string, ca: string): Promise<unknown> =>
+    new Promise((settle, reject) => {
+      const socket = connect({ host: "127.0.0.1", port: Number(new URL(url).port), ca }, () => {
+        settle(socket.getPeerCertificate().subject.CN);
+        socket.destroy();
+      }).once("error", reject);
+    });
+
+  async function serveTls(): Promise<{
+    readonly server: Serving;
+    readonly name: () => Promise<unknown>;
+    readonly put: (name: string) => void;
+    readonly spoil: () => void;
+  }> {
+    const folder = temporaryFolder();
+    const data = join(folder, "data");
+    await (await serve("--init", "--data", data, "--port", "0")).end();
+    registerMasterKeys(data);
+    const authority = new TestAuthority(folder);
+    const [certificate, key] = [join(data, "server.crt"), join(data, "server.key")];
+    const put = (name: string): void => {
+      const { files } = authority.issue({ name, names });
+      copyFileSync(files.key, key);
+      chmodSync(key, 0o600);
+      copyFileSync(files.certificate, certificate);
+    };
+    put("first");
+    const file = join(data, "keystead.json");
+    const configuration = JSON.parse(readFileSync(file, "utf8")) as object;
+    writeFileSync(file, JSON.stringify({ ...configuration, server: { tls: { certFile: "server.crt", keyFile: "server.key" } } }));
+    const server = await serve("--data", data, "--port", "0");
+    return {
+      server,
+      name: () => nameAt(server.url, authority.certificate),
+      put,
+      spoil: () => writeFileSync(certificate, "no certificate"),
+    };
+  }
+
+  // Files are looked at every five seconds.
+  const soon = { timeout: 30_000, interval: 200 };
+
+  it("is a new one when its files change; a broken file leaves the old one in use, and the log says why", async () => {
+    const { server, name, put, spoil } = await serveTls();
+    expect(await name()).toBe("first");
+    put("second");
+    await expect.poll(name, soon).toBe("second");
+    spoil();
+    await expect.poll(server.errors, soon).toMatch(/"level":50.*tls\.certFile.*the old ones stay in use/);
+    expect(await name()).toBe("second");
+    put("third");
+    await expect.poll(name, soon).toBe("third");
+    expect(await server.end()).toBe(0);
+  });
+
+  it("is read at SIGHUP at once", async () => {
+    const { server, name, put, spoil } = await serveTls();
+    put("second");
+    server.process.kill("SIGHUP");
+    await expect.poll(name, { timeout: 4_000, interval: 50 }).toBe("second");
+    spoil();
+    server.process.kill("SIGHUP");
+    await expect.poll(server.errors, { timeout: 4_000 }).toContain("the old ones stay in use");
+    expect(await name()).toBe("second");
+    expect(await server.end()).toBe(0);
   });
 });
 

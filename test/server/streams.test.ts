@@ -95,6 +95,16 @@ describe("a stream of lines", () => {
   });
 });
 
+it("a line that is whole is no longer than it may be", async () => {
+  const server = await startTestServer({ settings: { limits: { lineBytes: 1_024 } } });
+  const headers = { "Content-Type": "application/x-ndjson" };
+  const line = (length: number): string => `${JSON.stringify({ text: "x".repeat(length - 11) })}\n`;
+  const send = (length: number): Promise<string> =>
+    new RawConnection(server.port).send(requestText("POST", "/v1/lines", { ...headers, Connection: "close" }, line(length))).all();
+  expect(await send(1_024)).toContain("said");
+  expect(await send(1_025)).toContain("413");
+});
+
 describe("events", () => {
   it("are sent as they happen, and end with their source", async () => {
     const server = await startTestServer();
@@ -143,10 +153,16 @@ describe("events", () => {
   });
 
   it("are so many at once", async () => {
+    const lines = { "Content-Type": "application/x-ndjson", Connection: "close" };
     const server = await startTestServer({ settings: { limits: { streams: 1 } } });
     const first = new RawConnection(server.port).send(requestText("GET", "/v1/events"));
     server.send({ done: 1 });
     await first.until("done");
     expect(await new RawConnection(server.port).send(requestText("GET", "/v1/events")).answer()).toMatchObject({ status: 503 });
+    // Its place is free once it ended.
+    server.send(undefined);
+    await first.until("0\r\n\r\n");
+    const second = await new RawConnection(server.port).send(requestText("POST", "/v1/lines", lines, "{}")).answer();
+    expect(second?.status).not.toBe(503);
   });
 });

