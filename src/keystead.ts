@@ -77,6 +77,8 @@ export interface KeysteadOptions {
   readonly metrics?: MetricsCollector;
   /** Bring an older schema up to date while opening. */
   readonly migrate?: boolean;
+  /** Where a store keeps everything else waiting while it writes (SQLite does), a thread adds audit records: for servers. */
+  readonly threaded?: boolean;
 }
 
 /** How a new store begins. */
@@ -103,6 +105,7 @@ export const optionRules: Shape<KeysteadOptions> = {
   observers: optional(listOf(rule("an observer", (value) => typeof value === "object" && value !== null))),
   metrics: optional(having("metrics with attach() and read()", "attach", "read")),
   migrate: optional(flag),
+  threaded: optional(flag),
 };
 const initRules: Shape<InitOptions> = {
   ...optionRules,
@@ -353,7 +356,7 @@ export async function openParts(options: KeysteadOptions, create: boolean): Prom
     { clock: systemClock, observer: observerOf(options) },
   );
   const keks = new KekRing((uri, known) => providers.open(uri, known));
-  const store = await openStore(options.store, { clock: systemClock, create });
+  const store = await openStore(options.store, { clock: systemClock, create, threaded: options.threaded === true });
   return { ...outside, store, keks, clock, random };
 }
 

@@ -28,9 +28,10 @@ export type Row<R> = Omit<R, "method" | "path" | "tag"> & { readonly tag: RouteT
 /** Any row of the table. */
 export type AnyRow = Row<Route> | Row<LineRoute> | Row<EventRoute> | Row<ByteRoute>;
 
-const nothing = z.strictObject({});
-
 /** The schema of a part that has to be empty. */
+export const nothing = z.strictObject({});
+
+/** The type of {@link nothing}. */
 export type Nothing = typeof nothing;
 
 /** What most routes have in common; a row says what is different. */

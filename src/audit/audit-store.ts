@@ -55,6 +55,8 @@ export interface AuditStore {
   read<T>(work: (tables: AuditTables) => Promise<T>): Promise<T>;
   /** Serialisable; commits when `work` resolves, rolls back when it rejects. */
   transaction<T>(work: (tables: AuditTables) => Promise<T>): Promise<T>;
+  /** Adds lines of one writer that follow each other, in one transaction. Absent where {@link transaction} is as good. */
+  appendLines?(rows: readonly AuditLineRow[]): Promise<void>;
   /** Manifest generation. */
   generation(): Promise<number>;
 }

@@ -77,7 +77,16 @@ export class ChainWriter implements AuditTrail {
   }
 
   /** @throws KeysteadError `AUDIT_UNAVAILABLE`, `INVALID_ARGUMENT` for an event that no record can hold */
-  async record(event: AuditEvent): Promise<void> {
+  record(event: AuditEvent): Promise<void> {
+    try {
+      return this.#add(event).promise;
+    } catch (error) {
+      return Promise.reject(error instanceof Error ? error : new Error("the event can't be recorded", { cause: error }));
+    }
+  }
+
+  /** @returns when it is durable: all records of a write share one promise */
+  #add(event: AuditEvent): PromiseWithResolvers<undefined> {
     if (this.#failure !== undefined) throw unavailable(this.#failure.cause);
     const { count, head } = this.#last;
     const place = { sequence: count + 1, previous: head, time: this.#parts.clock.now(), id: randomUuid(this.#ids) };
@@ -86,7 +95,7 @@ export class ChainWriter implements AuditTrail {
     const group = (this.#pending ??= this.#startGroup());
     group.lines.push({ sequence: place.sequence, bytes, head: this.#last.head });
     if (!this.#draining) void this.#drain();
-    await group.durable.promise;
+    return group.durable;
   }
 
   /** Resolves when everything that was recorded before is durable or refused. */

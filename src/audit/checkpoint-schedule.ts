@@ -27,11 +27,12 @@ export class CheckpointSchedule {
     return this.#problem;
   }
 
-  /** Tells of a record. */
-  note(): void {
-    this.#waiting++;
+  /** Tells of records. */
+  note(records = 1): void {
+    const before = this.#waiting;
+    this.#waiting += records;
     if (this.#waiting < recordLimit) this.#arm(interval);
-    else if (this.#waiting === recordLimit) this.#hasten();
+    else if (before < recordLimit) this.#hasten();
   }
 
   /**

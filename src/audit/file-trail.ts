@@ -130,13 +130,9 @@ export class FileTrail implements AuditTrail {
   }
 
   /** @throws KeysteadError `AUDIT_UNAVAILABLE`, `INVALID_ARGUMENT` for an event that no record can hold, `CLOSED` */
-  async record(event: AuditEvent): Promise<void> {
-    if (this.#closed !== undefined) throw new KeysteadError("CLOSED", "the audit trail is closed; open the store again");
-    const { sinks } = this.#options;
-    if (sinks?.working === false) await sinks.recover();
-    if (this.#journal.failed) await this.#recordAnew(event);
-    else await this.#journal.record(event);
-    this.#schedule.note();
+  record(event: AuditEvent): Promise<void> {
+    if (this.#closed !== undefined || this.#journal.failed || this.#options.sinks?.working === false) return this.#recordLater(event);
+    return this.#journal.record(event);
   }
 
   /**
@@ -184,6 +180,15 @@ export class FileTrail implements AuditTrail {
     await this.#options.sinks?.close();
   }
 
+  /** Records once what keeps that from being done is over. */
+  async #recordLater(event: AuditEvent): Promise<void> {
+    if (this.#closed !== undefined) throw new KeysteadError("CLOSED", "the audit trail is closed; open the store again");
+    const { sinks } = this.#options;
+    if (sinks?.working === false) await sinks.recover();
+    if (this.#journal.failed) await this.#recordAnew(event);
+    else await this.#journal.record(event);
+  }
+
   /** Records once there is a new journal. */
   async #recordAnew(event: AuditEvent): Promise<void> {
     const recording = this.#reopen().then(() => this.#journal.record(event));
@@ -198,6 +203,9 @@ export class FileTrail implements AuditTrail {
   #track(own: Journal): void {
     const { directory, storeId } = this.#options;
     const { writer } = own.durable;
+    own.kept.follow((lines) => {
+      this.#schedule.note(lines);
+    });
     this.#journals.set(writer, new ShippedJournal({ directory, writer, storeId, own }));
   }
 

@@ -12,6 +12,12 @@ export class KeptLines {
   #lines: ChainLine[] = [];
   #at = 0;
   #bytes = 0;
+  #onLines: ((count: number) => void) | undefined;
+
+  /** From now on tells of lines that became durable. */
+  follow(onLines: (count: number) => void): void {
+    this.#onLines = onLines;
+  }
 
   /** Keeps lines that follow those before. */
   add(lines: readonly ChainLine[]): void {
@@ -20,6 +26,7 @@ export class KeptLines {
       this.#lines.push(line);
     }
     if (this.#bytes > mostBytes) this.#clear();
+    this.#onLines?.(lines.length);
   }
 
   /** Number of the first line that is kept; infinite when none is. */

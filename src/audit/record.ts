@@ -140,9 +140,11 @@ export class RecordEncoder {
       time: this.#formatTime(place.time),
       id: place.id,
     };
-    const body = bodyOf(event);
-    // The schema decides; the direct check only spares asking it about what is plainly good.
-    if (this.#originJson === undefined || !isPlainHead(head) || !isPlainBody(body)) assertRecord({ ...head, ...this.#origin, ...body });
+    let body = bodyOf(event);
+    // The schema decides; the direct check only spares asking it about what is plainly good. What it read is written: JSON leaves out what
+    // an object only inherits.
+    if (this.#originJson === undefined || !isPlainHead(head) || !isPlainBody(body))
+      body = bodyOf(checkRecord({ ...head, ...this.#origin, ...body }));
     const { sequence, previous, time, id } = head;
     const origin = this.#originJson ?? JSON.stringify(this.#origin).slice(1, -1);
     const start = `{"sequence":${String(sequence)},"previous":"${previous}","time":"${time}","id":"${id}",${origin},`;
@@ -159,8 +161,11 @@ export class RecordEncoder {
   }
 }
 
+/** What an event says, or a record of it. */
+type Said = { readonly [F in keyof AuditEvent]: AuditRecord[F] | AuditEvent[F] };
+
 /** What an event says, in the order of the line. */
-function bodyOf(event: AuditEvent): RecordBody {
+function bodyOf(event: Said): RecordBody {
   const { source, id, name, actingFor } = event.principal;
   const principal = { source, id, ...(name !== undefined && { name }), ...(actingFor !== undefined && { actingFor }) };
   const body: Record<string, unknown> & RecordBody = { action: event.action, outcome: event.outcome, principal };
@@ -169,9 +174,9 @@ function bodyOf(event: AuditEvent): RecordBody {
 }
 
 /** @throws KeysteadError `INVALID_ARGUMENT` naming the field */
-function assertRecord(fields: object): void {
+function checkRecord(fields: object): AuditRecord {
   const checked = recordSchema.safeParse(fields);
-  if (checked.success) return;
+  if (checked.success) return checked.data;
   const [issue] = checked.error.issues;
   const field = issue?.path.map(String).join(".") ?? "event";
   throw new KeysteadError(

@@ -47,7 +47,8 @@ async function isStored(tables: AuditTables, { writer, sequence, line }: AuditLi
 async function addBatch(store: AuditStore, rows: readonly AuditLineRow[]): Promise<number> {
   if (rows.length === 0) return 0;
   try {
-    await store.transaction((tables) => tables.auditLines.insertAll(rows));
+    if (store.appendLines === undefined) await store.transaction((tables) => tables.auditLines.insertAll(rows));
+    else await store.appendLines(rows);
     return rows.length;
   } catch (error) {
     // Somebody shipped some of them already: the careful way says which.

@@ -1,5 +1,6 @@
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Gauge, Registry } from "prom-client";
 import { KeysteadError } from "../errors.ts";
+import { Durations } from "./durations.ts";
 import { type MetricDefinition, metricDefinitions, type MetricName } from "./definitions.ts";
 
 /** Names of the metrics of one type. */
@@ -12,7 +13,7 @@ export class Instruments {
   readonly registry = new Registry();
   readonly #counters = new Map<string, Counter>();
   readonly #gauges = new Map<string, Gauge>();
-  readonly #histograms = new Map<string, Histogram>();
+  readonly #histograms = new Map<string, Durations>();
 
   constructor() {
     const registers = [this.registry];
@@ -21,7 +22,7 @@ export class Instruments {
       const common = { name, help, labelNames: [...labels], registers };
       if (type === "counter") this.#counters.set(name, new Counter(common));
       else if (type === "gauge") this.#gauges.set(name, new Gauge({ ...common, aggregator: adding }));
-      else this.#histograms.set(name, new Histogram({ ...common, buckets: [...buckets] }));
+      else this.#histograms.set(name, new Durations({ name, help, buckets }));
     }
   }
 
@@ -33,8 +34,13 @@ export class Instruments {
     return made(this.#gauges, name);
   }
 
-  histogram(name: NameOf<"histogram">): Histogram {
+  histogram(name: NameOf<"histogram">): Durations {
     return made(this.#histograms, name);
+  }
+
+  /** All values as JSON of prom-client. */
+  async read(): Promise<object[]> {
+    return [...(await this.registry.getMetricsAsJSON()), ...[...this.#histograms.values()].map((durations) => durations.read())];
   }
 }
 

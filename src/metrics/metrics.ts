@@ -14,6 +14,7 @@ import {
   type MetricsSource,
   type SeenRequest,
 } from "../observer.ts";
+import type { DurationSeries } from "./durations.ts";
 import { Fresh } from "./fresh.ts";
 import { Instruments } from "./instruments.ts";
 import { setKeyFacts } from "./key-gauges.ts";
@@ -26,6 +27,13 @@ export type MetricsSnapshot = readonly object[];
 
 /** Gives the numbers of every process, one's own included. */
 export type Gather = (own: MetricsSnapshot) => Promise<readonly MetricsSnapshot[]>;
+
+/** What was counted of one action, and how much of it the counter was told. */
+interface ActNumbers {
+  readonly durations: DurationSeries;
+  readonly outcomes: Record<ActOutcome, number>;
+  readonly told: Record<ActOutcome, number>;
+}
 
 /** How metrics are made. */
 export interface MetricsOptions {
@@ -51,6 +59,11 @@ export class Metrics implements MetricsCollector {
   readonly #sources: MetricsSource[] = [];
   /** Totals of caches, as they were added last. */
   readonly #added = new Map<string, number>();
+  /** By action. */
+  readonly #acts = new Map<string, ActNumbers>();
+  /** By route, and in it by method and class of status. */
+  readonly #requests = new Map<string, Map<string, DurationSeries[]>>();
+  #underWay = 0;
   #keys: Fresh<KeyFacts> | undefined;
   #health: Fresh<readonly HealthFact[]> | undefined;
   #gather: Gather = async (own) => [own];
@@ -91,7 +104,9 @@ export class Metrics implements MetricsCollector {
       }
       if (auditLag !== undefined) this.#instruments.gauge("keystead_audit_lag_records").set(auditLag());
     }
-    return this.#instruments.registry.getMetricsAsJSON();
+    for (const [action, act] of this.#acts) this.#tellOutcomes(action, act);
+    this.#instruments.gauge("keystead_http_requests_in_flight").set(this.#underWay);
+    return this.#instruments.read();
   }
 
   /** {@link Observer.act} */
@@ -106,9 +121,9 @@ export class Metrics implements MetricsCollector {
       outcome = failureOutcome(error);
       throw error;
     } finally {
-      const name = known("action", action);
-      this.#instruments.counter("keystead_operations_total").inc({ action: name, outcome });
-      this.#instruments.histogram("keystead_operation_duration_seconds").observe({ action: name }, this.#secondsSince(begun));
+      const act = this.#actOf(action);
+      act.outcomes[outcome] += 1;
+      act.durations.observe(this.#secondsSince(begun));
     }
   }
 
@@ -129,7 +144,7 @@ export class Metrics implements MetricsCollector {
       return answer;
     } finally {
       this.#instruments.counter("keystead_kek_calls_total").inc({ operation, result });
-      this.#instruments.histogram("keystead_kek_call_duration_seconds").observe({ operation }, this.#secondsSince(begun));
+      this.#instruments.histogram("keystead_kek_call_duration_seconds").series({ operation }).observe(this.#secondsSince(begun));
     }
   }
 
@@ -144,14 +159,42 @@ export class Metrics implements MetricsCollector {
   /** {@link Observer.request} */
   async request<T>({ method, route, status }: SeenRequest, work: () => Promise<T>): Promise<T> {
     const begun = this.#clock.monotonic();
-    this.#instruments.gauge("keystead_http_requests_in_flight").inc();
+    this.#underWay += 1;
     try {
       return await work();
     } finally {
-      this.#instruments.gauge("keystead_http_requests_in_flight").dec();
-      const labels = { method: known("method", method), route, status: known("status", `${String(Math.floor(status() / 100))}xx`) };
-      this.#instruments.histogram("keystead_http_request_duration_seconds").observe(labels, this.#secondsSince(begun));
+      this.#underWay -= 1;
+      this.#requestsOf(method, route, Math.floor(status() / 100)).observe(this.#secondsSince(begun));
     }
+  }
+
+  #actOf(action: string): ActNumbers {
+    const name = known("action", action);
+    const found = this.#acts.get(name);
+    if (found !== undefined) return found;
+    const durations = this.#instruments.histogram("keystead_operation_duration_seconds").series({ action: name });
+    const made = { durations, outcomes: { allowed: 0, denied: 0, failed: 0 }, told: { allowed: 0, denied: 0, failed: 0 } };
+    this.#acts.set(name, made);
+    return made;
+  }
+
+  #tellOutcomes(action: string, { outcomes, told }: ActNumbers): void {
+    const counter = this.#instruments.counter("keystead_operations_total");
+    for (const outcome of ["allowed", "denied", "failed"] as const) {
+      const more = outcomes[outcome] - told[outcome];
+      if (more > 0) counter.inc({ action, outcome }, more);
+      told[outcome] = outcomes[outcome];
+    }
+  }
+
+  #requestsOf(method: string, route: string, statusClass: number): DurationSeries {
+    const methods = this.#requests.get(route) ?? new Map<string, DurationSeries[]>();
+    this.#requests.set(route, methods);
+    const name = known("method", method);
+    const classes = methods.get(name) ?? [];
+    methods.set(name, classes);
+    const labels = (): Record<string, string> => ({ method: name, route, status: known("status", `${String(statusClass)}xx`) });
+    return (classes[statusClass] ??= this.#instruments.histogram("keystead_http_request_duration_seconds").series(labels()));
   }
 
   async #lookAtKeys(): Promise<void> {

@@ -3,22 +3,20 @@ import type { Route } from "../api/route.ts";
 import { tagOfJson } from "../keys/entity-tag.ts";
 import { isKnown } from "./if-match.ts";
 import type { Exchange } from "./exchange.ts";
-import { mediaTypes } from "./media-types.ts";
+import { inUtf8, mediaTypes } from "./media-types.ts";
+
+const jsonType = inUtf8(mediaTypes.json);
 
 /** Sends what a handler answered. */
-export function sendAnswer({ request, reply }: Exchange, route: Route, answer: unknown): FastifyReply {
-  if (route.status === 204) return reply.code(204).send();
-  if (route.mediaType !== undefined) return reply.code(route.status).header("content-type", route.mediaType).send(String(answer));
+export function sendAnswer(exchange: Exchange, route: Route, answer: unknown): FastifyReply {
+  if (route.status === 204) return exchange.answer(204);
+  if (route.mediaType !== undefined) return exchange.answer(route.status, route.mediaType, String(answer));
   const json = JSON.stringify(answer);
-  reply.code(route.status).header("content-type", mediaTypes.json);
   if (route.tagged) {
     const tag = tagOfJson(json);
-    reply.header("etag", `"${tag}"`);
+    exchange.headers["etag"] = `"${tag}"`;
     // Who may not have it has been refused by now, so "you have it already" tells nothing.
-    if (route.method === "GET" && isKnown(request.headers["if-none-match"], tag)) {
-      reply.removeHeader("content-type");
-      return reply.code(304).send();
-    }
+    if (route.method === "GET" && isKnown(exchange.request.headers["if-none-match"], tag)) return exchange.answer(304);
   }
-  return reply.send(json);
+  return exchange.answer(route.status, jsonType, json);
 }

@@ -8,7 +8,6 @@ import { allRoutes } from "./all-routes.ts";
 import { answerClientError } from "./client-error.ts";
 import { fromFramework } from "./framework-error.ts";
 import { errorForLog } from "./log.ts";
-import { mediaTypes } from "./media-types.ts";
 import { PathMethods } from "./path-methods.ts";
 import { problemOf, problemType } from "./problem.ts";
 import { makeRequestId, requestIdOf } from "./request-id.ts";
@@ -61,16 +60,14 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   });
   // Bodies are read once it is known who sends them.
   server.removeAllContentTypeParsers();
-  // The one that nearly all have is named: it is found without taking its name apart.
-  for (const type of [mediaTypes.json, "*"])
-    server.addContentTypeParser(type, (_request: FastifyRequest, _payload: unknown, done: (error: null) => void) => {
-      done(null);
-    });
+  server.addContentTypeParser("*", (_request: FastifyRequest, _payload: unknown, done: (error: null) => void) => {
+    done(null);
+  });
   const miss = (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const target = request.raw.url ?? "";
     const allowed = methods.of(target);
-    if (allowed.length > 0) reply.header("allow", allowed.join(", "));
-    return requests.reject(request, reply, targetProblem(target, settings.limits.urlBytes) ?? nowhere(request.method, allowed));
+    const headers = allowed.length > 0 ? { allow: allowed.join(", ") } : {};
+    return requests.reject(request, reply, targetProblem(target, settings.limits.urlBytes) ?? nowhere(request.method, allowed), headers);
   };
   server.setNotFoundHandler(miss);
   // Where no route is, Fastify still has opinions on the request: of QUERY it wants a content type.
@@ -82,7 +79,9 @@ export function buildServer(parts: ServerParts): FastifyInstance {
       url: route.path,
       exposeHeadRoute: withHead,
       config: { keystead: route },
-      handler: (request, reply) => requests.serve(route, request, reply),
+      // Served before Fastify looks for a parser of the body and for a schema: there is neither.
+      onRequest: (request, reply) => requests.serve(route, request, reply),
+      handler: unreachable,
     });
   }
   server.addHook("preClose", (done) => {
@@ -94,6 +93,11 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     done();
   });
   return server;
+}
+
+/** Every request is answered before. */
+function unreachable(): never {
+  throw new KeysteadError("INTERNAL", "a request was not answered by its route");
 }
 
 /** Answers a request that Fastify could not take. @param error - as Keystead says it */

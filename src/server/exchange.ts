@@ -17,14 +17,29 @@ export class Exchange {
   caller: Caller | undefined;
   /** The services that have the call; undefined until it is handed to them. */
   api: ServedApi | undefined;
+  /** What its answer says beside its own type and length. */
+  readonly headers: Record<string, string | number>;
   #origin: RequestOrigin | undefined;
   #controller: AbortController | undefined;
 
-  constructor(request: FastifyRequest, reply: FastifyReply, started: number, route?: AnyRoute) {
+  constructor(request: FastifyRequest, reply: FastifyReply, started: number, headers: Readonly<Record<string, string>>, route?: AnyRoute) {
     this.request = request;
     this.reply = reply;
     this.started = started;
+    this.headers = { ...headers, "x-request-id": request.id };
     this.route = route;
+  }
+
+  /** Answers at once, with a body of some type or without any. Fastify's reply would take apart and put together what is known already. */
+  answer(status: number, type?: string, body = ""): FastifyReply {
+    const { reply, headers } = this;
+    reply.hijack();
+    if (type !== undefined) {
+      headers["content-type"] = type;
+      headers["content-length"] = Buffer.byteLength(body);
+    }
+    reply.raw.writeHead(status, headers).end(body);
+    return reply;
   }
 
   get id(): string {

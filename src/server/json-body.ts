@@ -19,35 +19,62 @@ export function parseJson(bytes: Uint8Array, limits: Pick<ServerLimits, "jsonDep
     // The error repeats what was sent.
     throw new KeysteadError("INVALID_ARGUMENT", `${what} is not JSON; correct it`);
   }
-  assertBounded(value, limits, what);
-  // What comes back the same named nothing twice: everybody's JSON but that of people, who like spaces.
-  if (JSON.stringify(value) !== text && hasDuplicateNames(text))
+  const { names, texts } = count(value, limits, what);
+  if (!isPlain(text, value, names + texts) && hasDuplicateNames(text))
     throw new KeysteadError("INVALID_ARGUMENT", `${what} names a field twice in one object; name each once`);
   return value;
 }
 
-/** Walks level by level: deep JSON must not exhaust the stack. */
-function assertBounded(root: unknown, { jsonDepth, jsonValues }: Pick<ServerLimits, "jsonDepth" | "jsonValues">, what: string): void {
-  let count = 1;
-  let level: object[] = typeof root === "object" && root !== null ? [root] : [];
-  for (let depth = 1; level.length > 0; depth++) {
-    if (depth > jsonDepth) throw new KeysteadError("TOO_LARGE", `${what} is nested deeper than ${jsonDepth} levels; send it flatter`);
-    const next: object[] = [];
-    for (const value of level) {
-      const isList = Array.isArray(value);
-      for (const [name, child] of entriesOf(value)) {
-        if (!isList && isPoison(name, child))
-          throw new KeysteadError("INVALID_ARGUMENT", `${what} has a field that names a prototype; remove it`);
-        if (++count > jsonValues) throw new KeysteadError("TOO_LARGE", `${what} holds more than ${jsonValues} values; send fewer at once`);
-        if (typeof child === "object" && child !== null) next.push(child);
-      }
-    }
-    level = next;
-  }
+/** What a value is made of. */
+interface Contents {
+  names: number;
+  texts: number;
+  values: number;
 }
 
-function entriesOf(value: object): [string, unknown][] {
-  return Object.entries(value);
+/** Counts level by level: deep JSON must not exhaust the stack. */
+function count(root: unknown, { jsonDepth, jsonValues }: Pick<ServerLimits, "jsonDepth" | "jsonValues">, what: string): Contents {
+  const contents: Contents = { names: 0, texts: 0, values: 0 };
+  let level: object[] = [];
+  const take = (value: unknown): void => {
+    if (++contents.values > jsonValues)
+      throw new KeysteadError("TOO_LARGE", `${what} holds more than ${jsonValues} values; send fewer at once`);
+    if (typeof value === "string") contents.texts++;
+    else if (typeof value === "object" && value !== null) level.push(value);
+  };
+  take(root);
+  for (let depth = 1; level.length > 0; depth++) {
+    if (depth > jsonDepth) throw new KeysteadError("TOO_LARGE", `${what} is nested deeper than ${jsonDepth} levels; send it flatter`);
+    const values = level;
+    level = [];
+    for (const value of values) {
+      if (Array.isArray(value)) {
+        for (const child of value) take(child);
+        continue;
+      }
+      for (const name of Object.keys(value)) {
+        const child: unknown = Reflect.get(value, name);
+        if (isPoison(name, child)) throw new KeysteadError("INVALID_ARGUMENT", `${what} has a field that names a prototype; remove it`);
+        contents.names++;
+        take(child);
+      }
+    }
+  }
+  return contents;
+}
+
+/**
+ * True when surely no object of a text names anything twice: each name and each string has two quotation marks, and more of them in the text
+ * would belong to what `JSON.parse` dropped. Strings with escapes may hold some themselves; then the text is compared with what comes back.
+ */
+function isPlain(text: string, value: unknown, strings: number): boolean {
+  return text.includes("\\") ? JSON.stringify(value) === text : quotes(text) === 2 * strings;
+}
+
+function quotes(text: string): number {
+  let found = 0;
+  for (let at = text.indexOf('"'); at !== -1; at = text.indexOf('"', at + 1)) found++;
+  return found;
 }
 
 /** Names by which careless copying changes the prototype of everything. */

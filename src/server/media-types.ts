@@ -3,6 +3,11 @@ import { KeysteadError } from "../errors.ts";
 /** Media types of the server's answers and requests. */
 export const mediaTypes = { json: "application/json", ndjson: "application/x-ndjson", events: "text/event-stream" } as const;
 
+/** A media type of text, with its charset. */
+export function inUtf8(type: string): string {
+  return `${type}; charset=utf-8`;
+}
+
 const charset = /^; ?charset="?utf-8"?$/i;
 
 /** @throws KeysteadError `UNSUPPORTED_MEDIA_TYPE` for a body of another type, or in another encoding than UTF-8 */

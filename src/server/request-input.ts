@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { KeysteadError } from "../errors.ts";
 import { checkFields } from "../field-problem.ts";
+import { nothing } from "../api/route-row.ts";
 import type { AnyRoute, RouteFacts } from "../api/route.ts";
 import type { Exchange } from "./exchange.ts";
 import { parseJson } from "./json-body.ts";
@@ -9,15 +10,18 @@ import { parseQuery } from "./query.ts";
 import { hasBody, readBody } from "./read-body.ts";
 import type { ServerLimits } from "./settings.ts";
 
+/** True for what has no properties: most parts of most requests, not worth asking a schema. */
+function isEmpty(value: unknown): boolean {
+  for (const _ in Object(value)) return false;
+  return typeof value === "object" && value !== null;
+}
+
 /** Methods whose requests have no body that means anything. */
 const bodiless: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 
 /** Path and query of a request, as its route's schemas make them. @throws KeysteadError `INVALID_ARGUMENT`, `TOO_LARGE` */
 export function readAddress({ params, query }: RouteFacts, { request }: Exchange): { readonly params: unknown; readonly query: unknown } {
-  return {
-    params: check("the address", params, request.params),
-    query: check("the parameters", query, parseQuery(request.raw.url ?? "")),
-  };
+  return { params: check("the address", params, request.params), query: check("the parameters", query, parseQuery(request.raw.url ?? "")) };
 }
 
 /**
@@ -39,6 +43,7 @@ export function assertBodyBelongs({ request }: Exchange): void {
 }
 
 function check(what: string, schema: z.ZodType, value: unknown): unknown {
+  if (schema === nothing && isEmpty(value)) return value;
   const likely = likelyForm(schema, value);
   if (likely !== undefined) {
     const checked = z.safeParse(likely, value);

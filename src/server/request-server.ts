@@ -10,12 +10,13 @@ import { expectedTag } from "./if-match.ts";
 import { Exchange } from "./exchange.ts";
 import { Load } from "./load.ts";
 import { errorForLog } from "./log.ts";
-import { assertAcceptable, mediaTypes } from "./media-types.ts";
+import { assertAcceptable, inUtf8, mediaTypes } from "./media-types.ts";
 import { isPassing, problemOf, problemType } from "./problem.ts";
 import { RateWindow, type Take } from "./rate-window.ts";
 import { hasBody } from "./read-body.ts";
 import { readAddress, readInput } from "./request-input.ts";
 import { targetProblem } from "./request-target.ts";
+import { RequestLog } from "./request-log.ts";
 import { securityHeaders } from "./security-headers.ts";
 import { observed } from "./observed.ts";
 import type { ServerParts } from "./server-parts.ts";
@@ -45,6 +46,7 @@ export class RequestServer {
   readonly #headers: Readonly<Record<string, string>>;
   readonly #failures: RateWindow;
   readonly #calls: RateWindow | undefined;
+  readonly #log: RequestLog | undefined;
   /** Events that are being sent: they end when the server does. */
   readonly #events = new Set<Exchange>();
   #isEnding = false;
@@ -54,6 +56,7 @@ export class RequestServer {
     const { callsPerMinute, failedAuthenticationsPerMinute } = settings.rateLimits;
     this.#parts = parts;
     this.#headers = securityHeaders(settings);
+    this.#log = RequestLog.of(parts);
     this.load = new Load(settings.limits);
     this.#failures = new RateWindow(failedAuthenticationsPerMinute, clock);
     this.#calls = callsPerMinute === 0 ? undefined : new RateWindow(callsPerMinute, clock);
@@ -64,9 +67,14 @@ export class RequestServer {
     return observed(this.#parts, request, reply, route, () => this.#serve(route, request, reply, failure));
   }
 
-  /** Answers a request that no route serves. */
-  reject(request: FastifyRequest, reply: FastifyReply, error: unknown): Promise<FastifyReply> {
-    return observed(this.#parts, request, reply, undefined, () => this.#reject(request, reply, error));
+  /** Answers a request that no route serves. @param headers - of the answer, beside those that all have */
+  reject(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    error: unknown,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<FastifyReply> {
+    return observed(this.#parts, request, reply, undefined, () => this.#reject(request, reply, error, headers));
   }
 
   async #serve(route: AnyRoute, request: FastifyRequest, reply: FastifyReply, failure: Error | undefined): Promise<FastifyReply> {
@@ -83,33 +91,37 @@ export class RequestServer {
       return await this.refuse(exchange, error);
     } finally {
       if (isIn) this.load.leave();
-      this.#log(exchange);
+      this.#log?.write(exchange);
     }
   }
 
-  async #reject(request: FastifyRequest, reply: FastifyReply, error: unknown): Promise<FastifyReply> {
+  async #reject(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    error: unknown,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<FastifyReply> {
     const exchange = this.#begin(request, reply, undefined);
+    Object.assign(exchange.headers, headers);
     const sent = await this.refuse(exchange, error);
-    this.#log(exchange);
+    this.#log?.write(exchange);
     return sent;
   }
 
   /** Answers with a problem, once the refusal is recorded. */
   async refuse(exchange: Exchange, error: unknown): Promise<FastifyReply> {
-    const { reply, request } = exchange;
+    const { reply, request, headers } = exchange;
     const failure = await this.#recordRefusal(exchange, error);
     const problem = problemOf(failure, exchange.id);
     if (problem.code === "INTERNAL") reply.log.error({ id: exchange.id, error: errorForLog(failure) }, "failed");
     if (reply.sent) return reply;
-    reply.removeHeader("etag");
-    reply.code(problem.status).header("content-type", problemType);
-    if (problem.status === 401) reply.header("www-authenticate", `Bearer realm="keystead"${challengeFor(request)}`);
-    if (failure instanceof RateLimited) reply.header("retry-after", failure.take.retryAfter);
-    else if (isPassing(problem)) reply.header("retry-after", retrySeconds);
+    if (problem.status === 401) headers["www-authenticate"] = `Bearer realm="keystead"${challengeFor(request)}`;
+    if (failure instanceof RateLimited) headers["retry-after"] = failure.take.retryAfter;
+    else if (isPassing(problem)) headers["retry-after"] = retrySeconds;
     // What was not read must not be taken for the next request, nor be waited for.
     if (this.#isEnding || (!request.raw.complete && (hasBody(request.raw) || problem.code === "REQUEST_TIMEOUT")))
-      reply.header("connection", "close");
-    return reply.send(JSON.stringify(problem));
+      headers["connection"] = "close";
+    return exchange.answer(problem.status, inUtf8(problemType), JSON.stringify(problem));
   }
 
   /** Ends what would never end by itself; connections are closed by their next answer. */
@@ -123,8 +135,7 @@ export class RequestServer {
   }
 
   #begin(request: FastifyRequest, reply: FastifyReply, route: AnyRoute | undefined): Exchange {
-    reply.headers(this.#headers).header("x-request-id", request.id);
-    return new Exchange(request, reply, this.#parts.clock.monotonic(), route);
+    return new Exchange(request, reply, this.#parts.clock.monotonic(), this.#headers, route);
   }
 
   async #answer(route: AnyRoute, exchange: Exchange, failure: Error | undefined): Promise<FastifyReply> {
@@ -157,7 +168,7 @@ export class RequestServer {
     const answer = await route.handle(api, { ...address, body }, call);
     await this.#recordUnrecorded(exchange);
     if (this.#parts.checkAnswers === true) assertAnswer(route, answer);
-    if (this.#isEnding) exchange.reply.header("connection", "close");
+    if (this.#isEnding) exchange.headers["connection"] = "close";
     return sendAnswer(exchange, route, answer);
   }
 
@@ -221,13 +232,6 @@ export class RequestServer {
             cause: new AggregateError([error, failure]),
           });
     }
-  }
-
-  #log({ request, reply, route, caller, started, id }: Exchange): void {
-    if (!this.#parts.settings.log.requests) return;
-    const ms = Math.round((this.#parts.clock.monotonic() - started) * 1_000) / 1_000;
-    const who = caller === undefined ? undefined : `${caller.principal.source}:${caller.principal.id}`;
-    reply.log.info({ id, method: request.method, route: route?.path, status: reply.raw.statusCode, ms, principal: who }, "request");
   }
 }
 

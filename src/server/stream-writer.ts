@@ -66,11 +66,11 @@ export class StreamWriter {
   #begin(): void {
     if (this.#hasBegun) return;
     this.#hasBegun = true;
-    const { reply, request } = this.#exchange;
+    const { reply, request, headers } = this.#exchange;
     reply.hijack();
     // The client may still be sending when all is answered.
     const connection = request.raw.complete && !this.#head.isLast ? {} : { connection: "close" };
-    reply.raw.writeHead(this.#head.status, { ...headersOf(reply), "content-type": this.#head.type, ...connection });
+    reply.raw.writeHead(this.#head.status, { ...headers, "content-type": this.#head.type, ...connection });
   }
 
   /** @returns false when the client is behind */
@@ -94,8 +94,4 @@ export class StreamWriter {
       if (raw.destroyed) settle();
     });
   }
-}
-
-function headersOf(reply: FastifyReply): Record<string, string | number | string[]> {
-  return Object.fromEntries(Object.entries(reply.getHeaders()).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
 }

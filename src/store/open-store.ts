@@ -12,6 +12,8 @@ export interface OpenStoreOptions {
   readonly create?: boolean;
   /** Default false. */
   readonly readOnly?: boolean;
+  /** Where a store keeps everything else waiting while it writes, a thread adds audit lines. Default false. */
+  readonly threaded?: boolean;
 }
 
 type StoreLoader = (place: string, options: OpenStoreOptions, url: string) => Promise<Store>;

@@ -117,6 +117,12 @@ export interface Store {
    * @throws KeysteadError `STORE_BUSY` naming the standbys that have not, `STORE_FAILED` when that can't be seen
    */
   replicated?(patience: number): Promise<void>;
+  /**
+   * Adds audit lines of one writer that follow each other, in a transaction of their own that keeps nothing else in this process waiting.
+   * Absent where {@link transaction} is as good.
+   * @throws KeysteadError `NAME_TAKEN` when one of them is there already, and what the database says
+   */
+  appendLines?(rows: readonly NewRecord<"auditLines">[]): Promise<void>;
   /** Raises the generation above `floor` (after a restore); no-op when it is above already. */
   raiseGeneration(floor: number): Promise<void>;
   /** One consistent snapshot, no writes. `work` may run again, as in {@link transaction}. */

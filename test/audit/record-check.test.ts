@@ -89,6 +89,19 @@ describe("the direct check of a record", () => {
     expect(good).toBeGreaterThan(200);
   });
 
+  it("writes what the schema read, inherited or not", () => {
+    const place = { ...head, previous: Buffer.alloc(32, 0xab), time: Date.UTC(2026, 1, 3) };
+    class Origin {
+      get id(): string {
+        return "x";
+      }
+    }
+    const request = new Origin();
+    const principal = { source: "oidc", id: "main:7f3a" } as const;
+    const line = encodeRecord(origin, place, { action: "data.encrypt", outcome: "allowed", principal, request });
+    expect(recordSchema.parse(JSON.parse(line.toString("utf8")))).toMatchObject({ request: { id: "x" } });
+  });
+
   it("refuses to write just what the schema refuses", () => {
     fc.assert(
       fc.property(changed(event), (value) => {

@@ -99,7 +99,7 @@ async function supervise(request: ServeRequest, folder: DataFolder, settings: Se
 
 async function open(folder: DataFolder, watched: Pick<KeysteadOptions, "metrics" | "observers"> = {}): Promise<Keystead> {
   const { openKeystead } = await import("../../index.ts");
-  return openKeystead({ ...(await keysteadOptions(folder)), ...watched });
+  return openKeystead({ ...(await keysteadOptions(folder)), ...watched, threaded: true });
 }
 
 async function untilStopped(server: RunningServer): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Kysely } from "kysely";
 import type { StoreWatch, TamperFinding } from "../store.ts";
+import type { NewRecord } from "../tables.ts";
 import type { TableLayout } from "./table-layout.ts";
 
 /** A value as it goes into and comes out of a database. Integers come out as bigint, so that none is rounded. */
@@ -58,6 +59,8 @@ export interface SqlDatabase {
   watch?(onChange: () => void): StoreWatch;
   /** As `replicated` of the store. */
   replicated?(patience: number): Promise<void>;
+  /** As {@link Store.appendLines}. */
+  appendLines?(rows: readonly NewRecord<"auditLines">[]): Promise<void>;
   /** Removes what deleted rows left in the files, as far as the database can. */
   scrub(): Promise<void>;
   /** Waits for what is running, then closes. */

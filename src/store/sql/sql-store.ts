@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { KeyObject } from "node:crypto";
 import { KeysteadError } from "../../errors.ts";
 import type { CreateOptions, Store, StoreHeader, StoreIdentity, StoreTables, StoreWatch, TamperFinding } from "../store.ts";
-import { type TableDefinitions, tables } from "../tables.ts";
+import { type NewRecord, type TableDefinitions, tables } from "../tables.ts";
 import { FairLock } from "./fair-lock.ts";
 import { readHeader } from "./header.ts";
 import { insertManifest, loadManifest, updateManifest, type Manifest } from "./manifest.ts";
@@ -35,6 +35,7 @@ export class SqlStore implements Store {
 
   readonly watch?: (onChange: () => void) => StoreWatch;
   readonly replicated?: (patience: number) => Promise<void>;
+  readonly appendLines?: (rows: readonly NewRecord<"auditLines">[]) => Promise<void>;
 
   /** @param definitions the tables as they are after the steps */
   constructor(database: SqlDatabase, steps: readonly Migration[] = migrations, definitions: TableDefinitions = tables) {
@@ -42,6 +43,8 @@ export class SqlStore implements Store {
     this.#database = database;
     if (database.watch !== undefined) this.watch = database.watch.bind(database);
     if (database.replicated !== undefined) this.replicated = database.replicated.bind(database);
+    const append = database.appendLines?.bind(database);
+    if (append !== undefined) this.appendLines = (rows) => this.#append(() => append(rows));
     this.#migrations = steps;
     this.#definitions = definitions;
   }
@@ -198,7 +201,17 @@ export class SqlStore implements Store {
     };
     const execute = async (): Promise<T> => (database.repeat === undefined ? await transaction() : await database.repeat(transaction));
     if (mode === "read write") this.#assertWritable();
-    const executing = mode === "read write" ? this.#writers.run(execute) : execute();
+    return await this.#track(mode === "read write" ? this.#writers.run(execute) : execute());
+  }
+
+  async #append(append: () => Promise<void>): Promise<void> {
+    this.#key();
+    this.#assertWritable();
+    await this.#track(this.#writers.run(append));
+  }
+
+  /** Closing waits for it. */
+  async #track<T>(executing: Promise<T>): Promise<T> {
     this.#executing.add(executing);
     try {
       return await executing;

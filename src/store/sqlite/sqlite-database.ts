@@ -3,8 +3,10 @@ import { CompiledQuery, Kysely } from "kysely";
 import { systemClock } from "../../clock.ts";
 import { KeysteadError } from "../../errors.ts";
 import type { TamperFinding } from "../store.ts";
+import type { NewRecord } from "../tables.ts";
 import type { Sql, SqlDatabase, SqlSchema, StructureExpectation } from "../sql/sql-database.ts";
 import { FairLock } from "../sql/fair-lock.ts";
+import { LineWriter } from "./line-writer.ts";
 import { retryWhileBusy, synchronousWait, type LockWait } from "./lock-wait.ts";
 import { createSqliteDialect } from "./sqlite-dialect.ts";
 import { mapSqliteError, sqliteBusy } from "./sqlite-errors.ts";
@@ -31,6 +33,8 @@ export interface SqliteDatabaseOptions {
   readonly readOnly: boolean;
   readonly wait: LockWait;
   readonly assertInPlace: () => void;
+  /** Audit lines are written by a thread. */
+  readonly threaded?: boolean;
 }
 
 /** SQLite through `node:sqlite`: one connection. */
@@ -43,6 +47,9 @@ export class SqliteDatabase implements SqlDatabase {
   readonly #database: DatabaseSync;
   readonly #lock = new FairLock();
   readonly #wait: LockWait;
+  readonly #lines: LineWriter | undefined;
+  /** As `appendLines` of the store. */
+  readonly appendLines?: (rows: readonly NewRecord<"auditLines">[]) => Promise<void>;
   #expected: Structure | undefined;
 
   private constructor(database: DatabaseSync, options: SqliteDatabaseOptions) {
@@ -50,6 +57,15 @@ export class SqliteDatabase implements SqlDatabase {
     this.readOnly = options.readOnly;
     this.#database = database;
     this.#wait = options.wait;
+    const { location, threaded = false, readOnly, assertInPlace, wait } = options;
+    if (threaded && !readOnly && typeof location === "string") {
+      const lines = new LineWriter({ location, settings: connectionSettings, timeout: wait.timeout });
+      this.#lines = lines;
+      this.appendLines = async (rows) => {
+        assertInPlace();
+        await lines.append(rows);
+      };
+    }
     this.sql = new Kysely<SqlSchema>({
       dialect: createSqliteDialect({ database, lock: this.#lock, wait: options.wait, assertInPlace: options.assertInPlace }),
     });
@@ -127,6 +143,7 @@ export class SqliteDatabase implements SqlDatabase {
   }
 
   async close(): Promise<void> {
+    await this.#lines?.close();
     await this.#lock.run(async () => {
       if (this.#database.isOpen) this.#database.close();
       await this.sql.destroy();

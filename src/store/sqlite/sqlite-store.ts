@@ -19,6 +19,8 @@ export interface SqliteStoreOptions {
   readonly create?: boolean;
   /** Opens the file for reading only; it may then be on a read-only disk. Default false. */
   readonly readOnly?: boolean;
+  /** A thread adds audit lines, so that nothing else waits for their disk. Default false. */
+  readonly threaded?: boolean;
 }
 
 /**
@@ -33,7 +35,7 @@ export interface SqliteStoreOptions {
  * const store = await openSqliteStore("./keystead.db", { clock: systemClock });
  */
 export async function openSqliteStore(path: string, options: SqliteStoreOptions): Promise<Store> {
-  const { clock, busyTimeout = defaultBusyTimeout, create = false, readOnly = false } = options;
+  const { clock, busyTimeout = defaultBusyTimeout, create = false, readOnly = false, threaded = false } = options;
   if (path === "" || path.includes("\0"))
     throw new KeysteadError("INVALID_ARGUMENT", "the path of the store is empty or holds a NUL: name a file");
   if (!(busyTimeout >= 0 && busyTimeout <= maxBusyTimeout)) {
@@ -43,6 +45,13 @@ export async function openSqliteStore(path: string, options: SqliteStoreOptions)
   const location = await prepareSqliteFile(file, { create, readOnly });
   const assertInPlace = watchSqliteFile(file);
   return new SqlStore(
-    await SqliteDatabase.open({ url: `sqlite:${path}`, location, readOnly, wait: { clock, timeout: busyTimeout }, assertInPlace }),
+    await SqliteDatabase.open({
+      url: `sqlite:${path}`,
+      location,
+      readOnly,
+      wait: { clock, timeout: busyTimeout },
+      assertInPlace,
+      threaded,
+    }),
   );
 }

@@ -1,0 +1,40 @@
+import { hostname } from "node:os";
+import type { Clock } from "../clock.ts";
+import type { Exchange } from "./exchange.ts";
+import type { LogTarget, ServerParts } from "./server-parts.ts";
+
+/** pino's number of the level, as in the other lines. */
+const info = 30;
+/** Levels of the log at which requests are told. */
+const telling: ReadonlySet<string> = new Set(["trace", "debug", "info"]);
+
+/**
+ * Writes a line for each request, in the form of the other lines. It writes the JSON itself: for one line in each call pino would cost as much
+ * as encrypting does.
+ */
+export class RequestLog {
+  readonly #target: LogTarget;
+  readonly #clock: Clock;
+  readonly #process = `"pid":${String(process.pid)},"hostname":${JSON.stringify(hostname())}`;
+
+  private constructor(target: LogTarget, clock: Clock) {
+    this.#target = target;
+    this.#clock = clock;
+  }
+
+  /** Undefined when requests are not told. */
+  static of({ log, settings, clock }: Pick<ServerParts, "log" | "settings" | "clock">): RequestLog | undefined {
+    if (log === undefined || !settings.log.requests || !telling.has(settings.log.level)) return undefined;
+    return new RequestLog(log, clock);
+  }
+
+  write({ request, reply, route, caller, started, id }: Exchange): void {
+    const ms = Math.round((this.#clock.monotonic() - started) * 1_000) / 1_000;
+    const path = route === undefined ? "" : `,"route":${JSON.stringify(route.path)}`;
+    const who = caller === undefined ? "" : `,"principal":${JSON.stringify(`${caller.principal.source}:${caller.principal.id}`)}`;
+    this.#target.write(
+      `{"level":${String(info)},"time":${String(this.#clock.now())},${this.#process},"id":${JSON.stringify(id)},` +
+        `"method":"${request.method}"${path},"status":${String(reply.raw.statusCode)},"ms":${String(ms)}${who},"msg":"request"}\n`,
+    );
+  }
+}
