@@ -101,6 +101,11 @@ export class JobRuns {
     if (oldest !== undefined && this.#runs.size > keptRuns) this.#runs.delete(oldest);
   }
 
+  /** Remembers a run of a job unless another one is remembered. */
+  addFirst(id: string, run: Promise<PlaintextJobResult>): void {
+    if (!this.#runs.has(id)) this.add(id, run);
+  }
+
   /** How the newest run of a job ends; undefined where it ran elsewhere. @throws what the run throws */
   async end(id: string): Promise<PlaintextJobResult | undefined> {
     return this.#runs.get(id);
@@ -175,8 +180,12 @@ export class BackgroundJobs {
         this.#runs.add(job.id, run);
         return job;
       }
-      // One that joins may have nothing to do while the others work; how they end is known from them.
-      if (await this.#isAtWork(dataset, order)) return this.#workerJobs.show(dataset);
+      // One that joins may have nothing to do while the others work; how they end is known from them, where they run here, too.
+      if (await this.#isAtWork(dataset, order)) {
+        const job = await this.#workerJobs.show(dataset);
+        this.#runs.addFirst(job.id, run);
+        return job;
+      }
       await Promise.race([run.catch(() => undefined), systemClock.wait(lookMilliseconds)]);
     }
   }
