@@ -40,7 +40,7 @@ export class HandlePool {
   /** How often a key was open already. */
   readonly lookups: CacheUse = { hits: 0, misses: 0 };
   readonly #engine: Engine;
-  /** By place, the one that was used last at the end. */
+  /** By place. */
   readonly #handles = new Map<string, OpenHandle>();
   readonly #opening = new Map<string, Promise<void>>();
 
@@ -60,12 +60,9 @@ export class HandlePool {
 
   /** The open handle of a place, for use before anything else can close it. */
   peek(place: Place): KeyHandle | undefined {
-    const name = nameOf(place);
-    const handle = this.#handles.get(name);
+    const handle = this.#handles.get(nameOf(place));
     if (handle === undefined) return undefined;
     handle.usedAt = this.#engine.clock.monotonic();
-    this.#handles.delete(name);
-    this.#handles.set(name, handle);
     return handle.key;
   }
 
@@ -135,10 +132,9 @@ export class HandlePool {
     const act = { action: openingActs[opening], key: keyName, ...(dataset !== undefined && { dataset }) };
     const key = await audited(this.#engine, act, () => this.open(id, { datasetId, opening }));
     this.#handles.set(name, { key, usedAt: this.#engine.clock.monotonic() });
-    const [oldest] = this.#handles;
-    if (oldest === undefined || this.#handles.size <= openHandles.count) return;
-    this.#handles.delete(oldest[0]);
-    await oldest[1].key.close();
+    if (this.#handles.size <= openHandles.count) return;
+    const [oldest] = [...this.#handles].sort(([, a], [, b]) => a.usedAt - b.usedAt);
+    await this.#closeWhere((handle) => handle === oldest?.[1]);
   }
 }
 

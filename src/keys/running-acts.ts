@@ -3,8 +3,13 @@ import { KeysteadError } from "../errors.ts";
 
 /** The acts that run in this process, so that closing waits for them and for their audit records. */
 export class RunningActs {
-  readonly #running = new Set<Promise<unknown>>();
   readonly #ending = new AbortController();
+  readonly #ended = Promise.withResolvers<undefined>();
+  /**
+   * How many run. Not a set of them: V8 links the tables that a busy set outgrows, so that acts which were in one of them would be taken for
+   * alive until the next big collection of garbage.
+   */
+  #running = 0;
 
   /** Aborts when no act begins any more: what runs for long stops then. */
   get signal(): AbortSignal {
@@ -14,21 +19,25 @@ export class RunningActs {
   /** Runs an act. @throws KeysteadError `CLOSED` after {@link end}, and what the act throws */
   async run<T>(act: () => Promise<T>): Promise<T> {
     if (this.signal.aborted) throw new KeysteadError("CLOSED", "Keystead is closed; open it again");
-    const running = act();
-    this.#running.add(running);
+    this.#running += 1;
     try {
-      return await running;
+      return await act();
     } finally {
-      this.#running.delete(running);
+      this.#running -= 1;
+      this.#endIfDone();
     }
   }
 
   /** Lets no act begin any more, and waits for those that run, so many milliseconds at most. */
   async end(patience: number): Promise<void> {
     this.#ending.abort();
+    this.#endIfDone();
     const enough = new AbortController();
-    const ended = Promise.allSettled(this.#running);
-    await Promise.race([ended, systemClock.wait(patience, enough.signal)]);
+    await Promise.race([this.#ended.promise, systemClock.wait(patience, enough.signal)]);
     enough.abort();
+  }
+
+  #endIfDone(): void {
+    if (this.#running === 0 && this.signal.aborted) this.#ended.resolve(undefined);
   }
 }
