@@ -3,9 +3,13 @@ import { decodeBase64 } from "../crypto/base64.ts";
 import type { JsonValue } from "../crypto/json-text.ts";
 import { type TypedJson, unusualNumbers } from "../crypto/typed-json.ts";
 
-const jsonValue: z.ZodType<JsonValue> = z
-  .lazy(() => z.union([z.string(), z.number(), z.boolean(), z.null(), z.array(jsonValue), z.record(z.string(), jsonValue)]))
-  .meta({ id: "JsonValue" });
+/**
+ * What was read from JSON can be nothing else. A schema that says so of every level would be recursive, and zod then keeps books on each
+ * value it meets, in every body that might hold one.
+ */
+const jsonValue = z
+  .custom<JsonValue>((value) => value !== undefined)
+  .meta({ id: "JsonValue", type: ["string", "number", "boolean", "null", "array", "object"] });
 
 /** A value with its type, as JSON has it. */
 export const typedValue: z.ZodType<TypedJson> = z

@@ -39,6 +39,21 @@ class RateLimited extends KeysteadError {
   }
 }
 
+/** A class, as V8 makes a hidden class of its own for each literal with a getter, and that keeps the request until old garbage is collected. */
+class ExchangeCall implements RouteCall {
+  declare readonly ifMatch?: string;
+  readonly #exchange: Exchange;
+
+  constructor(exchange: Exchange, ifMatch: string | undefined) {
+    this.#exchange = exchange;
+    if (ifMatch !== undefined) this.ifMatch = ifMatch;
+  }
+
+  get signal(): AbortSignal {
+    return this.#exchange.signal;
+  }
+}
+
 /** Serves requests by rows of the route table: finds out who asks, checks, calls the services, answers. */
 export class RequestServer {
   readonly load: Load;
@@ -150,12 +165,7 @@ export class RequestServer {
     assertAcceptable(raw.headers.accept, answerType);
     const ifMatch = ifMatchOf(route, raw.headers["if-match"]);
     const address = readAddress(route, exchange);
-    const call: RouteCall = {
-      get signal() {
-        return exchange.signal;
-      },
-      ...(ifMatch !== undefined && { ifMatch }),
-    };
+    const call = new ExchangeCall(exchange, ifMatch);
     const api = apiFor(caller);
     if (route.stream !== undefined) {
       const stream = { api, address, call, parts: this.#parts };
