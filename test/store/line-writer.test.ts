@@ -1,0 +1,131 @@
+import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, describe, expect, it } from "vitest";
+import { systemClock } from "../../src/clock.ts";
+import { LineWriter } from "../../src/store/sqlite/line-writer.ts";
+import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import type { Store } from "../../src/store/store.ts";
+import { createStoreFile, metadataKey, temporaryFolder } from "./places.ts";
+
+interface Line {
+  readonly writer: string;
+  readonly sequence: number;
+  readonly line: Uint8Array;
+}
+
+const open: { path: string; [Symbol.dispose]: () => void }[] = [];
+afterEach(() => {
+  for (const folder of open.splice(0)) folder[Symbol.dispose]();
+});
+
+function newFolder(): string {
+  const folder = temporaryFolder();
+  open.push(folder);
+  return folder.path;
+}
+
+async function openThreaded(path: string, busyTimeout = 5_000): Promise<Store & Required<Pick<Store, "appendLines">>> {
+  const store = await openSqliteStore(path, { clock: systemClock, threaded: true, busyTimeout });
+  await store.unlock(metadataKey);
+  const appendLines = store.appendLines?.bind(store);
+  if (appendLines === undefined) throw new Error("it has no thread");
+  return Object.assign(store, { appendLines });
+}
+
+function lines(first: number, count: number, writer = "w"): Line[] {
+  return Array.from({ length: count }, (_, index) => ({ writer, sequence: first + index, line: Buffer.from(`line ${first + index}, é`) }));
+}
+
+async function stored(store: Store): Promise<Line[]> {
+  const rows = await store.read(({ auditLines }) => auditLines.list());
+  return rows.map(({ writer, sequence, line }) => ({ writer, sequence, line: Buffer.from(line) }));
+}
+
+describe("audit lines that a thread adds", () => {
+  it("are those that a transaction adds, whichever of both comes first", async () => {
+    const path = join(newFolder(), "keystead.db");
+    await createStoreFile(path);
+    const store = await openThreaded(path);
+    await store.appendLines(lines(1, 3));
+    await store.transaction(({ auditLines }) => auditLines.insertAll(lines(4, 2)));
+    await Promise.all([store.appendLines(lines(6, 600)), store.appendLines(lines(1, 2, "other"))]);
+    await store.appendLines([]);
+    expect(await stored(store)).toEqual([...lines(1, 2, "other"), ...lines(1, 605)]);
+    expect(await store.verify()).toEqual([]);
+    await store.close();
+    await expect(store.appendLines(lines(606, 1))).rejects.toMatchObject({ code: "CLOSED" });
+  });
+
+  it("are all refused when one of them is there", async () => {
+    const path = join(newFolder(), "keystead.db");
+    await createStoreFile(path);
+    const store = await openThreaded(path);
+    await store.appendLines(lines(3, 1));
+    await expect(store.appendLines(lines(1, 3))).rejects.toMatchObject({ code: "NAME_TAKEN" });
+    expect(await stored(store)).toEqual(lines(3, 1));
+    await store.appendLines(lines(1, 2));
+    expect(await stored(store)).toEqual(lines(1, 3));
+    await store.close();
+  });
+
+  it("wait for the lock of another process without keeping anything else waiting, and closing waits for them", async () => {
+    const path = join(newFolder(), "keystead.db");
+    await createStoreFile(path);
+    const store = await openThreaded(path);
+    await store.appendLines(lines(1, 1));
+    const other = new DatabaseSync(path);
+    other.exec("begin immediate");
+    let isAdded = false;
+    const adding = store.appendLines(lines(2, 1)).then(() => {
+      isAdded = true;
+    });
+    // Reads of this process go on meanwhile: several, one after the other.
+    for (let read = 0; read < 5; read++) expect(await stored(store)).toEqual(lines(1, 1));
+    expect(isAdded).toBe(false);
+    const closing = store.close();
+    other.exec("commit");
+    await closing;
+    await adding;
+    expect(other.prepare("select count(*) as count from audit_lines").get()).toEqual({ count: 2 });
+    other.close();
+  });
+
+  it("are refused when the lock does not come in time, and when the file was replaced", async () => {
+    const folder = newFolder();
+    const path = join(folder, "keystead.db");
+    await createStoreFile(path);
+    const store = await openThreaded(path, 50);
+    const other = new DatabaseSync(path);
+    other.exec("begin immediate");
+    await expect(store.appendLines(lines(1, 1))).rejects.toMatchObject({ code: "STORE_BUSY" });
+    other.exec("rollback");
+    other.close();
+    await store.appendLines(lines(1, 1));
+    renameSync(path, `${path}.moved`);
+    writeFileSync(path, "", { mode: 0o600 });
+    await expect(store.appendLines(lines(2, 1))).rejects.toMatchObject({ code: "STORE_FAILED" });
+    await store.close();
+  });
+});
+
+describe("the thread", () => {
+  it("is begun again after it could not begin", async () => {
+    const folder = newFolder();
+    const path = join(folder, "later", "keystead.db");
+    const writer = new LineWriter({ location: path, settings: [], timeout: 1_000 });
+    await expect(writer.append(lines(1, 1))).rejects.toMatchObject({ code: "STORE_FAILED" });
+    mkdirSync(join(folder, "later"));
+    await createStoreFile(path);
+    await writer.append(lines(1, 1));
+    await writer.close();
+    await writer.close();
+  });
+
+  it("takes only lines that follow each other", async () => {
+    const writer = new LineWriter({ location: join(newFolder(), "keystead.db"), settings: [], timeout: 0 });
+    await expect(writer.append([...lines(1, 1), ...lines(3, 1)])).rejects.toThrow(TypeError);
+    await expect(writer.append([...lines(1, 1), ...lines(2, 1, "other")])).rejects.toThrow(TypeError);
+    await writer.close();
+  });
+});
