@@ -1,12 +1,14 @@
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { chmodSync, copyFileSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "node:tls";
-import { describe, expect, it } from "vitest";
+import { describe, expect, inject, it } from "vitest";
 import { registerSecret } from "../setup/canary.ts";
 import { runCommandLine } from "../cli/support/command-line.ts";
 import { registerMasterKeys } from "../setup/master-keys.ts";
 import { TestAuthority } from "../support/certificates.ts";
+import { startProxy } from "../support/postgres-proxy.ts";
 import { type Serving, serve, start } from "../support/serve-process.ts";
 import { temporaryFolder } from "../support/test-keystead.ts";
 
@@ -82,6 +84,21 @@ describe("keystead serve", () => {
     await once(child, "close");
     expect(child.exitCode).toBe(2);
     expect(errors()).toContain("host: is not loopback");
+  });
+
+  it("ends also when its database is gone without a word", async () => {
+    const store = `${inject("postgres")}postgres?schema=test_${randomUUID().replaceAll("-", "")}`;
+    const proxy = await startProxy(store);
+    const folder = temporaryFolder();
+    const made = await runCommandLine(["init", "--dir", folder, "--store", proxy.url], { cwd: "/", env: {}, stdin: Buffer.of() });
+    expect(made.code).toBe(0);
+    const file = join(folder, "keystead.json");
+    const configuration: unknown = JSON.parse(readFileSync(file, "utf8"));
+    writeFileSync(file, JSON.stringify({ ...Object(configuration), server: { shutdownSeconds: 1 } }));
+    const server = await serve("--data", folder, "--port", "0");
+    proxy.judge = () => "swallow";
+    expect(await server.end()).toBe(1);
+    expect(server.errors()).toContain("the store did not answer in time");
   });
 
   it("serves by several processes, replaces one that is lost, and ends them all", async () => {

@@ -3,13 +3,14 @@ import { connect, createServer, type Socket } from "node:net";
 import { onTestFinished } from "vitest";
 
 /** What becomes of a connection when a client sends something. */
-export type ProxyVerdict = "pass" | "cut before" | "cut after";
+export type ProxyVerdict = "pass" | "cut before" | "cut after" | "swallow";
 
 /** A relay between a client and a PostgreSQL server that cuts connections at chosen moments; closed after the test. */
 export interface PostgresProxy {
   /** The URL with the proxy in place of the server. */
   readonly url: string;
-  /** Asked for each piece that a client sends: `cut after` lets it arrive and the server answer, but nobody hears that. */
+  /** Asked for each piece that a client sends: `cut after` lets it arrive and the server answer, but nobody hears that; `swallow`: nobody
+   * ever hears of it. */
   judge: (sent: string) => ProxyVerdict;
 }
 
@@ -25,6 +26,7 @@ export async function startProxy(url: string): Promise<PostgresProxy> {
     }
     client.on("data", (piece) => {
       const verdict = proxy.judge(piece.toString("latin1"));
+      if (verdict === "swallow") return;
       if (verdict === "cut before") {
         upstream.destroy();
         client.destroy();

@@ -8,7 +8,10 @@ import { isDataFolder, makeDataFolder } from "../make-data-folder.ts";
 import { packageVersion } from "../package-version.ts";
 import { keysteadOptions } from "../session.ts";
 import { stoppable } from "../signals.ts";
+import { closeInTime } from "./close-in-time.ts";
 import { type FirstToken, makeFirstToken } from "./first-token.ts";
+
+const millisecondsPerSecond = 1_000;
 
 /** What `keystead serve` is asked for. */
 export interface ServeRequest {
@@ -60,7 +63,7 @@ async function serveHere(request: ServeRequest, folder: DataFolder, settings: Se
       log.flush();
     }
   } finally {
-    await keystead.close();
+    await closeInTime(keystead, systemClock, settings.shutdownSeconds * millisecondsPerSecond);
     cluster.worker?.disconnect();
   }
 }
