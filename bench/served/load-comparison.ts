@@ -1,16 +1,20 @@
 import { load, type LoadFigures, type LoadRequest } from "./wrk.ts";
 import { processorTime, untilAtRest } from "./processor-time.ts";
 
-/** One server under one kind of load. */
-export interface LoadContender {
+/** One kind of load: on a server, or an act of this process, done over and over by one caller. */
+export type LoadContender = {
   readonly name: string;
-  readonly request: LoadRequest;
-  readonly connections: number;
   /** Operations of one call. */
   readonly items: number;
-  /** Of the server; its processor time is told, with what it does after the last answer. */
-  readonly pid: number;
-}
+} & (
+  | {
+      readonly request: LoadRequest;
+      readonly connections: number;
+      /** Of the server; its processor time is told, with what it does after the last answer. */
+      readonly pid: number;
+    }
+  | { readonly act: () => Promise<unknown> }
+);
 
 interface Turn extends LoadFigures {
   /** Processor microseconds of the server per call, what it put off included. */
@@ -90,12 +94,32 @@ export class LoadComparison {
     return contender === undefined ? [] : (this.#turns.get(name) ?? []).map((turn) => of(contender, turn));
   }
 
-  async #turn({ request, connections, pid }: LoadContender, seconds: number): Promise<Turn> {
+  async #turn(contender: LoadContender, seconds: number): Promise<Turn> {
+    if ("act" in contender) return repeat(contender.act, seconds);
+    const { request, connections, pid } = contender;
     const before = processorTime(pid);
     const figures = await load(this.#folder, request, connections, seconds);
     await untilAtRest(pid);
     return { ...figures, cost: ((processorTime(pid) - before) * 1_000) / figures.requests };
   }
+}
+
+async function repeat(act: () => Promise<unknown>, seconds: number): Promise<Turn> {
+  const times: number[] = [];
+  const used = process.cpuUsage();
+  const begun = performance.now();
+  for (let now = begun; now - begun < seconds * 1_000;) {
+    await act();
+    const after = performance.now();
+    times.push(after - now);
+    now = after;
+  }
+  const { user, system } = process.cpuUsage(used);
+  const passed = (performance.now() - begun) / 1_000;
+  times.sort((a, b) => a - b);
+  const at = (share: number): number => times[Math.floor((times.length - 1) * share)] ?? Number.NaN;
+  const requests = times.length;
+  return { requests, seconds: passed, failures: 0, p50: at(0.5), p99: at(0.99), cost: (user + system) / requests };
 }
 
 function perSecond(_contender: LoadContender, { requests, seconds, failures }: Turn): number {

@@ -5,10 +5,11 @@ import { join } from "node:path";
 import { z } from "zod";
 import { missingForOpenbao } from "../../test/support/openbao-program.ts";
 import { OpenbaoServer } from "../../test/support/openbao-server.ts";
+import { KeysteadClient } from "../../src/client/keystead-client.ts";
 import { BareServer } from "../served/bare-server.ts";
 import { KeysteadServer } from "../served/keystead-server.ts";
 import { type LoadContender, LoadComparison } from "../served/load-comparison.ts";
-import { requireWrk } from "../served/wrk.ts";
+import { type LoadRequest, requireWrk } from "../served/wrk.ts";
 
 const seconds = Number(process.env["KEYSTEAD_BENCH_SECONDS"] ?? "4");
 const rounds = Number(process.env["KEYSTEAD_BENCH_ROUNDS"] ?? "5");
@@ -37,6 +38,7 @@ export async function server(): Promise<void> {
     );
     comparison.goal("keystead, encrypt, 32", "calls", "bare route, 32", 0.6);
     comparison.goal("keystead, batch of 100, 32", "items", "keystead, encrypt, 32", 4);
+    comparison.goal("keystead in local mode, encrypt, 1", "calls", "keystead, encrypt, 1", 10);
     if (!contenders.some(({ name }) => name.startsWith("OpenBao"))) return;
     comparison.goal("keystead with a worker per core, encrypt, 32", "calls", "OpenBao, encrypt, 32", 2);
     comparison.goal("keystead with a worker per core, batch of 100, 32", "items", "OpenBao, batch of 100, 32", 2.5);
@@ -51,7 +53,7 @@ async function oneWorker(folder: string, stops: Stop[]): Promise<LoadContender[]
   const bare = await BareServer.start();
   stops.push(() => bare.stop());
   const keystead = await startKeystead(folder, 1, stops);
-  const request = (path: string, body: unknown): LoadContender["request"] => ({
+  const request = (path: string, body: unknown): LoadRequest => ({
     url: `${keystead.url}${path}`,
     headers: keystead.headers,
     body: JSON.stringify(body),
@@ -69,7 +71,18 @@ async function oneWorker(folder: string, stops: Stop[]): Promise<LoadContender[]
     { name: "keystead, batch of 100, 32", request: batch, connections, items: batchItems, pid },
     { name: "bare route, 1", request: bareRequest, connections: 1, items: 1, pid: bare.pid },
     { name: "keystead, encrypt, 1", request: encrypt, connections: 1, items: 1, pid },
+    { name: "keystead in local mode, encrypt, 1", act: await localEncrypt(keystead, stops), items: 1 },
   ];
+}
+
+/** Seals by a leased key in this process. */
+async function localEncrypt(keystead: KeysteadServer, stops: Stop[]): Promise<() => Promise<unknown>> {
+  await keystead.command("policy", "add", "allow", "role:encryptor", "leases.create", "--json");
+  const client = new KeysteadClient({ url: keystead.url, token: keystead.token });
+  stops.push(() => client.close());
+  const local = client.local("bench");
+  const plaintext = randomBytes(plaintextBytes);
+  return () => local.encrypt(plaintext, { context });
 }
 
 async function againstOpenbao(folder: string, stops: Stop[]): Promise<LoadContender[]> {
@@ -81,13 +94,13 @@ async function againstOpenbao(folder: string, stops: Stop[]): Promise<LoadConten
   const bao = await OpenbaoServer.start();
   stops.push(() => bao.stop());
   await bao.call("POST", "/v1/transit/keys/bench", { type: "aes256-gcm96" });
-  const baoRequest = (body: unknown): LoadContender["request"] => ({
+  const baoRequest = (body: unknown): LoadRequest => ({
     url: `${bao.url}/v1/transit/encrypt/bench`,
     headers: { "x-vault-token": bao.token },
     body: JSON.stringify(body),
   });
   const keystead = await startKeystead(folder, availableParallelism(), stops);
-  const request = (body: unknown): LoadContender["request"] => ({
+  const request = (body: unknown): LoadRequest => ({
     url: `${keystead.url}/v1/encrypt`,
     headers: keystead.headers,
     body: JSON.stringify(body),
