@@ -61,7 +61,7 @@ export class Durations {
       const { within, sum } = series.read();
       const bounds = [...buckets, "+Inf"];
       return [
-        ...within.map((value, index) => ({ value, labels: { ...labels, le: bounds[index] ?? "+Inf" }, metricName: `${name}_bucket` })),
+        ...within.map((value, index) => ({ value, labels: { le: bounds[index] ?? "+Inf", ...labels }, metricName: `${name}_bucket` })),
         { value: sum, labels, metricName: `${name}_sum` },
         { value: within.at(-1) ?? 0, labels, metricName: `${name}_count` },
       ];
