@@ -19,7 +19,9 @@ function open(): { readonly log: LogOutput; readonly file: string; readonly clos
 describe("log lines", () => {
   it("come in order, whatever their length and characters", () => {
     const { log, file } = open();
-    const lines = ["a", "é", "は", "😀"].flatMap((letter) => [1, 300, 21_000, 22_000, 70_000].map((length) => `${letter.repeat(length)}\n`));
+    const lines = ["a", "é", "は", "😀"].flatMap((letter) =>
+      [1, 300, 21_000, 22_000, 70_000].map((length) => `${letter.repeat(length)}\n`),
+    );
     for (const line of lines) log.write(line);
     log.flush();
     expect(readFileSync(file, "utf8")).toBe(lines.join(""));
