@@ -33,12 +33,14 @@ export class Exchange {
   /** Answers at once, with a body of some type or without any. Fastify's reply would take apart and put together what is known already. */
   answer(status: number, type?: string, body = ""): FastifyReply {
     const { reply, headers } = this;
-    reply.hijack();
     if (type !== undefined) {
       headers["content-type"] = type;
       headers["content-length"] = Buffer.byteLength(body);
     }
-    reply.raw.writeHead(status, headers).end(body);
+    reply.raw.writeHead(status, headers);
+    // From here on nothing else is sent.
+    reply.hijack();
+    reply.raw.end(body);
     return reply;
   }
 

@@ -12,8 +12,9 @@ import type { ServerLimits } from "./settings.ts";
 
 /** True for what has no properties: most parts of most requests, not worth asking a schema. */
 function isEmpty(value: unknown): boolean {
-  for (const _ in Object(value)) return false;
-  return typeof value === "object" && value !== null;
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  for (const _ in value) return false;
+  return true;
 }
 
 const compiledSchemas = new WeakMap<z.ZodType, z.ZodType>();

@@ -94,7 +94,7 @@ export const serverSettingsSchema = z
       30,
       0,
       3_600,
-      "How long requests under way may take to finish when the server ends, and after them the store to close.",
+      "How long requests under way may take to finish when the server ends.",
     ),
     limits: limitsSchema.prefault({}),
     rateLimits: rateLimitsSchema.prefault({}),

@@ -92,8 +92,9 @@ describe("the direct check of a record", () => {
   it("writes what the schema read, inherited or not", () => {
     const place = { ...head, previous: Buffer.alloc(32, 0xab), time: Date.UTC(2026, 1, 3) };
     class Origin {
+      readonly #id = "x";
       get id(): string {
-        return "x";
+        return this.#id;
       }
     }
     const request = new Origin();

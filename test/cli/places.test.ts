@@ -30,6 +30,7 @@ const options: Readonly<Record<string, readonly string[]>> = {
   encrypt: ["--key", "pii", "--lines", "--file", "lines.txt"],
   decrypt: ["--lines", "--file", "lines.txt"],
   rewrap: ["--lines", "--file", "lines.txt"],
+  reveal: ["--file", "lines.txt"],
   "keys create": ["--purpose", "pii"],
   "keys rotate": ["pii"],
   "keys compromise": ["--yes"],

@@ -11,6 +11,9 @@ import { serverSettingsSchema } from "../../src/server/settings.ts";
 import { temporaryFolder } from "../support/test-keystead.ts";
 import { readYaml, Tree } from "./support/yaml.ts";
 
+/** How long a store that does not answer is waited for at the end, and somewhat more. */
+const closingSeconds = 15;
+
 const defaultServerSettings = serverSettingsSchema.parse({});
 const { port } = defaultServerSettings;
 
@@ -153,7 +156,7 @@ describe("compose.yaml", () => {
     expect(keystead.at("ports", 0).text).toBe(`127.0.0.1:${port}:${port}`);
     expect(keystead.at("environment", "KEYSTEAD_HEALTH_URL").text).toBe(`https://127.0.0.1:${port}/readyz`);
     const grace = Number.parseInt(keystead.at("stop_grace_period").text, 10);
-    expect(grace).toBeGreaterThan(settings.shutdownSeconds);
+    expect(grace).toBeGreaterThanOrEqual(settings.shutdownSeconds + closingSeconds);
   });
 
   it("names files, networks and volumes that there are", () => {
@@ -274,7 +277,9 @@ describe("the Helm chart", () => {
     expect(["startupProbe", "livenessProbe", "readinessProbe"].map(path)).toEqual(["/livez", "/livez", "/readyz"]);
     expect(server.at("ports", 0, "containerPort").value).toBe(port);
     assertServeArguments(server.at("args").list.map(({ text }) => text));
-    expect(Number(pod.at("terminationGracePeriodSeconds").value)).toBeGreaterThan(defaultServerSettings.shutdownSeconds);
+    expect(Number(pod.at("terminationGracePeriodSeconds").value)).toBeGreaterThanOrEqual(
+      defaultServerSettings.shutdownSeconds + closingSeconds,
+    );
   });
 
   it("has secrets by reference only, and a configuration that Keystead takes", () => {
@@ -331,7 +336,7 @@ describe("keystead.service", () => {
     const [program, ...args] = (value("ExecStart") ?? "").split(" ");
     expect(program).toBe("/usr/bin/keystead");
     assertServeArguments(args);
-    expect(Number(value("TimeoutStopSec"))).toBeGreaterThan(defaultServerSettings.shutdownSeconds);
+    expect(Number(value("TimeoutStopSec"))).toBeGreaterThanOrEqual(defaultServerSettings.shutdownSeconds + closingSeconds);
     expect(unit).not.toMatch(/^Environment=.*(?:PASS|SECRET|TOKEN)/im);
   });
 

@@ -82,6 +82,15 @@ describe("access by HTTP", () => {
   });
 });
 
+describe("a body where no field is allowed", () => {
+  it.each(["[]", "[1]", '"x"', "0", "null", '{"x":1}'])("is refused when it is %s", async (payload) => {
+    const { server } = await serveEngine(callers);
+    const headers = { authorization: "Bearer anna", "content-type": "application/json" };
+    const answer = await server.inject({ method: "POST", url: "/v1/doctor", headers, payload });
+    expect(answer.json()).toMatchObject({ status: 400, code: "INVALID_ARGUMENT" });
+  });
+});
+
 describe("an export by HTTP", () => {
   it("is the export, byte for byte, and verifies", async () => {
     const served = await serveEngine(callers);

@@ -92,9 +92,6 @@ describe("keystead serve", () => {
     const folder = temporaryFolder();
     const made = await runCommandLine(["init", "--dir", folder, "--store", proxy.url], { cwd: "/", env: {}, stdin: Buffer.of() });
     expect(made.code).toBe(0);
-    const file = join(folder, "keystead.json");
-    const configuration: unknown = JSON.parse(readFileSync(file, "utf8"));
-    writeFileSync(file, JSON.stringify({ ...Object(configuration), server: { shutdownSeconds: 1 } }));
     const server = await serve("--data", folder, "--port", "0");
     proxy.judge = () => "swallow";
     expect(await server.end()).toBe(1);

@@ -1,7 +1,7 @@
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { LineWriter } from "../../src/store/sqlite/line-writer.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
@@ -119,6 +119,21 @@ describe("the thread", () => {
     await createStoreFile(path);
     await writer.append(lines(1, 1));
     await writer.close();
+    await writer.close();
+  });
+
+  it("does not load what its process was told to load first", async () => {
+    const folder = newFolder();
+    const path = join(folder, "keystead.db");
+    await createStoreFile(path);
+    const preload = join(folder, "preload.mjs");
+    writeFileSync(preload, 'import { isMainThread } from "node:worker_threads";\nif (!isMainThread) throw new Error("loaded");\n');
+    vi.stubEnv("NODE_OPTIONS", `--import=${preload}`);
+    onTestFinished(() => {
+      vi.unstubAllEnvs();
+    });
+    const writer = new LineWriter({ location: path, settings: [], timeout: 1_000 });
+    await writer.append(lines(1, 1));
     await writer.close();
   });
 

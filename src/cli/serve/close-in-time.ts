@@ -1,16 +1,15 @@
 import type { Clock, Keystead } from "../../index.ts";
 
-/** What a store that does not answer is given at least: shorter waits would cut off a good one. */
-const leastMilliseconds = 1_000;
+/** How long closing may take. With the 30 s that requests have by default it stays below what deploy/ waits before it kills. */
+const patience = 12_000;
 
 /**
  * Closes the engine, and ends the process when that takes too long: a database that is gone without a word would keep it for ever. Nothing is
  * lost: what the store does not have yet is in the journal, and the next process ships it.
- * @param milliseconds - how long it may take
  */
-export async function closeInTime(keystead: Keystead, clock: Clock, milliseconds: number): Promise<void> {
+export async function closeInTime(keystead: Keystead, clock: Clock): Promise<void> {
   const enough = new AbortController();
-  const isLate = clock.wait(Math.max(milliseconds, leastMilliseconds), enough.signal).then(
+  const isLate = clock.wait(patience, enough.signal).then(
     () => true,
     () => false,
   );

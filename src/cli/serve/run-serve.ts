@@ -11,8 +11,6 @@ import { stoppable } from "../signals.ts";
 import { closeInTime } from "./close-in-time.ts";
 import { type FirstToken, makeFirstToken } from "./first-token.ts";
 
-const millisecondsPerSecond = 1_000;
-
 /** What `keystead serve` is asked for. */
 export interface ServeRequest {
   /** The data folder, as it was typed. */
@@ -56,14 +54,15 @@ async function serveHere(request: ServeRequest, folder: DataFolder, settings: Se
     const version = packageVersion();
     const server = await startServer({ keystead, routes, authenticators, settings, folder: folder.path, version, log, watch });
     try {
-      if (cluster.isPrimary) await request.onReady({ url: server.url, token, settings });
-      await untilStopped(server);
+      await untilStopped(server, async () => {
+        if (cluster.isPrimary) await request.onReady({ url: server.url, token, settings });
+      });
     } finally {
       await server.close();
       log.flush();
     }
   } finally {
-    await closeInTime(keystead, systemClock, settings.shutdownSeconds * millisecondsPerSecond);
+    await closeInTime(keystead, systemClock);
     cluster.worker?.disconnect();
   }
 }
@@ -105,13 +104,15 @@ async function open(folder: DataFolder, watched: Pick<KeysteadOptions, "metrics"
   return openKeystead({ ...(await keysteadOptions(folder)), ...watched, threaded: true });
 }
 
-async function untilStopped(server: RunningServer): Promise<void> {
+/** Heeds signals before it says that the server is ready: whoever hears that may end it at once. */
+async function untilStopped(server: RunningServer, sayReady: () => Promise<void>): Promise<void> {
   const reload = (): void => {
     void server.reload();
   };
   process.on("SIGHUP", reload);
   try {
     await stoppable(async (signal) => {
+      await sayReady();
       await aborted(signal);
       await server.close();
     });

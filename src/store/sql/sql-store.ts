@@ -207,6 +207,9 @@ export class SqlStore implements Store {
   async #append(append: () => Promise<void>): Promise<void> {
     this.#key();
     this.#assertWritable();
+    await this.#execute("read only", async (sql) => {
+      await this.#assertSchema(sql);
+    });
     await this.#track(this.#writers.run(append));
   }
 

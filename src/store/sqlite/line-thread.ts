@@ -40,5 +40,5 @@ parentPort?.on("message", (batch: LineBatch | "close") => {
     return;
   }
   database.close();
-  parentPort?.close();
+  process.exit();
 });

@@ -57,9 +57,10 @@ export class LineWriter {
   }
 
   #start(): Worker {
+    // What the process was told to load first (`--import`, NODE_OPTIONS) is not for this thread: it may bind ports, or keep it alive.
     // Compiled, the thread's file has another name.
     const file = new URL(`./line-thread${import.meta.url.slice(import.meta.url.lastIndexOf("."))}`, import.meta.url);
-    const thread = new Worker(file, { workerData: this.#data, stdout: false, stderr: false });
+    const thread = new Worker(file, { workerData: this.#data, execArgv: ["--disable-warning=ExperimentalWarning"], env: {} });
     let cause: unknown;
     thread.on("message", (reply: LineReply) => {
       const waiting = this.#waiting.shift();

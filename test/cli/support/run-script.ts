@@ -11,7 +11,7 @@ import { parseScript, type ScriptLine } from "./script.ts";
 const plaintextCommand = /^(?:decrypt|reveal|datasets find)\b/;
 
 /** Commands whose stdout may be bytes as they are: everything else prints whole lines. */
-const dataCommand = /^(?:encrypt|decrypt|rewrap)\b/;
+const dataCommand = /^(?:encrypt|decrypt|reveal|rewrap)\b/;
 
 /** Runs one script in a folder of its own. Canaries are there as `${EMAIL}`, `${PHONE}`, `${NAME}`, `${DIAGNOSIS}`; so is the environment. */
 export async function runScript(name: string, text: string, folder: string, env: Readonly<Record<string, string>>): Promise<void> {
