@@ -75,7 +75,7 @@ describe("the stdout sink of keystead serve", () => {
     const { child, errors } = start(...(form === "--json" ? [form, ...given] : given));
     let written = "";
     child.stdout?.on("data", (text: Buffer) => (written += text.toString()));
-    const readyAt = /(?:"url":"| at )(http:[^";]+)/;
+    const readyAt = /(?:"url":"|Keystead serves \S+ at )(http:[^";\s]+)/;
     await expect.poll(errors, { timeout: 20_000 }).toMatch(readyAt);
     const url = readyAt.exec(errors())?.[1] ?? "";
     const token = tokenIn(tokenFile);
