@@ -65,8 +65,10 @@ async function serveHere(request: ServeRequest, folder: DataFolder, settings: Se
     const version = packageVersion();
     const server = await startServer({ keystead, routes, authenticators, settings, folder: folder.path, version, log, watch });
     try {
-      if (cluster.isPrimary) await request.onReady({ url: server.url, token, settings, recordsOnStdout: hasRecordsOnStdout(folder) });
-      await untilStopped(server);
+      const ready = { url: server.url, token, settings, recordsOnStdout: hasRecordsOnStdout(folder) };
+      await untilStopped(server, async () => {
+        if (cluster.isPrimary) await request.onReady(ready);
+      });
     } finally {
       await server.close();
       log.flush();
@@ -120,13 +122,15 @@ function hasRecordsOnStdout({ configuration }: DataFolder): boolean {
   return configuration.audit?.sinks.some(({ type }) => type === "stdout") === true;
 }
 
-async function untilStopped(server: RunningServer): Promise<void> {
+/** @param onReady - called once the server ends in order when it is asked to: whoever hears that it is ready may ask at once */
+async function untilStopped(server: RunningServer, onReady: () => Promise<void>): Promise<void> {
   const reload = (): void => {
     void server.reload();
   };
   process.on("SIGHUP", reload);
   try {
     await stoppable(async (signal) => {
+      await onReady();
       await aborted(signal);
       await server.close();
     });
