@@ -189,6 +189,15 @@ export class FileTrail implements AuditTrail {
     else await this.#journal.record(event);
   }
 
+  /**
+   * Tries again what failed, as {@link FileTrail.record} does, so that a process without traffic recovers, too: once a second at most.
+   * Never throws; {@link FileTrail.problems} says what is left.
+   */
+  async recover(): Promise<void> {
+    await this.#options.sinks?.recover().catch(() => undefined);
+    if (this.#closed === undefined && this.#journal.failed) await this.#reopen().catch(() => undefined);
+  }
+
   /** Records once there is a new journal. */
   async #recordAnew(event: AuditEvent): Promise<void> {
     const recording = this.#reopen().then(() => this.#journal.record(event));

@@ -79,6 +79,11 @@ export class MemoryTrail implements AuditTrail {
     await this.#schedule.flush();
   }
 
+  /** Tries failed sinks again, once a second at most. Never throws; {@link MemoryTrail.problems} says what is left. */
+  async recover(): Promise<void> {
+    await this.#sinks?.recover().catch(() => undefined);
+  }
+
   /** What keeps records from being answered or signed at the moment, each with its cause. */
   get problems(): AuditProblem[] {
     const { problem } = this.#schedule;

@@ -17,8 +17,18 @@ export class Output {
 
   /** Writes the result of the command: `value` as JSON, or `text` for people, which ends with a newline unless it is empty. */
   async result(value: unknown, text: () => string): Promise<void> {
-    const written = this.json ? JSON.stringify(value, undefined, process.stdout.isTTY ? 2 : 0) : text();
-    await this.data(written === "" || written.endsWith("\n") ? written : `${written}\n`);
+    await this.data(this.#written(value, text, process.stdout.isTTY));
+  }
+
+  /** Writes what {@link result} would to stderr, in one line as JSON: for a command whose stdout belongs to something else. */
+  async announce(value: unknown, text: () => string): Promise<void> {
+    process.stderr.write(this.#written(value, text, false));
+    await Promise.resolve();
+  }
+
+  #written(value: unknown, text: () => string, spread: boolean): string {
+    const written = this.json ? JSON.stringify(value, undefined, spread ? 2 : 0) : text();
+    return written === "" || written.endsWith("\n") ? written : `${written}\n`;
   }
 
   /** Writes to stdout; resolves when it is written. @throws KeysteadError `STORE_FULL`, `INVALID_ARGUMENT` */

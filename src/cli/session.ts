@@ -37,6 +37,12 @@ export interface SessionOptions {
   readonly passphrases?: PassphraseOptions;
 }
 
+/** How a data folder is opened, beside how its passphrases are read. */
+export interface FolderOptions {
+  /** Stdout is for audit lines, where the configuration wants them there: the command prints nothing on it. */
+  readonly recordsOnStdout?: boolean;
+}
+
 /** How passphrases are read. */
 export interface PassphraseOptions {
   /** Master key whose passphrase is typed twice, because it is new. */
@@ -139,7 +145,11 @@ export async function useFolder(
 }
 
 /** What the engine is told of a data folder. Passphrases are asked for here. */
-export async function keysteadOptions(folder: DataFolder, passphrases: PassphraseOptions = {}): Promise<KeysteadOptions> {
+export async function keysteadOptions(
+  folder: DataFolder,
+  passphrases: PassphraseOptions = {},
+  { recordsOnStdout = false }: FolderOptions = {},
+): Promise<KeysteadOptions> {
   const { assertCodecConfig, osUser } = await import("../index.ts");
   const { absoluteFiles, absoluteUrl } = await import("./configuration.ts");
   const { folderFiles } = await import("./data-folder.ts");
@@ -161,16 +171,17 @@ export async function keysteadOptions(folder: DataFolder, passphrases: Passphras
     databases: Object.fromEntries(Object.entries(databases).map(([name, url]) => [name, absoluteUrl(url, folder.path)])),
     codecs: configured,
     auditDirectory: join(folder.path, folderFiles.audit),
-    audit: { sinks: (audit?.sinks ?? []).flatMap((sink) => sinkOfCommand(sink, folder.path)) },
+    audit: { sinks: (audit?.sinks ?? []).flatMap((sink) => sinkOfCommand(sink, folder.path, recordsOnStdout)) },
     principal,
     groups,
     ...(access === "policies" && { access }),
   };
 }
 
-/** A sink as a command uses it: what a command prints is its result, so its own records don't go to stdout. */
-function sinkOfCommand(sink: AuditSinkConfig, folder: string): AuditSinkConfig[] {
-  return sink.type === "stdout" ? [] : [{ ...sink, path: resolve(folder, sink.path) }];
+/** A sink as a command uses it: what most commands print is their result, so their own records don't go to stdout. */
+function sinkOfCommand(sink: AuditSinkConfig, folder: string, recordsOnStdout: boolean): AuditSinkConfig[] {
+  if (sink.type === "stdout") return recordsOnStdout ? [sink] : [];
+  return [{ ...sink, path: resolve(folder, sink.path) }];
 }
 
 function asksForPassphrase({ configuration }: DataFolder): boolean {

@@ -112,14 +112,17 @@ export class AuditService {
     return this.#trail instanceof FileTrail ? this.#trail.witness.problem : undefined;
   }
 
-  /** Why lines can't be shipped or signed at the moment; undefined when they can. */
-  get problem(): unknown {
-    return this.#trail instanceof FileTrail ? this.#trail.problem : undefined;
-  }
-
   /** What keeps records from being answered, shipped or signed at the moment: journal, store and sinks, each with its cause. */
   get problems(): AuditProblem[] {
     return this.#trail.problems;
+  }
+
+  /**
+   * Tries again what keeps records from being answered, once a second at most. Recording does that by itself; this is for a process that
+   * nobody calls because it is not ready. Never throws: {@link problems} has what is left.
+   */
+  recover(): Promise<void> {
+    return this.#trail.recover();
   }
 
   /** Records of this process that are durable in its journal and not in the store yet. */

@@ -67,7 +67,7 @@ export class Doctor {
     return findings;
   }
 
-  /** What this process needs to answer calls, looked at now; much quicker than {@link examine}. Never throws. */
+  /** What this process needs to answer calls, looked at now; much quicker than {@link examine}. What failed of the audit is tried again. Never throws. */
   readiness(): Promise<ReadinessCheck[]> {
     return examineReadiness({ ...this.#parts, keks: this.#keks });
   }
@@ -152,7 +152,7 @@ export class Doctor {
       const place = writer === undefined ? (checkpoint ?? certificate ?? "") : `${writer} record ${String(sequence)}`;
       return failed("audit", `${finding.kind} ${place}: ${finding.problem}`);
     });
-    if (this.#parts.audit.problem !== undefined)
+    if (this.#parts.audit.problems.some(({ where }) => where === "store"))
       reported.push(warning("audit", `${String(uncovered)} records are not covered by a checkpoint yet; check the store`));
     if (this.#parts.background.problem !== undefined)
       reported.push(failed("audit", "this process can't follow changes of the store; check that the store answers"));

@@ -1,3 +1,4 @@
+import type { AuditProblem } from "../audit/sinks/audit-sinks.ts";
 import { KeysteadError } from "../errors.ts";
 import type { AuditService } from "../keys/audit-service.ts";
 import type { Background } from "../keys/background.ts";
@@ -16,7 +17,7 @@ export interface ReadinessCheck {
 export interface ReadinessParts {
   readonly engine: Pick<Engine, "store" | "policies">;
   readonly keks: Pick<KekService, "list">;
-  readonly audit: Pick<AuditService, "problem">;
+  readonly audit: Pick<AuditService, "problems" | "recover">;
   readonly background: Pick<Background, "problem">;
 }
 
@@ -39,7 +40,12 @@ export async function examineReadiness({ engine, keks, audit, background }: Read
         ? undefined
         : closed.map(({ uri, problem }) => `${uri} can't be opened: ${problem ?? "no cause given"}`).join("; ");
     }),
-    look("audit", async () => (audit.problem === undefined ? undefined : wordsOf(audit.problem))),
+    look("audit", async () => {
+      // Whoever is not ready is sent no calls, whose records would try again: it would stay so for ever.
+      await audit.recover();
+      const { problems } = audit;
+      return problems.length === 0 ? undefined : problems.map(auditWords).join("; ");
+    }),
     look("access", async () => {
       await engine.policies.snapshot();
       return undefined;
@@ -57,6 +63,11 @@ async function inTime(examine: () => Promise<string | undefined>): Promise<strin
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Journal and sinks say what the system says, and what they say themselves: names of files and conditions. A store may say anything. */
+function auditWords({ where, cause }: AuditProblem): string {
+  return `${where}: ${where !== "store" && cause instanceof Error ? cause.message : wordsOf(cause)}`;
 }
 
 function wordsOf(error: unknown): string {

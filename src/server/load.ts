@@ -6,6 +6,13 @@ const resolution = 20;
 const sampleMilliseconds = 500;
 const nanosecondsPerMillisecond = 1e6;
 
+/** What is turned away unread, and unrecorded: recording it would be more work than serving it. */
+export class Shed extends KeysteadError {
+  constructor() {
+    super("OVERLOADED", "the server has more to do than it can; wait as long as Retry-After says");
+  }
+}
+
 /** How much a server has to do, and whether it can take more. */
 export class Load {
   readonly #limits: ServerLimits;
@@ -30,10 +37,10 @@ export class Load {
     return { requests: this.#requests, streams: this.#streams };
   }
 
-  /** Takes one more request; {@link leave} when it is answered. @throws KeysteadError `OVERLOADED` */
+  /** Takes one more request; {@link leave} when it is answered. @throws Shed */
   enter(): void {
     const { requestsInFlight, eventLoopDelayMilliseconds } = this.#limits;
-    if (this.#requests >= requestsInFlight || this.#delay > eventLoopDelayMilliseconds) throw overloaded();
+    if (this.#requests >= requestsInFlight || this.#delay > eventLoopDelayMilliseconds) throw new Shed();
     this.#requests++;
   }
 
@@ -41,9 +48,9 @@ export class Load {
     this.#requests--;
   }
 
-  /** Takes one more stream; {@link leaveStream} when it ends. @throws KeysteadError `OVERLOADED` */
+  /** Takes one more stream; {@link leaveStream} when it ends. @throws Shed */
   enterStream(): void {
-    if (this.#streams >= this.#limits.streams) throw overloaded();
+    if (this.#streams >= this.#limits.streams) throw new Shed();
     this.#streams++;
   }
 
@@ -55,8 +62,4 @@ export class Load {
     clearInterval(this.#sampler);
     this.#delays.disable();
   }
-}
-
-function overloaded(): KeysteadError {
-  return new KeysteadError("OVERLOADED", "the server has more to do than it can; wait as long as Retry-After says");
 }

@@ -8,7 +8,7 @@ import { sendAnswer } from "./answer.ts";
 import { bearerToken } from "./bearer.ts";
 import { expectedTag } from "./if-match.ts";
 import { Exchange } from "./exchange.ts";
-import { Load } from "./load.ts";
+import { Load, Shed } from "./load.ts";
 import { errorForLog } from "./log.ts";
 import { assertAcceptable, inUtf8, mediaTypes } from "./media-types.ts";
 import { isPassing, problemOf, problemType } from "./problem.ts";
@@ -210,7 +210,8 @@ export class RequestServer {
       const answer = callerOf(token, this.#parts.authenticators);
       found = answer instanceof Promise ? await answer : answer;
     } catch (error) {
-      if (!isKeysteadError(error, "UNAUTHENTICATED")) throw error;
+      // A token of an issuer that is away is not a good one either: whoever makes up such tokens must not fill the audit.
+      if (!isKeysteadError(error, "UNAUTHENTICATED") && !isKeysteadError(error, "OVERLOADED")) throw error;
       const take = this.#failures.take(request.address ?? "");
       throw take.within ? error : new RateLimited("requests without a good token came from your address", take);
     }
@@ -247,7 +248,7 @@ export class RequestServer {
 
 /** Recording what is shed would make a flood worse: of each minute and key the first is recorded. */
 function isShed(error: unknown): boolean {
-  return isKeysteadError(error, "OVERLOADED") || (error instanceof RateLimited && !error.take.isFirst);
+  return error instanceof Shed || (error instanceof RateLimited && !error.take.isFirst);
 }
 
 function challengeFor({ headers }: FastifyRequest): string {

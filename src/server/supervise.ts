@@ -1,7 +1,9 @@
 import cluster, { type Address, type Worker } from "node:cluster";
 import { once } from "node:events";
+import type { Writable } from "node:stream";
 import type { Clock } from "../clock.ts";
 import { passMetricsOn } from "../metrics/workers.ts";
+import { passLinesOn } from "./pass-lines-on.ts";
 
 /** Milliseconds before a worker that ended is replaced: doubled each time, until one lasts. */
 const pauses = { shortest: 100, longest: 30_000 } as const;
@@ -13,6 +15,8 @@ const lasting = 60_000;
 export interface SuperviseOptions {
   readonly workers: number;
   readonly clock: Clock;
+  /** Where lines go that workers write to their stdout: whole, one behind the other. */
+  readonly stdout: Writable;
   /** Told of each worker that ended and was not asked to. */
   readonly onLoss: (ending: {
     readonly process: number;
@@ -29,6 +33,8 @@ export class Supervisor {
   readonly #ending = new AbortController();
   #pause: number = pauses.shortest;
   #isStarted = false;
+  /** What workers write; resolve when it was passed on. */
+  readonly #lines = new Set<Promise<void>>();
 
   constructor(options: SuperviseOptions) {
     this.#options = options;
@@ -42,6 +48,8 @@ export class Supervisor {
   /** Starts the workers. @returns where they listen, once all of them do */
   async start(): Promise<Address> {
     passMetricsOn(cluster, this.#options.clock);
+    // What several processes write to one pipe is torn where it is long.
+    cluster.setupPrimary({ stdio: ["inherit", "pipe", "inherit", "ipc"] });
     const listening = new Promise<Address>((resolve) => {
       let count = 0;
       cluster.on("listening", (_worker, address) => {
@@ -66,12 +74,14 @@ export class Supervisor {
     const exits = livingWorkers().map((worker) => once(worker, "exit"));
     this.signal("SIGTERM");
     await Promise.all(exits);
+    await Promise.all(this.#lines);
   }
 
   #fork(): void {
     const { clock } = this.#options;
     const started = clock.monotonic();
     const worker = cluster.fork();
+    this.#passOn(worker);
     worker.on("exit", (code: number | null, signal: string | null) => {
       if (this.#ending.signal.aborted) return;
       if (!this.#isStarted) {
@@ -87,6 +97,15 @@ export class Supervisor {
         () => undefined,
       );
     });
+  }
+
+  #passOn({ process: { stdout } }: Worker): void {
+    if (stdout === null) return;
+    // A worker whose lines can't be passed on has its pipe closed: its own sink says what is wrong.
+    const passing = passLinesOn(stdout, this.#options.stdout)
+      .catch(() => undefined)
+      .finally(() => this.#lines.delete(passing));
+    this.#lines.add(passing);
   }
 }
 

@@ -34,6 +34,32 @@ it("a sink that works again gets all that it owes, in order, before anything els
   await sinks.close();
 });
 
+it("a sink that is slow has not failed: nothing is refused and nothing is given to it twice", async () => {
+  const taken: number[] = [];
+  const asked = Promise.withResolvers<undefined>();
+  const free = Promise.withResolvers<undefined>();
+  const sink: AuditSink = {
+    name: "slow",
+    open: () => Promise.resolve(),
+    append: async (_writer, lines) => {
+      asked.resolve(undefined);
+      await free.promise;
+      taken.push(...lines.map(({ sequence }) => sequence));
+    },
+    close: () => Promise.resolve(),
+  };
+  const sinks = await AuditSinks.open([sink], new TestClock());
+  const first = sinks.append(writer, [lineOf(1)]);
+  await asked.promise;
+  expect({ working: sinks.working, problems: sinks.problems }).toEqual({ working: true, problems: [] });
+  const second = sinks.append(writer, [lineOf(2)]);
+  const recovery = sinks.recover();
+  free.resolve(undefined);
+  expect(await Promise.all([first, second, recovery])).toEqual([undefined, undefined, undefined]);
+  expect(taken).toEqual([1, 2]);
+  await sinks.close();
+});
+
 it("the stdout sink takes nothing more once its reader is gone, though the stream would", async () => {
   const stream = new Writable({ write: (_chunk, _encoding, done) => done() });
   const sink = new StdoutSink(stream);

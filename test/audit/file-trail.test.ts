@@ -264,6 +264,30 @@ describe("FileTrail", () => {
     const numbers = (await storedRecords(place)).map((record) => record.detail?.["number"]).filter((number) => number !== undefined);
     expect(numbers.sort()).toEqual([1, 5, 6]);
   });
+
+  it("starts one without a record, too, when it is told to recover", async () => {
+    const place = await newPlace();
+    const file = new ControlledFile();
+    const trail = await place.open({ openFile: file.openFile });
+    const full = Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+    file.fail("write", full, 20);
+    await expect(trail.record(numbered(1))).rejects.toMatchObject({ code: "AUDIT_UNAVAILABLE" });
+    await trail.recover();
+    expect(trail.problems).toEqual([{ where: "journal", cause: full }]);
+    file.repair();
+    const { writes } = file;
+    await trail.recover();
+    expect(file.writes).toBe(writes);
+    place.clock.advance(1000);
+    await trail.recover();
+    expect(trail.problems).toEqual([]);
+    await trail.record(numbered(2));
+    await trail.close();
+    // Closed, it stays so.
+    await trail.recover();
+    expect(await journalsIn(place)).toEqual([]);
+    expect(await place.verify()).toMatchObject({ findings: [], writers: 2, uncovered: 0 });
+  });
 });
 
 describe("opening a trail", () => {

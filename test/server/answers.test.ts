@@ -4,6 +4,7 @@ import type { Route } from "../../src/api/route.ts";
 import { usual } from "../../src/api/route-row.ts";
 import { KeysteadError } from "../../src/errors.ts";
 import { canaries } from "../setup/canary.ts";
+import { startOidc } from "../access/oidc/support/authenticator.ts";
 import { TestClock } from "../support/test-clock.ts";
 import { startTestServer, type TestServerOptions, type TestServer, tokens } from "./support/test-server.ts";
 
@@ -295,6 +296,28 @@ describe("too many requests", () => {
     released.resolve(undefined);
     expect(await first).toMatchObject({ status: 200 });
     expect(await call(server, "POST", "/v1/echo", { body: { text: "" } })).toMatchObject({ status: 200 });
+  });
+});
+
+describe("an issuer that is away", () => {
+  it("leaves calls unanswered and recorded, of each minute and address as many as failed authentications", async () => {
+    const { issuer, oidc, clock } = await startOidc();
+    const token = await issuer.token();
+    await issuer.stop();
+    const server = await start({ clock, authenticators: [oidc], settings: { rateLimits: { failedAuthenticationsPerMinute: 2 } } });
+    const echo = (): Promise<Answer> => call(server, "POST", "/v1/echo", { body: { text: "" }, token });
+    for (let count = 0; count < 2; count++) {
+      const answer = await echo();
+      expect(answer).toMatchObject({ status: 503, json: { code: "OVERLOADED" } });
+      expect(answer.headers.get("retry-after")).toBe("1");
+    }
+    for (let count = 0; count < 3; count++) expect(await echo()).toMatchObject({ status: 429, json: { code: "RATE_LIMITED" } });
+    const unknown = { action: "test.echo", principal: { id: "anonymous" } };
+    expect(server.refusals).toMatchObject([
+      { ...unknown, outcome: "failed", code: "OVERLOADED" },
+      { ...unknown, outcome: "failed", code: "OVERLOADED" },
+      { ...unknown, outcome: "denied", code: "RATE_LIMITED" },
+    ]);
   });
 });
 

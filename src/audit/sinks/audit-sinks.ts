@@ -14,9 +14,12 @@ export interface AuditProblem {
 
 interface Sink {
   readonly sink: AuditSink;
-  /** What it refused and has to take before anything else. */
-  owed: { readonly writer: string; readonly lines: readonly ChainLine[] }[];
-  cause: unknown;
+  /** What it has to take next: what is on its way to it, and what it refused before. */
+  readonly owed: { readonly writer: string; readonly lines: readonly ChainLine[] }[];
+  /** Why it refused what it was given last; undefined when it took that. */
+  problem: { readonly cause: unknown } | undefined;
+  /** Resolves when it has taken or refused what it was given: it is given one thing at a time. */
+  giving: Promise<void>;
 }
 
 /**
@@ -30,7 +33,7 @@ export class AuditSinks {
   #retrying: Promise<void> | undefined;
 
   private constructor(sinks: readonly AuditSink[], clock: Clock) {
-    this.#sinks = sinks.map((sink) => ({ sink, owed: [], cause: undefined }));
+    this.#sinks = sinks.map((sink) => ({ sink, owed: [], problem: undefined, giving: Promise.resolve() }));
     this.#clock = clock;
   }
 
@@ -50,7 +53,7 @@ export class AuditSinks {
 
   /** The sinks that fail, each with its cause. */
   get problems(): AuditProblem[] {
-    return this.#sinks.flatMap(({ sink, owed, cause }) => (owed.length === 0 ? [] : [{ where: sink.name, cause }]));
+    return this.#sinks.flatMap(({ sink, problem }) => (problem === undefined ? [] : [{ where: sink.name, cause: problem.cause }]));
   }
 
   /** Gives lines to all sinks. Resolves to an error when one does not take them. */
@@ -79,7 +82,7 @@ export class AuditSinks {
 
   /** True when {@link recover} has nothing to do. */
   get working(): boolean {
-    return this.#sinks.every(({ owed }) => owed.length === 0);
+    return this.#sinks.every(({ problem }) => problem === undefined);
   }
 
   async close(): Promise<void> {
@@ -110,16 +113,22 @@ export function withSinks(sink: LineSink, writer: string, sinks: AuditSinks | un
 }
 
 /** Gives a sink what it owes, and then new lines. */
-async function give(to: Sink, writer?: string, lines: readonly ChainLine[] = []): Promise<void> {
+function give(to: Sink, writer?: string, lines: readonly ChainLine[] = []): Promise<void> {
   if (writer !== undefined) to.owed.push({ writer, lines });
+  to.giving = to.giving.then(() => giveOwed(to));
+  return to.giving;
+}
+
+/** Never rejects. */
+async function giveOwed(to: Sink): Promise<void> {
   try {
     for (let next = to.owed[0]; next !== undefined; next = to.owed[0]) {
       await to.sink.append(next.writer, next.lines);
       to.owed.shift();
     }
-    to.cause = undefined;
+    to.problem = undefined;
   } catch (cause) {
-    to.cause = cause;
+    to.problem = { cause };
   }
 }
 

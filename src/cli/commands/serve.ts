@@ -47,10 +47,11 @@ async function serve({ data, init = false, tokenFile, host, port, workers }: Ser
     tokenFile,
     given: { ...(host !== undefined && { host }), ...(port !== undefined && { port }), ...(workers !== undefined && { workers }) },
     hasTerminal: process.stdout.isTTY && !output.json,
-    onReady: ({ url, token, settings }) =>
+    onReady: ({ url, token, settings, recordsOnStdout }) =>
       // What is not for a terminal never has the token in it.
-      output.result({ url, folder, workers: settings.workers, ...(token.kind === "written" && { tokenFile: token.file }) }, () =>
-        welcomeText({ url, folder, workers: settings.workers, token, isSecure: settings.tls !== undefined }),
+      output[recordsOnStdout ? "announce" : "result"](
+        { url, folder, workers: settings.workers, ...(token.kind === "written" && { tokenFile: token.file }) },
+        () => welcomeText({ url, folder, workers: settings.workers, token, isSecure: settings.tls !== undefined }),
       ),
   });
 }

@@ -23,7 +23,16 @@ export interface ServeRequest {
   /** Somebody sees what is written to stdout. */
   readonly hasTerminal: boolean;
   /** Says that the server is ready. */
-  readonly onReady: (ready: { readonly url: string; readonly token: FirstToken; readonly settings: ServerSettings }) => Promise<void>;
+  readonly onReady: (ready: Ready) => Promise<void>;
+}
+
+/** A server that is ready. */
+export interface Ready {
+  readonly url: string;
+  readonly token: FirstToken;
+  readonly settings: ServerSettings;
+  /** Stdout has audit lines, and must have nothing else. */
+  readonly recordsOnStdout: boolean;
 }
 
 /** Serves until SIGTERM or SIGINT, then ends in order. SIGHUP reads the files of TLS again. */
@@ -54,8 +63,9 @@ async function serveHere(request: ServeRequest, folder: DataFolder, settings: Se
     const version = packageVersion();
     const server = await startServer({ keystead, routes, authenticators, settings, folder: folder.path, version, log, watch });
     try {
+      const ready = { url: server.url, token, settings, recordsOnStdout: hasRecordsOnStdout(folder) };
       await untilStopped(server, async () => {
-        if (cluster.isPrimary) await request.onReady({ url: server.url, token, settings });
+        if (cluster.isPrimary) await request.onReady(ready);
       });
     } finally {
       await server.close();
@@ -76,6 +86,7 @@ async function supervise(request: ServeRequest, folder: DataFolder, settings: Se
   const supervisor = new Supervisor({
     workers: settings.workers,
     clock: systemClock,
+    stdout: process.stdout,
     onLoss: (ending) => process.stderr.write(`${JSON.stringify({ level: 50, msg: "a worker ended and is replaced", ...ending })}\n`),
   });
   const reload = (): void => supervisor.signal("SIGHUP");
@@ -90,7 +101,8 @@ async function supervise(request: ServeRequest, folder: DataFolder, settings: Se
       }
       const scheme = settings.tls === undefined ? "http" : "https";
       const host = settings.host.includes(":") ? `[${settings.host}]` : settings.host;
-      await request.onReady({ url: settings.publicUrl ?? `${scheme}://${host}:${listening.port}`, token, settings });
+      const url = settings.publicUrl ?? `${scheme}://${host}:${listening.port}`;
+      await request.onReady({ url, token, settings, recordsOnStdout: hasRecordsOnStdout(folder) });
       await aborted(signal);
     });
   } finally {
@@ -101,18 +113,22 @@ async function supervise(request: ServeRequest, folder: DataFolder, settings: Se
 
 async function open(folder: DataFolder, watched: Pick<KeysteadOptions, "metrics" | "observers"> = {}): Promise<Keystead> {
   const { openKeystead } = await import("../../index.ts");
-  return openKeystead({ ...(await keysteadOptions(folder)), ...watched, threaded: true });
+  return openKeystead({ ...(await keysteadOptions(folder, {}, { recordsOnStdout: true })), ...watched, threaded: true });
 }
 
-/** Heeds signals before it says that the server is ready: whoever hears that may end it at once. */
-async function untilStopped(server: RunningServer, sayReady: () => Promise<void>): Promise<void> {
+function hasRecordsOnStdout({ configuration }: DataFolder): boolean {
+  return configuration.audit?.sinks.some(({ type }) => type === "stdout") === true;
+}
+
+/** @param onReady - called once the server ends in order when it is asked to: whoever hears that it is ready may ask at once */
+async function untilStopped(server: RunningServer, onReady: () => Promise<void>): Promise<void> {
   const reload = (): void => {
     void server.reload();
   };
   process.on("SIGHUP", reload);
   try {
     await stoppable(async (signal) => {
-      await sayReady();
+      await onReady();
       await aborted(signal);
       await server.close();
     });
