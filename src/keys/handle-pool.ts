@@ -15,6 +15,9 @@ const retries: Readonly<Partial<Record<ErrorCode, (key: KeyHandle) => Promise<vo
   KEY_LEASE_EXPIRED: (key) => key.refresh(),
 };
 
+/** How often a call is tried again for one reason: while it is, others may rotate the key once more. */
+const mostRetries = 3;
+
 /** A key, and what it is opened for. */
 export interface Place {
   readonly key: NamedKey;
@@ -34,7 +37,7 @@ interface OpenHandle {
 
 /**
  * The keys that asynchronous calls of any caller have open. Each opening is recorded as the process's own act; a version that another
- * process made a moment ago is loaded and the call tried again, once.
+ * process made a moment ago is loaded and the call tried again.
  */
 export class HandlePool {
   /** How often a key was open already. */
@@ -81,7 +84,7 @@ export class HandlePool {
 
   /** Works with a key. `work` may run again. @throws KeysteadError as {@link open}, `UNKNOWN_DATASET`, and what the work throws */
   async use<T>(place: Place, work: (key: KeyHandle) => T): Promise<T> {
-    const tried = new Set<string>();
+    const tried = new Map<string, number>();
     for (;;) {
       const key = this.peek(place);
       if (key === undefined) {
@@ -92,9 +95,11 @@ export class HandlePool {
       try {
         return work(key);
       } catch (error) {
-        const retry = error instanceof KeysteadError && !tried.has(error.code) ? retries[error.code] : undefined;
-        if (retry === undefined || !(error instanceof KeysteadError)) throw error;
-        tried.add(error.code);
+        if (!(error instanceof KeysteadError)) throw error;
+        const before = tried.get(error.code) ?? 0;
+        const retry = before < mostRetries ? retries[error.code] : undefined;
+        if (retry === undefined) throw error;
+        tried.set(error.code, before + 1);
         await retry(key).catch(unlessClosed);
       }
     }
