@@ -90,12 +90,7 @@ export const serverSettingsSchema = z
       .default("none")
       .describe("Proxies whose `X-Forwarded-For` tells the client's address: `none`, `loopback`, or a list of addresses and networks."),
     workers: whole(1, 1, 64, "Processes that serve. Each has its own connections to the store, and its own limits."),
-    shutdownSeconds: whole(
-      30,
-      0,
-      3_600,
-      "How long requests under way may take to finish when the server ends.",
-    ),
+    shutdownSeconds: whole(30, 0, 3_600, "How long requests under way may take to finish when the server ends."),
     limits: limitsSchema.prefault({}),
     rateLimits: rateLimitsSchema.prefault({}),
     log: logSchema.prefault({}),
