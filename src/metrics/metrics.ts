@@ -21,6 +21,7 @@ import { setKeyFacts } from "./key-gauges.ts";
 import { known } from "./known-values.ts";
 
 const millisecondsPerSecond = 1_000;
+const noOutcomes: ItemOutcomes = { allowed: 0, denied: 0, failed: 0 };
 
 /** The numbers of one process, as they are sent to another. */
 export type MetricsSnapshot = readonly object[];
@@ -28,11 +29,10 @@ export type MetricsSnapshot = readonly object[];
 /** Gives the numbers of every process, one's own included. */
 export type Gather = (own: MetricsSnapshot) => Promise<readonly MetricsSnapshot[]>;
 
-/** What was counted of one action, and how much of it the counter was told. */
+/** What was counted of one action: its outcomes since the counter was told of them last. */
 interface ActNumbers {
   readonly durations: DurationSeries;
   readonly outcomes: Record<ActOutcome, number>;
-  readonly told: Record<ActOutcome, number>;
 }
 
 /** How metrics are made. */
@@ -104,7 +104,10 @@ export class Metrics implements MetricsCollector {
       }
       if (auditLag !== undefined) this.#instruments.gauge("keystead_audit_lag_records").set(auditLag());
     }
-    for (const [action, act] of this.#acts) this.#tellOutcomes(action, act);
+    for (const [action, { outcomes }] of this.#acts) {
+      this.#count("keystead_operations_total", action, outcomes);
+      Object.assign(outcomes, noOutcomes);
+    }
     this.#instruments.gauge("keystead_http_requests_in_flight").set(this.#underWay);
     return this.#instruments.read();
   }
@@ -129,9 +132,7 @@ export class Metrics implements MetricsCollector {
 
   /** {@link Observer.items} */
   items(action: string, outcomes: ItemOutcomes): void {
-    const counter = this.#instruments.counter("keystead_batch_items_total");
-    for (const outcome of ["allowed", "denied", "failed"] as const)
-      if (outcomes[outcome] > 0) counter.inc({ action: known("action", action), outcome }, outcomes[outcome]);
+    this.#count("keystead_batch_items_total", known("action", action), outcomes);
   }
 
   /** {@link Observer.kekCall} */
@@ -173,18 +174,15 @@ export class Metrics implements MetricsCollector {
     const found = this.#acts.get(name);
     if (found !== undefined) return found;
     const durations = this.#instruments.histogram("keystead_operation_duration_seconds").series({ action: name });
-    const made = { durations, outcomes: { allowed: 0, denied: 0, failed: 0 }, told: { allowed: 0, denied: 0, failed: 0 } };
+    const made = { durations, outcomes: { ...noOutcomes } };
     this.#acts.set(name, made);
     return made;
   }
 
-  #tellOutcomes(action: string, { outcomes, told }: ActNumbers): void {
-    const counter = this.#instruments.counter("keystead_operations_total");
-    for (const outcome of ["allowed", "denied", "failed"] as const) {
-      const more = outcomes[outcome] - told[outcome];
-      if (more > 0) counter.inc({ action, outcome }, more);
-      told[outcome] = outcomes[outcome];
-    }
+  #count(name: "keystead_batch_items_total" | "keystead_operations_total", action: string, outcomes: ItemOutcomes): void {
+    const counter = this.#instruments.counter(name);
+    for (const outcome of ["allowed", "denied", "failed"] as const)
+      if (outcomes[outcome] > 0) counter.inc({ action, outcome }, outcomes[outcome]);
   }
 
   #requestsOf(method: string, route: string, statusClass: number): DurationSeries {
@@ -193,8 +191,9 @@ export class Metrics implements MetricsCollector {
     const name = known("method", method);
     const classes = methods.get(name) ?? [];
     methods.set(name, classes);
-    const labels = (): Record<string, string> => ({ method: name, route, status: known("status", `${String(statusClass)}xx`) });
-    return (classes[statusClass] ??= this.#instruments.histogram("keystead_http_request_duration_seconds").series(labels()));
+    return (classes[statusClass] ??= this.#instruments
+      .histogram("keystead_http_request_duration_seconds")
+      .series({ method: name, route, status: known("status", `${String(statusClass)}xx`) }));
   }
 
   async #lookAtKeys(): Promise<void> {
