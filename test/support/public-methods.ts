@@ -260,6 +260,7 @@ export const methods: Readonly<Record<string, readonly Method[]>> = {
   audit: [
     { name: "acceptRestoredStore", args: [] },
     { name: "flush", args: [] },
+    { name: "recover", args: [] },
     { name: "signers", args: [] },
     { name: "verify", args: [{ pinnedKeys: [] }], accepts: [options] },
     { name: "show", args: [auditFilter], accepts: [options] },

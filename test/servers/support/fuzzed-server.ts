@@ -21,7 +21,9 @@ export interface FuzzedServer extends Serving {
 }
 
 const roles = ["admin", "key-admin", "key-operator", "encryptor", "decryptor", "signer", "auditor", "fuzzer"];
-const settings = { rateLimits: { failedAuthenticationsPerMinute: 1_000_000 }, limits: { streams: 1_000 } };
+// A machine that stands still for a second is not what is looked for.
+const limits = { streams: 1_000, eventLoopDelayMilliseconds: 60_000 };
+const settings = { rateLimits: { failedAuthenticationsPerMinute: 1_000_000 }, limits };
 const dataset = {
   database: "crm",
   table: "person",
