@@ -124,8 +124,8 @@ class ShippingTrail {
 export async function audit(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "keystead-bench-"));
   const origin = { store: storeId, writer: "0b1f7a4e-8c52-4d0a-9a53-2f4d5e6f7081", process: 4711, host: "host.example" };
-  const { head } = startChain(origin.writer);
-  const place = { sequence: 3, previous: head, time: Date.now(), id: "7d0a9c0e-3b7e-4a53-8a48-8f0f3c6f2d22" };
+  const previous = startChain(origin.writer).head.toString("hex");
+  const place = { sequence: 3, previous, time: Date.now(), id: "7d0a9c0e-3b7e-4a53-8a48-8f0f3c6f2d22" };
   let journals = 0;
   let journal: Journal | undefined;
   const journalTime = new CpuTime();

@@ -82,7 +82,7 @@ function write(name: string, written: readonly AuditEvent[]): Written {
   let position = startChain(origin.writer);
   const positions = [position];
   const lines = written.map((event, index) => {
-    const place = { sequence: index + 1, previous: position.head, time: goldenClock.now() + index, id: randomUuid(random) };
+    const place = { sequence: index + 1, previous: position.head.toString("hex"), time: goldenClock.now() + index, id: randomUuid(random) };
     const line = encodeRecord(origin, place, event);
     position = extendChain(position, line);
     positions.push(position);

@@ -49,14 +49,25 @@ export interface AuditTables {
   readonly checkpoints: AuditTable<CheckpointRow, { readonly hash: string }>;
 }
 
+/** Lines of one writer that follow each other. */
+export interface LineBlock {
+  readonly writer: string;
+  /** Number of the first line. */
+  readonly first: number;
+  /** Number of the last line. */
+  readonly last: number;
+  /** Whole lines, each with its newline. */
+  readonly pieces: readonly Buffer[];
+}
+
 /** The part of a `Store` that the audit uses; every `Store` is one. */
 export interface AuditStore {
   /** One consistent snapshot. */
   read<T>(work: (tables: AuditTables) => Promise<T>): Promise<T>;
   /** Serialisable; commits when `work` resolves, rolls back when it rejects. */
   transaction<T>(work: (tables: AuditTables) => Promise<T>): Promise<T>;
-  /** Adds lines of one writer that follow each other, in one transaction. Absent where {@link transaction} is as good. */
-  appendLines?(rows: readonly AuditLineRow[]): Promise<void>;
+  /** Adds lines in one transaction. Absent where {@link transaction} is as good. */
+  appendLines?(lines: LineBlock): Promise<void>;
   /** Manifest generation. */
   generation(): Promise<number>;
 }

@@ -4,16 +4,9 @@ import { type RandomSource, RandomPool } from "../crypto/random.ts";
 import { randomUuid } from "../crypto/uuid.ts";
 import { KeysteadError } from "../errors.ts";
 import type { AuditEvent, AuditTrail } from "./event.ts";
-import { type ChainPosition, extendChain, startChain } from "./hash-chain.ts";
-import { RecordEncoder, type RecordOrigin } from "./record.ts";
-
-/** A line on its way to where it is kept. */
-export interface ChainLine {
-  readonly sequence: number;
-  readonly bytes: Buffer;
-  /** Chain value after it. */
-  readonly head: Buffer;
-}
+import { type ChainPosition, GrowingChain } from "./hash-chain.ts";
+import { LineAssembly, type LineGroup } from "./line-group.ts";
+import { maxLineLength, RecordEncoder, type RecordOrigin } from "./record.ts";
 
 /** Where lines are kept: a file, or a store. */
 export interface LineSink {
@@ -21,7 +14,7 @@ export interface LineSink {
    * Resolves when all lines are durable. After a rejection it is not called again. An error that it resolves to says that they are
    * durable here and not everywhere they must be: the chain goes on, and they are not answered.
    */
-  append(lines: readonly ChainLine[]): Promise<KeysteadError | undefined>;
+  append(lines: LineGroup): Promise<KeysteadError | undefined>;
 }
 
 /** What a {@link ChainWriter} is made of. */
@@ -32,12 +25,6 @@ export interface ChainWriterParts {
   readonly sink: LineSink;
 }
 
-/** Lines that are made durable together, and who waits for that. */
-interface Group {
-  readonly lines: ChainLine[];
-  readonly durable: PromiseWithResolvers<undefined>;
-}
-
 /**
  * One writer's hash chain with group commit: everything that is recorded while lines are being made durable goes into the
  * next write together. After a failed write the chain has ended: what is on disk then is unknown, so nothing may follow it.
@@ -46,9 +33,12 @@ export class ChainWriter implements AuditTrail {
   readonly #parts: ChainWriterParts;
   readonly #encoder: RecordEncoder;
   readonly #ids: RandomSource;
-  #last: ChainPosition;
+  readonly #chain: GrowingChain;
+  /** The lines of the next write. */
+  readonly #lines = new LineAssembly();
   #durable: ChainPosition;
-  #pending: Group | undefined;
+  /** Who waits for the next write; undefined when there are no lines for it. */
+  #pending: PromiseWithResolvers<undefined> | undefined;
   #draining = false;
   #newest: Promise<unknown> = Promise.resolve();
   #failure: { readonly cause: unknown } | undefined;
@@ -57,8 +47,8 @@ export class ChainWriter implements AuditTrail {
     this.#parts = parts;
     this.#encoder = new RecordEncoder(parts.origin);
     this.#ids = new RandomPool(parts.random, parts.clock);
-    this.#last = startChain(parts.origin.writer);
-    this.#durable = this.#last;
+    this.#chain = new GrowingChain(parts.origin.writer, maxLineLength);
+    this.#durable = this.#chain.position;
   }
 
   /** Position after the last durable record. */
@@ -88,14 +78,12 @@ export class ChainWriter implements AuditTrail {
   /** @returns when it is durable: all records of a write share one promise */
   #add(event: AuditEvent): PromiseWithResolvers<undefined> {
     if (this.#failure !== undefined) throw unavailable(this.#failure.cause);
-    const { count, head } = this.#last;
+    const { count, head } = this.#chain;
     const place = { sequence: count + 1, previous: head, time: this.#parts.clock.now(), id: randomUuid(this.#ids) };
-    const bytes = this.#encoder.encode(place, event);
-    this.#last = extendChain(this.#last, bytes);
-    const group = (this.#pending ??= this.#startGroup());
-    group.lines.push({ sequence: place.sequence, bytes, head: this.#last.head });
+    this.#lines.add(this.#chain.add(this.#encoder.encode(place, event)));
+    const durable = (this.#pending ??= this.#startGroup());
     if (!this.#draining) void this.#drain();
-    return group.durable;
+    return durable;
   }
 
   /** Resolves when everything that was recorded before is durable or refused. */
@@ -103,10 +91,10 @@ export class ChainWriter implements AuditTrail {
     await this.#newest;
   }
 
-  #startGroup(): Group {
+  #startGroup(): PromiseWithResolvers<undefined> {
     const durable = Promise.withResolvers<undefined>();
     this.#newest = durable.promise.catch(() => undefined);
-    return { lines: [], durable };
+    return durable;
   }
 
   async #drain(): Promise<void> {
@@ -114,28 +102,29 @@ export class ChainWriter implements AuditTrail {
     while (this.#pending !== undefined) {
       // What other callers bring in the same turn of the event loop goes into the same write.
       await nextTurn();
-      const group = this.#pending;
-      const end = this.#last;
+      const waiting = this.#pending;
+      const end = this.#chain.position;
+      const lines = { first: this.#durable.count + 1, last: end.count, head: this.#chain.head, bytes: this.#lines.take() };
       this.#pending = undefined;
       let refusal: KeysteadError | undefined;
       try {
-        refusal = await this.#parts.sink.append(group.lines);
+        refusal = await this.#parts.sink.append(lines);
       } catch (cause) {
-        this.#fail(cause, group);
+        this.#fail(cause, waiting);
         break;
       }
       this.#durable = end;
-      if (refusal === undefined) group.durable.resolve(undefined);
-      else group.durable.reject(refusal);
+      if (refusal === undefined) waiting.resolve(undefined);
+      else waiting.reject(refusal);
     }
     this.#draining = false;
   }
 
   /** Ends the chain, and refuses what was to go into it. */
-  #fail(cause: unknown, group: Group): void {
+  #fail(cause: unknown, waiting: PromiseWithResolvers<undefined>): void {
     this.#failure = { cause };
-    group.durable.reject(unavailable(cause));
-    this.#pending?.durable.reject(unavailable(cause));
+    waiting.reject(unavailable(cause));
+    this.#pending?.reject(unavailable(cause));
     this.#pending = undefined;
   }
 }

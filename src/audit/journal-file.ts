@@ -3,7 +3,8 @@ import { chmod, mkdir, open, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { KeysteadError } from "../errors.ts";
-import type { ChainLine, LineSink } from "./chain-writer.ts";
+import type { LineSink } from "./chain-writer.ts";
+import type { LineGroup } from "./line-group.ts";
 
 /** What a journal needs of an open file. */
 export interface JournalFile {
@@ -48,7 +49,6 @@ const writerId = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}";
 const journalName = new RegExp(`^(${writerId})\\.jsonl$`);
 const lockName = new RegExp(`^(${writerId})\\.lock$`);
 const ownerWrites = 0o200;
-const newline = 0x0a;
 
 /** Path of a writer's journal. */
 export function journalPath(directory: string, writer: string): string {
@@ -113,8 +113,8 @@ export class JournalFileSink implements LineSink {
     this.#file = file;
   }
 
-  async append(lines: readonly ChainLine[]): Promise<undefined> {
-    let data = joinLines(lines);
+  async append({ bytes }: LineGroup): Promise<undefined> {
+    let data = bytes;
     while (data.length > 0) {
       const { bytesWritten } = await this.#file.write(data);
       if (bytesWritten === 0) throw new Error("the journal accepts no more bytes");
@@ -125,16 +125,4 @@ export class JournalFileSink implements LineSink {
     const { nlink, mode } = this.#file.stat();
     if (nlink === 0 || (mode & ownerWrites) === 0) throw new Error("the journal's file was removed, or taken over by another process");
   }
-}
-
-function joinLines(lines: readonly ChainLine[]): Buffer {
-  let length = lines.length;
-  for (const { bytes } of lines) length += bytes.length;
-  const data = Buffer.allocUnsafe(length);
-  let at = 0;
-  for (const { bytes } of lines) {
-    at += bytes.copy(data, at);
-    data[at++] = newline;
-  }
-  return data;
 }

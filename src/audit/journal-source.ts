@@ -1,6 +1,6 @@
 import { open } from "node:fs/promises";
-import type { ChainLine } from "./chain-writer.ts";
 import { type ChainPosition, extendChain, startChain } from "./hash-chain.ts";
+import type { LineGroup } from "./line-group.ts";
 import { type AuditRecord, maxLineLength, parseRecord } from "./record.ts";
 
 const chunkLength = 16 * maxLineLength;
@@ -112,11 +112,10 @@ export class JournalSource {
   }
 
   /** Moves behind lines that were not read from the file, because this process wrote them. */
-  skip(lines: readonly ChainLine[]): void {
-    const last = lines.at(-1);
-    if (last === undefined) return;
-    for (const { bytes } of lines) this.#offset += bytes.length + 1;
-    this.#position = { writer: this.#position.writer, count: last.sequence, head: last.head };
+  skip(groups: readonly LineGroup[]): void {
+    for (const { bytes } of groups) this.#offset += bytes.length;
+    const end = groups.at(-1);
+    if (end !== undefined) this.#position = { writer: this.#position.writer, count: end.last, head: Buffer.from(end.head, "hex") };
   }
 
   #check(bytes: Buffer, { writer, count, head }: ChainPosition): AuditRecord | undefined {

@@ -1,6 +1,6 @@
-import type { ChainLine } from "./chain-writer.ts";
+import type { LineGroup } from "./line-group.ts";
 
-/** Bytes of lines that are kept at most; a line above counts a little more than its bytes. */
+/** Bytes of lines that are kept at most; a group counts a little more than its bytes. */
 const mostBytes = 8 * 1024 * 1024;
 const overhead = 128;
 
@@ -9,7 +9,7 @@ const overhead = 128;
  * Bounded: when shipping falls behind, all of them are dropped and it reads the file.
  */
 export class KeptLines {
-  #lines: ChainLine[] = [];
+  #groups: LineGroup[] = [];
   #at = 0;
   #bytes = 0;
   #onLines: ((count: number) => void) | undefined;
@@ -20,43 +20,45 @@ export class KeptLines {
   }
 
   /** Keeps lines that follow those before. */
-  add(lines: readonly ChainLine[]): void {
-    for (const line of lines) {
-      this.#bytes += line.bytes.length + overhead;
-      this.#lines.push(line);
-    }
+  add(lines: LineGroup): void {
+    this.#bytes += lines.bytes.length + overhead;
+    this.#groups.push(lines);
     if (this.#bytes > mostBytes) this.#clear();
-    this.#onLines?.(lines.length);
+    this.#onLines?.(lines.last - lines.first + 1);
   }
 
   /** Number of the first line that is kept; infinite when none is. */
   get first(): number {
-    return this.#lines[this.#at]?.sequence ?? Number.POSITIVE_INFINITY;
+    return this.#groups[this.#at]?.first ?? Number.POSITIVE_INFINITY;
   }
 
-  /** The first lines, at most so many and about so many bytes; at least one if any is kept. They stay. */
-  peek(most: number, bytes: number): readonly ChainLine[] {
+  /** The first groups, of about so many lines and bytes; at least one if any is kept. They stay. */
+  peek(lines: number, bytes: number): readonly LineGroup[] {
+    const last = this.first - 1 + lines;
     let end = this.#at;
-    for (let length = 0; end < this.#lines.length && end - this.#at < most && length < bytes; end++)
-      length += this.#lines[end]?.bytes.length ?? 0;
-    return this.#lines.slice(this.#at, end);
+    for (let length = 0; length < bytes; end++) {
+      const group = this.#groups[end];
+      if (group === undefined || (end > this.#at && group.last > last)) break;
+      length += group.bytes.length;
+    }
+    return this.#groups.slice(this.#at, end);
   }
 
-  /** Forgets all lines up to a number. */
+  /** Forgets all groups with lines up to a number. */
   dropTo(sequence: number): void {
-    for (let line = this.#lines[this.#at]; line !== undefined && line.sequence <= sequence; line = this.#lines[this.#at]) {
-      this.#bytes -= line.bytes.length + overhead;
+    for (let group = this.#groups[this.#at]; group !== undefined && group.first <= sequence; group = this.#groups[this.#at]) {
+      this.#bytes -= group.bytes.length + overhead;
       this.#at++;
     }
-    if (this.#at === this.#lines.length) this.#clear();
-    else if (this.#at > 1024 && this.#at * 2 > this.#lines.length) {
-      this.#lines = this.#lines.slice(this.#at);
+    if (this.#at === this.#groups.length) this.#clear();
+    else if (this.#at > 1024 && this.#at * 2 > this.#groups.length) {
+      this.#groups = this.#groups.slice(this.#at);
       this.#at = 0;
     }
   }
 
   #clear(): void {
-    this.#lines = [];
+    this.#groups = [];
     this.#at = 0;
     this.#bytes = 0;
   }

@@ -9,6 +9,7 @@ import type { Signer } from "./signature.ts";
 import { CheckpointSchedule } from "./checkpoint-schedule.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import type { AuditEvent, AuditTrail } from "./event.ts";
+import { rowsOf } from "./line-group.ts";
 import { closeAction, enginePrincipal, openAction } from "./journal.ts";
 import type { NewestPoint } from "./newest-records.ts";
 import { type AuditProblem, type AuditSinks, withSinks } from "./sinks/audit-sinks.ts";
@@ -39,7 +40,7 @@ export class MemoryTrail implements AuditTrail {
     const writer = randomUuid(random);
     const stored: LineSink = {
       append: async (lines) => {
-        const rows = lines.map(({ sequence, bytes }) => ({ writer, sequence, line: bytes }));
+        const rows = rowsOf({ writer, ...lines, pieces: [lines.bytes] });
         await store.transaction((tables) => tables.auditLines.insertAll(rows));
         return undefined;
       },

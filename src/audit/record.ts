@@ -87,8 +87,8 @@ export interface RecordOrigin {
 /** Place and time of a record. */
 export interface RecordPlace {
   readonly sequence: number;
-  /** Chain value before this record. */
-  readonly previous: Uint8Array;
+  /** Chain value before this record, in hexadecimal. */
+  readonly previous: string;
   /** Milliseconds since 1970. */
   readonly time: number;
   readonly id: string;
@@ -126,20 +126,15 @@ export class RecordEncoder {
   }
 
   /**
-   * The bytes of a record, with fields always in the same order.
+   * The line of a record, with fields always in the same order.
    *
    * Names have at most 255 UTF-16 units, `reason` 1,024, each of at most 64 detail values 4,096, the line 65,536 bytes.
    * Nothing is shortened: what does not fit is refused, so that no record says something else than its caller did.
    *
    * @throws KeysteadError `INVALID_ARGUMENT` naming the field
    */
-  encode(place: RecordPlace, event: AuditEvent): Buffer {
-    const head = {
-      sequence: place.sequence,
-      previous: Buffer.from(place.previous.buffer, place.previous.byteOffset, place.previous.byteLength).toString("hex"),
-      time: this.#formatTime(place.time),
-      id: place.id,
-    };
+  encode(place: RecordPlace, event: AuditEvent): string {
+    const head = { sequence: place.sequence, previous: place.previous, time: this.#formatTime(place.time), id: place.id };
     let body = bodyOf(event);
     // The schema decides; the direct check only spares asking it about what is plainly good. What it read is written: JSON leaves out what
     // an object only inherits.
@@ -148,8 +143,9 @@ export class RecordEncoder {
     const { sequence, previous, time, id } = head;
     const origin = this.#originJson ?? JSON.stringify(this.#origin).slice(1, -1);
     const start = `{"sequence":${String(sequence)},"previous":"${previous}","time":"${time}","id":"${id}",${origin},`;
-    const line = Buffer.from(start + JSON.stringify(body).slice(1));
-    if (line.length > maxLineLength) {
+    const line = start + JSON.stringify(body).slice(1);
+    // No UTF-16 unit has more than three bytes.
+    if (line.length * 3 > maxLineLength && Buffer.byteLength(line) > maxLineLength) {
       throw new KeysteadError("INVALID_ARGUMENT", `audit event: a record has at most ${String(maxLineLength)} bytes; give less detail`);
     }
     return line;
@@ -187,7 +183,7 @@ function checkRecord(fields: object): AuditRecord {
 
 /** One record of an origin; {@link RecordEncoder} for many. @throws KeysteadError `INVALID_ARGUMENT` naming the field */
 export function encodeRecord(origin: RecordOrigin, place: RecordPlace, event: AuditEvent): Buffer {
-  return new RecordEncoder(origin).encode(place, event);
+  return Buffer.from(new RecordEncoder(origin).encode(place, event));
 }
 
 /** Reads a line. Undefined when it is no record, whatever the reason; never throws. */

@@ -1,8 +1,11 @@
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { AuditLineRow, AuditStore, AuditTables } from "./audit-store.ts";
+import type { AuditLineRow, AuditStore, AuditTables, LineBlock } from "./audit-store.ts";
 import type { JournalSource } from "./journal-source.ts";
 import type { KeptLines } from "./kept-lines.ts";
+import { rowsOf } from "./line-group.ts";
+
+const newline = Buffer.from("\n");
 
 /** How far a journal was shipped. */
 export interface Shipped {
@@ -44,30 +47,47 @@ async function isStored(tables: AuditTables, { writer, sequence, line }: AuditLi
 }
 
 /** Puts a batch into the store, in one transaction, and lets others have their turn. */
-async function addBatch(store: AuditStore, rows: readonly AuditLineRow[]): Promise<number> {
-  if (rows.length === 0) return 0;
+async function addBatch(store: AuditStore, lines: LineBlock): Promise<number> {
   try {
-    if (store.appendLines === undefined) await store.transaction((tables) => tables.auditLines.insertAll(rows));
-    else await store.appendLines(rows);
-    return rows.length;
+    if (store.appendLines === undefined) await store.transaction((tables) => tables.auditLines.insertAll(rowsOf(lines)));
+    else await store.appendLines(lines);
+    return lines.last - lines.first + 1;
   } catch (error) {
     // Somebody shipped some of them already: the careful way says which.
     if (!isKeysteadError(error, "NAME_TAKEN")) throw error;
   } finally {
     await nextTurn();
   }
-  return store.transaction((tables) => addMissing(tables, rows));
+  return store.transaction((tables) => addMissing(tables, rowsOf(lines)));
 }
 
-/** Splits rows into batches of {@link batchLimits}. */
-function* batches(rows: readonly AuditLineRow[]): Generator<readonly AuditLineRow[]> {
+/** Splits lines into blocks of {@link batchLimits}. */
+function* blocks(lines: LineBlock): Generator<LineBlock> {
+  const { writer, first, last, pieces } = lines;
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  if (last - first < batchLimits.lines && length <= batchLimits.bytes) {
+    yield lines;
+    return;
+  }
+  const rows = rowsOf(lines);
   for (let from = 0; from < rows.length;) {
     let to = from;
     for (let bytes = 0; to < rows.length && to - from < batchLimits.lines && bytes < batchLimits.bytes; to++)
       bytes += rows[to]?.line.length ?? 0;
-    yield rows.slice(from, to);
+    yield { writer, first: first + from, last: first + to - 1, pieces: [joined(rows.slice(from, to))] };
     from = to;
   }
+}
+
+function joined(rows: readonly AuditLineRow[]): Buffer {
+  return Buffer.concat(rows.flatMap(({ line }) => [line, newline]));
+}
+
+/** Puts lines into the store. @returns how many it did not have */
+async function addLines(store: AuditStore, lines: LineBlock): Promise<number> {
+  let added = 0;
+  for (const block of blocks(lines)) added += await addBatch(store, block);
+  return added;
 }
 
 /**
@@ -84,7 +104,14 @@ export async function shipJournal(store: AuditStore, source: JournalSource, upTo
     const rows = batch.lines
       .map(({ record: { writer, sequence }, bytes }) => ({ writer, sequence, line: bytes }))
       .filter(({ sequence }) => sequence > archived);
-    for (const part of batches(rows)) added += await addBatch(store, part);
+    const [first] = rows;
+    if (first !== undefined)
+      added += await addLines(store, {
+        writer: first.writer,
+        first: first.sequence,
+        last: first.sequence + rows.length - 1,
+        pieces: [joined(rows)],
+      });
     source.take(batch);
     if (batch.problem !== undefined) {
       throw new KeysteadError(
@@ -111,12 +138,10 @@ export async function shipKept(store: AuditStore, source: JournalSource, kept: K
       added += (await shipJournal(store, source, Math.min(upTo, kept.first - 1))).added;
       continue;
     }
-    const lines = kept.peek(Math.min(batchLimits.lines, upTo - next + 1), batchLimits.bytes);
-    added += await addBatch(
-      store,
-      lines.map(({ sequence, bytes }) => ({ writer, sequence, line: bytes })),
-    );
-    source.skip(lines);
+    const groups = kept.peek(batchLimits.lines, batchLimits.bytes);
+    const last = groups.at(-1)?.last ?? upTo;
+    added += await addLines(store, { writer, first: next, last, pieces: groups.map(({ bytes }) => bytes) });
+    source.skip(groups);
   }
   kept.dropTo(source.position.count);
   return added;

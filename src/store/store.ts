@@ -75,6 +75,15 @@ export interface CreateOptions {
   readonly above?: number;
 }
 
+/** Audit lines of one writer that follow each other. */
+export interface LineBlock {
+  readonly writer: string;
+  /** Number of the first line. */
+  readonly first: number;
+  /** Whole lines, each with its newline. */
+  readonly pieces: readonly Uint8Array[];
+}
+
 /** Where metadata lives. */
 export interface Store {
   /** URL as it was opened, without credentials. */
@@ -118,11 +127,11 @@ export interface Store {
    */
   replicated?(patience: number): Promise<void>;
   /**
-   * Adds audit lines of one writer that follow each other, in a transaction of their own that keeps nothing else in this process waiting.
+   * Adds audit lines in a transaction of their own that keeps nothing else in this process waiting.
    * Absent where {@link transaction} is as good.
    * @throws KeysteadError `NAME_TAKEN` when one of them is there already, and what the database says
    */
-  appendLines?(rows: readonly NewRecord<"auditLines">[]): Promise<void>;
+  appendLines?(lines: LineBlock): Promise<void>;
   /** Raises the generation above `floor` (after a restore); no-op when it is above already. */
   raiseGeneration(floor: number): Promise<void>;
   /** One consistent snapshot, no writes. `work` may run again, as in {@link transaction}. */

@@ -1,15 +1,15 @@
 import { Writable } from "node:stream";
 import { expect, it } from "vitest";
-import type { ChainLine } from "../../src/audit/chain-writer.ts";
 import { startChain } from "../../src/audit/hash-chain.ts";
+import type { LineGroup } from "../../src/audit/line-group.ts";
 import { AuditSinks } from "../../src/audit/sinks/audit-sinks.ts";
 import type { AuditSink } from "../../src/audit/sinks/audit-sink.ts";
 import { StdoutSink } from "../../src/audit/sinks/stdout-sink.ts";
 import { TestClock } from "../support/test-clock.ts";
 
 const writer = "7f0d1c9e-93a4-4d51-8a0e-0e7f7e4b1c11";
-const { head } = startChain(writer);
-const lineOf = (sequence: number): ChainLine => ({ sequence, head, bytes: Buffer.from(String(sequence)) });
+const head = startChain(writer).head.toString("hex");
+const lineOf = (sequence: number): LineGroup => ({ first: sequence, last: sequence, head, bytes: Buffer.from(`${sequence}\n`) });
 
 it("a sink that works again gets all that it owes, in order, before anything else", async () => {
   const taken: number[] = [];
@@ -17,19 +17,19 @@ it("a sink that works again gets all that it owes, in order, before anything els
   const sink: AuditSink = {
     name: "flaky",
     open: () => Promise.resolve(),
-    append: (_writer, lines) => {
+    append: (_writer, { first }) => {
       if (!state.works) return Promise.reject(new Error("full"));
-      taken.push(...lines.map(({ sequence }) => sequence));
+      taken.push(first);
       return Promise.resolve();
     },
     close: () => Promise.resolve(),
   };
   const sinks = await AuditSinks.open([sink], new TestClock());
-  for (const sequence of [1, 2, 3]) expect(await sinks.append(writer, [lineOf(sequence)])).toMatchObject({ code: "AUDIT_UNAVAILABLE" });
+  for (const sequence of [1, 2, 3]) expect(await sinks.append(writer, lineOf(sequence))).toMatchObject({ code: "AUDIT_UNAVAILABLE" });
   expect(sinks.problems).toMatchObject([{ where: "flaky" }]);
   state.works = true;
   await sinks.recover();
-  expect(await sinks.append(writer, [lineOf(4)])).toBeUndefined();
+  expect(await sinks.append(writer, lineOf(4))).toBeUndefined();
   expect(taken).toEqual([1, 2, 3, 4]);
   await sinks.close();
 });
@@ -41,18 +41,18 @@ it("a sink that is slow has not failed: nothing is refused and nothing is given 
   const sink: AuditSink = {
     name: "slow",
     open: () => Promise.resolve(),
-    append: async (_writer, lines) => {
+    append: async (_writer, { first }) => {
       asked.resolve(undefined);
       await free.promise;
-      taken.push(...lines.map(({ sequence }) => sequence));
+      taken.push(first);
     },
     close: () => Promise.resolve(),
   };
   const sinks = await AuditSinks.open([sink], new TestClock());
-  const first = sinks.append(writer, [lineOf(1)]);
+  const first = sinks.append(writer, lineOf(1));
   await asked.promise;
   expect({ working: sinks.working, problems: sinks.problems }).toEqual({ working: true, problems: [] });
-  const second = sinks.append(writer, [lineOf(2)]);
+  const second = sinks.append(writer, lineOf(2));
   const recovery = sinks.recover();
   free.resolve(undefined);
   expect(await Promise.all([first, second, recovery])).toEqual([undefined, undefined, undefined]);
@@ -64,8 +64,8 @@ it("the stdout sink takes nothing more once its reader is gone, though the strea
   const stream = new Writable({ write: (_chunk, _encoding, done) => done() });
   const sink = new StdoutSink(stream);
   await sink.open();
-  await sink.append(writer, [lineOf(1)]);
+  await sink.append(writer, lineOf(1));
   stream.emit("error", new Error("EPIPE"));
-  await expect(sink.append(writer, [lineOf(2)])).rejects.toThrow("EPIPE");
+  await expect(sink.append(writer, lineOf(2))).rejects.toThrow("EPIPE");
   await sink.close();
 });

@@ -6,7 +6,7 @@ import { encodeRecord, maxLineLength, parseRecord, type RecordOrigin, type Recor
 const origin: RecordOrigin = { store: "store-1", writer: "0b1f7a4e-8c52-4d0a-9a53-2f4d5e6f7081", process: 4711, host: "host.example" };
 const place: RecordPlace = {
   sequence: 3,
-  previous: Buffer.alloc(32, 0xab),
+  previous: "ab".repeat(32),
   time: Date.UTC(2026, 1, 3, 4, 5, 6, 7),
   id: "7d0a9c0e-3b7e-4a53-8a48-8f0f3c6f2d22",
 };

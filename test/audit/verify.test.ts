@@ -73,7 +73,7 @@ function rewrite(chain: readonly AuditLineRow[], index: number, more: readonly A
     const record = parseRecord(row.line);
     if (record === undefined) throw new Error("not a record");
     const { store, writer, process: pid, host, time, id, action, outcome } = record;
-    const at = { sequence: current + 1, previous: position.head, time: Date.parse(time), id };
+    const at = { sequence: current + 1, previous: position.head.toString("hex"), time: Date.parse(time), id };
     const event = { action, outcome, principal: embeddedPrincipal, ...(current === index ? { reason: "rewritten" } : {}) };
     const line = current < index ? row.line : encodeRecord({ store, writer, process: pid, host }, at, event);
     position = extendChain(position, line);

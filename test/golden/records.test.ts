@@ -24,7 +24,7 @@ describe("golden audit", () => {
       const record = parseRecord(Buffer.from(line));
       if (record === undefined) throw new Error("a golden line is no record");
       const { sequence, previous, time, id, store, process, host, ...event } = record;
-      const place = { sequence, previous: unhex(previous), time: Date.parse(time), id };
+      const place = { sequence, previous, time: Date.parse(time), id };
       const principal = { ...event.principal, source: event.principal.source as "engine" };
       expect(encodeRecord({ store, writer, process, host }, place, { ...event, principal }).toString()).toBe(line);
       position = extendChain(position, Buffer.from(line));

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { LineWriter } from "../../src/store/sqlite/line-writer.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
-import type { Store } from "../../src/store/store.ts";
+import type { LineBlock, Store } from "../../src/store/store.ts";
 import { createStoreFile, metadataKey, temporaryFolder } from "./places.ts";
 
 interface Line {
@@ -37,6 +37,12 @@ function lines(first: number, count: number, writer = "w"): Line[] {
   return Array.from({ length: count }, (_, index) => ({ writer, sequence: first + index, line: Buffer.from(`line ${first + index}, é`) }));
 }
 
+/** Lines as they are added: in two pieces of memory. */
+function blockOf(first: number, count: number, writer = "w"): LineBlock {
+  const all = lines(first, count, writer).map(({ line }) => `${Buffer.from(line).toString()}\n`);
+  return { writer, first, pieces: [Buffer.from(all.slice(0, 1).join("")), Buffer.from(all.slice(1).join(""))] };
+}
+
 async function stored(store: Store): Promise<Line[]> {
   const rows = await store.read(({ auditLines }) => auditLines.list());
   return rows.map(({ writer, sequence, line }) => ({ writer, sequence, line: Buffer.from(line) }));
@@ -47,24 +53,23 @@ describe("audit lines that a thread adds", () => {
     const path = join(newFolder(), "keystead.db");
     await createStoreFile(path);
     const store = await openThreaded(path);
-    await store.appendLines(lines(1, 3));
+    await store.appendLines(blockOf(1, 3));
     await store.transaction(({ auditLines }) => auditLines.insertAll(lines(4, 2)));
-    await Promise.all([store.appendLines(lines(6, 600)), store.appendLines(lines(1, 2, "other"))]);
-    await store.appendLines([]);
+    await Promise.all([store.appendLines(blockOf(6, 600)), store.appendLines(blockOf(1, 2, "other"))]);
     expect(await stored(store)).toEqual([...lines(1, 2, "other"), ...lines(1, 605)]);
     expect(await store.verify()).toEqual([]);
     await store.close();
-    await expect(store.appendLines(lines(606, 1))).rejects.toMatchObject({ code: "CLOSED" });
+    await expect(store.appendLines(blockOf(606, 1))).rejects.toMatchObject({ code: "CLOSED" });
   });
 
   it("are all refused when one of them is there", async () => {
     const path = join(newFolder(), "keystead.db");
     await createStoreFile(path);
     const store = await openThreaded(path);
-    await store.appendLines(lines(3, 1));
-    await expect(store.appendLines(lines(1, 3))).rejects.toMatchObject({ code: "NAME_TAKEN" });
+    await store.appendLines(blockOf(3, 1));
+    await expect(store.appendLines(blockOf(1, 3))).rejects.toMatchObject({ code: "NAME_TAKEN" });
     expect(await stored(store)).toEqual(lines(3, 1));
-    await store.appendLines(lines(1, 2));
+    await store.appendLines(blockOf(1, 2));
     expect(await stored(store)).toEqual(lines(1, 3));
     await store.close();
   });
@@ -73,11 +78,11 @@ describe("audit lines that a thread adds", () => {
     const path = join(newFolder(), "keystead.db");
     await createStoreFile(path);
     const store = await openThreaded(path);
-    await store.appendLines(lines(1, 1));
+    await store.appendLines(blockOf(1, 1));
     const other = new DatabaseSync(path);
     other.exec("begin immediate");
     let isAdded = false;
-    const adding = store.appendLines(lines(2, 1)).then(() => {
+    const adding = store.appendLines(blockOf(2, 1)).then(() => {
       isAdded = true;
     });
     // Reads of this process go on meanwhile: several, one after the other.
@@ -98,13 +103,13 @@ describe("audit lines that a thread adds", () => {
     const store = await openThreaded(path, 50);
     const other = new DatabaseSync(path);
     other.exec("begin immediate");
-    await expect(store.appendLines(lines(1, 1))).rejects.toMatchObject({ code: "STORE_BUSY" });
+    await expect(store.appendLines(blockOf(1, 1))).rejects.toMatchObject({ code: "STORE_BUSY" });
     other.exec("rollback");
     other.close();
-    await store.appendLines(lines(1, 1));
+    await store.appendLines(blockOf(1, 1));
     renameSync(path, `${path}.moved`);
     writeFileSync(path, "", { mode: 0o600 });
-    await expect(store.appendLines(lines(2, 1))).rejects.toMatchObject({ code: "STORE_FAILED" });
+    await expect(store.appendLines(blockOf(2, 1))).rejects.toMatchObject({ code: "STORE_FAILED" });
     await store.close();
   });
 });
@@ -114,10 +119,10 @@ describe("the thread", () => {
     const folder = newFolder();
     const path = join(folder, "later", "keystead.db");
     const writer = new LineWriter({ location: path, settings: [], timeout: 1_000 });
-    await expect(writer.append(lines(1, 1))).rejects.toMatchObject({ code: "STORE_FAILED" });
+    await expect(writer.append(blockOf(1, 1))).rejects.toMatchObject({ code: "STORE_FAILED" });
     mkdirSync(join(folder, "later"));
     await createStoreFile(path);
-    await writer.append(lines(1, 1));
+    await writer.append(blockOf(1, 1));
     await writer.close();
     await writer.close();
   });
@@ -133,14 +138,7 @@ describe("the thread", () => {
       vi.unstubAllEnvs();
     });
     const writer = new LineWriter({ location: path, settings: [], timeout: 1_000 });
-    await writer.append(lines(1, 1));
-    await writer.close();
-  });
-
-  it("takes only lines that follow each other", async () => {
-    const writer = new LineWriter({ location: join(newFolder(), "keystead.db"), settings: [], timeout: 0 });
-    await expect(writer.append([...lines(1, 1), ...lines(3, 1)])).rejects.toThrow(TypeError);
-    await expect(writer.append([...lines(1, 1), ...lines(2, 1, "other")])).rejects.toThrow(TypeError);
+    await writer.append(blockOf(1, 1));
     await writer.close();
   });
 });

@@ -1,4 +1,4 @@
-import type { ChainLine } from "../chain-writer.ts";
+import type { LineGroup } from "../line-group.ts";
 
 /** Where audit lines go beside the store. */
 export interface AuditSink {
@@ -10,7 +10,7 @@ export interface AuditSink {
    * Resolves when the lines, all of one writer, are as durable as this sink makes them. After a rejection it is given the same lines
    * again: it drops those that it has.
    */
-  append(writer: string, lines: readonly ChainLine[]): Promise<void>;
+  append(writer: string, lines: LineGroup): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -1,6 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import { KeysteadError } from "../../errors.ts";
-import type { ChainLine, LineSink } from "../chain-writer.ts";
+import type { LineSink } from "../chain-writer.ts";
+import type { LineGroup } from "../line-group.ts";
 import type { AuditSink } from "./audit-sink.ts";
 
 const retryInterval = 1000;
@@ -15,7 +16,7 @@ export interface AuditProblem {
 interface Sink {
   readonly sink: AuditSink;
   /** What it has to take next: what is on its way to it, and what it refused before. */
-  readonly owed: { readonly writer: string; readonly lines: readonly ChainLine[] }[];
+  readonly owed: { readonly writer: string; readonly lines: LineGroup }[];
   /** Why it refused what it was given last; undefined when it took that. */
   problem: { readonly cause: unknown } | undefined;
   /** Resolves when it has taken or refused what it was given: it is given one thing at a time. */
@@ -57,8 +58,9 @@ export class AuditSinks {
   }
 
   /** Gives lines to all sinks. Resolves to an error when one does not take them. */
-  async append(writer: string, lines: readonly ChainLine[]): Promise<KeysteadError | undefined> {
-    await Promise.all(this.#sinks.map((sink) => give(sink, writer, lines)));
+  async append(writer: string, lines: LineGroup): Promise<KeysteadError | undefined> {
+    for (const { owed } of this.#sinks) owed.push({ writer, lines });
+    await Promise.all(this.#sinks.map(give));
     return this.#failure();
   }
 
@@ -91,7 +93,7 @@ export class AuditSinks {
   }
 
   async #retry(): Promise<void> {
-    await Promise.all(this.#sinks.filter(({ owed }) => owed.length > 0).map((sink) => give(sink)));
+    await Promise.all(this.#sinks.filter(({ owed }) => owed.length > 0).map(give));
   }
 
   #failure(): KeysteadError | undefined {
@@ -112,9 +114,8 @@ export function withSinks(sink: LineSink, writer: string, sinks: AuditSinks | un
   };
 }
 
-/** Gives a sink what it owes, and then new lines. */
-function give(to: Sink, writer?: string, lines: readonly ChainLine[] = []): Promise<void> {
-  if (writer !== undefined) to.owed.push({ writer, lines });
+/** Gives a sink what it owes, once it has taken or refused what is on its way. */
+function give(to: Sink): Promise<void> {
   to.giving = to.giving.then(() => giveOwed(to));
   return to.giving;
 }

@@ -3,10 +3,10 @@ import { type FileHandle, open, readdir, rename, unlink } from "node:fs/promises
 import { basename, dirname, join } from "node:path";
 import { syncDirectory } from "../../durable-file.ts";
 import { KeysteadError } from "../../errors.ts";
-import type { ChainLine } from "../chain-writer.ts";
 import { formatLine, writerLine } from "../export/lines.ts";
 import { type ChainPosition, startChain } from "../hash-chain.ts";
 import { isMissingFile } from "../journal-file.ts";
+import type { LineGroup } from "../line-group.ts";
 import type { AuditSink, AuditSinkConfig } from "./audit-sink.ts";
 
 const defaultMaxBytes = 64 * 1024 * 1024;
@@ -46,18 +46,15 @@ export class FileSink implements AuditSink {
     await this.#open();
   }
 
-  async append(writer: string, lines: readonly ChainLine[]): Promise<void> {
+  async append(writer: string, { last, bytes, head }: LineGroup): Promise<void> {
     const position = this.#positions.get(writer) ?? startChain(writer);
-    const missing = lines.filter(({ sequence }) => sequence > position.count);
-    const last = missing.at(-1);
-    if (last === undefined) return;
-    const length = missing.reduce((sum, { bytes }) => sum + bytes.length + 1, 0);
-    const file = await this.#fileFor(length);
-    await this.#write(file, writer, position, missing);
+    if (last <= position.count) return;
+    const file = await this.#fileFor(bytes.length);
+    await this.#write(file, position, bytes);
     await file.datasync();
     // A file that somebody removed still takes writes.
     if (fstatSync(file.fd).nlink === 0) throw new Error("the file was removed");
-    this.#positions.set(writer, { writer, count: last.sequence, head: last.head });
+    this.#positions.set(writer, { writer, count: last, head: Buffer.from(head, "hex") });
     for (const known of this.#positions.keys()) if (this.#positions.size > mostWriters) this.#positions.delete(known);
   }
 
@@ -67,9 +64,9 @@ export class FileSink implements AuditSink {
     await file?.close();
   }
 
-  async #write(file: FileHandle, writer: string, position: ChainPosition, lines: readonly ChainLine[]): Promise<void> {
-    const head = this.#named.has(writer) ? [] : [formatLine(writerLine(position)), newline];
-    let data = Buffer.concat([...head, ...lines.flatMap(({ bytes }) => [bytes, newline])]);
+  async #write(file: FileHandle, position: ChainPosition, bytes: Buffer): Promise<void> {
+    const { writer } = position;
+    let data = this.#named.has(writer) ? bytes : Buffer.concat([formatLine(writerLine(position)), newline, bytes]);
     if (await endsTorn(file)) data = Buffer.concat([newline, data]);
     this.#named.delete(writer);
     while (data.length > 0) {

@@ -1,5 +1,5 @@
 import process from "node:process";
-import type { ChainLine } from "../chain-writer.ts";
+import type { LineGroup } from "../line-group.ts";
 import type { AuditSink } from "./audit-sink.ts";
 
 /** Writes lines to the standard output, for a collector that reads it. As durable as what reads it. */
@@ -21,11 +21,10 @@ export class StdoutSink implements AuditSink {
     await Promise.resolve();
   }
 
-  async append(_writer: string, lines: readonly ChainLine[]): Promise<void> {
+  async append(_writer: string, { bytes }: LineGroup): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
-    const text = lines.map(({ bytes }) => `${bytes.toString("utf8")}\n`).join("");
     await new Promise<void>((resolve, reject) => {
-      this.#stream.write(text, (error) => {
+      this.#stream.write(bytes, (error) => {
         if (error === undefined || error === null) resolve();
         else reject(error);
       });

@@ -1,6 +1,5 @@
 import type { Kysely } from "kysely";
-import type { StoreWatch, TamperFinding } from "../store.ts";
-import type { NewRecord } from "../tables.ts";
+import type { LineBlock, StoreWatch, TamperFinding } from "../store.ts";
 import type { TableLayout } from "./table-layout.ts";
 
 /** A value as it goes into and comes out of a database. Integers come out as bigint, so that none is rounded. */
@@ -60,7 +59,7 @@ export interface SqlDatabase {
   /** As `replicated` of the store. */
   replicated?(patience: number): Promise<void>;
   /** As {@link Store.appendLines}. */
-  appendLines?(rows: readonly NewRecord<"auditLines">[]): Promise<void>;
+  appendLines?(lines: LineBlock): Promise<void>;
   /** Removes what deleted rows left in the files, as far as the database can. */
   scrub(): Promise<void>;
   /** Waits for what is running, then closes. */

@@ -1,8 +1,8 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { KeyObject } from "node:crypto";
 import { KeysteadError } from "../../errors.ts";
-import type { CreateOptions, Store, StoreHeader, StoreIdentity, StoreTables, StoreWatch, TamperFinding } from "../store.ts";
-import { type NewRecord, type TableDefinitions, tables } from "../tables.ts";
+import type { CreateOptions, LineBlock, Store, StoreHeader, StoreIdentity, StoreTables, StoreWatch, TamperFinding } from "../store.ts";
+import { type TableDefinitions, tables } from "../tables.ts";
 import { FairLock } from "./fair-lock.ts";
 import { readHeader } from "./header.ts";
 import { insertManifest, loadManifest, updateManifest, type Manifest } from "./manifest.ts";
@@ -35,7 +35,7 @@ export class SqlStore implements Store {
 
   readonly watch?: (onChange: () => void) => StoreWatch;
   readonly replicated?: (patience: number) => Promise<void>;
-  readonly appendLines?: (rows: readonly NewRecord<"auditLines">[]) => Promise<void>;
+  readonly appendLines?: (lines: LineBlock) => Promise<void>;
 
   /** @param definitions the tables as they are after the steps */
   constructor(database: SqlDatabase, steps: readonly Migration[] = migrations, definitions: TableDefinitions = tables) {
@@ -44,7 +44,7 @@ export class SqlStore implements Store {
     if (database.watch !== undefined) this.watch = database.watch.bind(database);
     if (database.replicated !== undefined) this.replicated = database.replicated.bind(database);
     const append = database.appendLines?.bind(database);
-    if (append !== undefined) this.appendLines = (rows) => this.#append(() => append(rows));
+    if (append !== undefined) this.appendLines = (lines) => this.#append(() => append(lines));
     this.#migrations = steps;
     this.#definitions = definitions;
   }

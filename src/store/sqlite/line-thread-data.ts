@@ -1,10 +1,9 @@
 import { z } from "zod";
 
-/** Lines of one writer that follow each other, in one piece of memory: it goes to the thread without being copied. */
+/** Lines of one writer that follow each other, each with its newline, in one piece of memory: it goes to the thread without being copied. */
 export interface LineBatch {
   readonly writer: string;
   readonly first: number;
-  readonly lengths: Uint32Array;
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 

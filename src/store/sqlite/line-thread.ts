@@ -4,18 +4,21 @@ import { type LineBatch, type LineReply, readData } from "./line-thread-data.ts"
 
 // The thread of a LineWriter: a connection of its own, which may wait for disks and locks as long as it takes.
 
+const newline = 0x0a;
+
 const { location, settings, timeout, insert } = readData(workerData);
 const database = new DatabaseSync(location, { timeout, allowExtension: false });
 for (const setting of settings) database.exec(`pragma ${setting}`);
 const statement = database.prepare(insert);
 
-function append({ writer, first, lengths, bytes }: LineBatch): void {
+function append({ writer, first, bytes }: LineBatch): void {
   database.exec("begin immediate");
   try {
-    let at = 0;
-    for (const [index, length] of lengths.entries()) {
-      statement.run(writer, first + index, bytes.subarray(at, at + length));
-      at += length;
+    let sequence = first;
+    for (let start = 0, end = 0; start < bytes.length; start = end + 1) {
+      end = bytes.indexOf(newline, start);
+      statement.run(writer, sequence, bytes.subarray(start, end));
+      sequence++;
     }
     database.exec("commit");
   } catch (error) {

@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { KeysteadError } from "../../errors.ts";
-import type { NewRecord } from "../tables.ts";
+import type { LineBlock } from "../store.ts";
 import { tables } from "../tables.ts";
 import { layoutOf } from "../sql/table-layout.ts";
 import type { LineBatch, LineReply, LineThreadData } from "./line-thread-data.ts";
@@ -29,14 +29,11 @@ export class LineWriter {
   }
 
   /**
-   * Inserts rows in one transaction.
-   * @param rows - of one writer, in a row
+   * Inserts lines in one transaction.
    * @throws KeysteadError `NAME_TAKEN` when one of them is there already, and what the database says
    */
-  async append(rows: readonly NewRecord<"auditLines">[]): Promise<void> {
-    const [first] = rows;
-    if (first === undefined) return;
-    const waiting = { batch: batchOf(first.writer, first.sequence, rows), done: Promise.withResolvers<undefined>() };
+  async append(lines: LineBlock): Promise<void> {
+    const waiting = { batch: batchOf(lines), done: Promise.withResolvers<undefined>() };
     this.#waiting.push(waiting);
     this.#thread ??= this.#start();
     this.#thread.ref();
@@ -80,14 +77,12 @@ export class LineWriter {
   }
 }
 
-function batchOf(writer: string, first: number, rows: readonly NewRecord<"auditLines">[]): LineBatch {
-  const lengths = Uint32Array.from(rows, ({ line }) => line.length);
-  const bytes = new Uint8Array(lengths.reduce((sum, length) => sum + length, 0));
+function batchOf({ writer, first, pieces }: LineBlock): LineBatch {
+  const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
   let at = 0;
-  for (const [index, { line, sequence, writer: other }] of rows.entries()) {
-    if (other !== writer || sequence !== first + index) throw new TypeError("lines of a batch are of one writer and follow each other");
-    bytes.set(line, at);
-    at += line.length;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
   }
-  return { writer, first, lengths, bytes };
+  return { writer, first, bytes };
 }

@@ -3,7 +3,7 @@ import { CompiledQuery, Kysely } from "kysely";
 import { systemClock } from "../../clock.ts";
 import { KeysteadError } from "../../errors.ts";
 import type { TamperFinding } from "../store.ts";
-import type { NewRecord } from "../tables.ts";
+import type { LineBlock } from "../store.ts";
 import type { Sql, SqlDatabase, SqlSchema, StructureExpectation } from "../sql/sql-database.ts";
 import { FairLock } from "../sql/fair-lock.ts";
 import { LineWriter } from "./line-writer.ts";
@@ -49,7 +49,7 @@ export class SqliteDatabase implements SqlDatabase {
   readonly #wait: LockWait;
   readonly #lines: LineWriter | undefined;
   /** As `appendLines` of the store. */
-  readonly appendLines?: (rows: readonly NewRecord<"auditLines">[]) => Promise<void>;
+  readonly appendLines?: (block: LineBlock) => Promise<void>;
   #expected: Structure | undefined;
 
   private constructor(database: DatabaseSync, options: SqliteDatabaseOptions) {
@@ -61,9 +61,9 @@ export class SqliteDatabase implements SqlDatabase {
     if (threaded && !readOnly && typeof location === "string") {
       const lines = new LineWriter({ location, settings: connectionSettings, timeout: wait.timeout });
       this.#lines = lines;
-      this.appendLines = async (rows) => {
+      this.appendLines = async (block) => {
         assertInPlace();
-        await lines.append(rows);
+        await lines.append(block);
       };
     }
     this.sql = new Kysely<SqlSchema>({
