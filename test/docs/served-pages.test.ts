@@ -76,7 +76,8 @@ describe("docs/client.md", () => {
         if (output.trim() !== "") expect(masked(stdout), line).toBe(masked(output));
       }
     const roles = ["admin", "key-admin", "encryptor", "decryptor", "import"].map((role) => `--role ${role}`).join(" ");
-    const token = command(`keystead tokens create page ${roles}`).trim();
+    command(`keystead tokens create page ${roles} --out token`);
+    const token = readFileSync(join(place.folder, "token"), "utf8").trim();
     registerSecret(token);
     const ready: unknown = JSON.parse(await serve(place, ["--json", "--port", "0"], /"url"/));
     const { url } = ready as { readonly url: string };

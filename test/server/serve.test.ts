@@ -61,7 +61,8 @@ describe("keystead serve", () => {
     await firstLine;
     await expect.poll(() => rest).toContain("/v1/encrypt");
     const [, create = ""] = /\$\((?:npm run -s )?keystead (?:-- )?(.*)\)/.exec(rest) ?? [];
-    const made = await runCommandLine(create.split(" "), { cwd: "/", env: {}, stdin: Buffer.of() });
+    // What it prints is the token.
+    const made = await runCommandLine(create.split(" "), { cwd: "/", env: {}, stdin: Buffer.of(), showsPlaintext: true });
     expect({ create, code: made.code, stderr: made.stderr }).toMatchObject({ code: 0, stderr: "" });
     const token = made.stdout.toString("utf8").trim();
     registerSecret(token);
