@@ -157,8 +157,7 @@ export class CipherService {
    */
   async encryptMany(items: readonly EncryptItem[]): Promise<(string | ItemProblem)[]> {
     assertArguments({ items }, rules.sealMany);
-    const batch = items.map(({ target, context, dataset, ...given }): BatchItem<string> => {
-      const { plaintext, value } = given;
+    const batch = items.map(({ target, context, dataset, plaintext, value }): BatchItem<string> => {
       if ((plaintext === undefined) === (value === undefined)) return { problem: eitherPlaintextOrValue() };
       const seal = (key: KeyHandle): string =>
         plaintext === undefined ? key.encryptValue(value ?? "", context) : key.encrypt(plaintext, context);

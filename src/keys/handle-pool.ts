@@ -31,7 +31,9 @@ export const openingActs: Readonly<Record<KeyHandleOptions["opening"], string>> 
 
 interface OpenHandle {
   readonly key: KeyHandle;
-  /** When it was last used, by the monotonic clock. */
+  /** True when it was used since {@link HandlePool.closeIdle} looked. Using it happens too often to ask a clock. */
+  used: boolean;
+  /** When it was last found used, by the monotonic clock. */
   usedAt: number;
 }
 
@@ -65,7 +67,7 @@ export class HandlePool {
   peek(place: Place): KeyHandle | undefined {
     const handle = this.#handles.get(nameOf(place));
     if (handle === undefined) return undefined;
-    handle.usedAt = this.#engine.clock.monotonic();
+    handle.used = true;
     return handle.key;
   }
 
@@ -107,6 +109,7 @@ export class HandlePool {
 
   /** Closes handles that were not used for ten minutes. */
   async closeIdle(): Promise<void> {
+    this.#look();
     const since = this.#engine.clock.monotonic() - openHandles.milliseconds;
     await this.#closeWhere(({ usedAt }) => usedAt <= since);
   }
@@ -120,6 +123,14 @@ export class HandlePool {
     const over = [...this.#handles].filter(([, handle]) => isOver(handle));
     for (const [place] of over) this.#handles.delete(place);
     for (const [, { key }] of over) await key.close();
+  }
+
+  #look(): void {
+    const now = this.#engine.clock.monotonic();
+    for (const handle of this.#handles.values()) {
+      if (handle.used) handle.usedAt = now;
+      handle.used = false;
+    }
   }
 
   #openOnce(place: Place): Promise<void> {
@@ -136,8 +147,9 @@ export class HandlePool {
     const datasetId = await this.#engine.names.datasetId(dataset);
     const act = { action: openingActs[opening], key: keyName, ...(dataset !== undefined && { dataset }) };
     const key = await audited(this.#engine, act, () => this.open(id, { datasetId, opening }));
-    this.#handles.set(name, { key, usedAt: this.#engine.clock.monotonic() });
+    this.#handles.set(name, { key, used: true, usedAt: 0 });
     if (this.#handles.size <= openHandles.count) return;
+    this.#look();
     const [oldest] = [...this.#handles].sort(([, a], [, b]) => a.usedAt - b.usedAt);
     await this.#closeWhere((handle) => handle === oldest?.[1]);
   }

@@ -38,9 +38,9 @@ export class Lease {
     this.#ended = true;
   }
 
-  /** True while the lease holds. */
-  holds(): boolean {
-    return !this.#ended && this.#age(this.#clock.now()) <= leaseBound;
+  /** True while the lease holds. @param now - the wall clock's time */
+  holds(now = this.#clock.now()): boolean {
+    return !this.#ended && this.#age(now) <= leaseBound;
   }
 
   /** The wall clock's time. @throws KeysteadError `KEY_LEASE_EXPIRED` past the bound, `CLOSED` once ended */

@@ -16,6 +16,8 @@ export class RequestLog {
   readonly #target: LogTarget;
   readonly #clock: Clock;
   readonly #process = `"pid":${String(process.pid)},"hostname":${JSON.stringify(hostname())}`;
+  /** Members that many lines have, as they are written. */
+  readonly #members = new WeakMap<object, string>();
 
   private constructor(target: LogTarget, clock: Clock) {
     this.#target = target;
@@ -30,11 +32,21 @@ export class RequestLog {
 
   write({ request, reply, route, caller, started, id }: Exchange): void {
     const ms = Math.round((this.#clock.monotonic() - started) * 1_000) / 1_000;
-    const path = route === undefined ? "" : `,"route":${JSON.stringify(route.path)}`;
-    const who = caller === undefined ? "" : `,"principal":${JSON.stringify(`${caller.principal.source}:${caller.principal.id}`)}`;
+    const path = route === undefined ? "" : (this.#members.get(route) ?? this.#member(route, "route", route.path));
+    const principal = caller?.principal;
+    const who =
+      principal === undefined
+        ? ""
+        : (this.#members.get(principal) ?? this.#member(principal, "principal", `${principal.source}:${principal.id}`));
     this.#target.write(
       `{"level":${String(info)},"time":${String(this.#clock.now())},${this.#process},"id":${JSON.stringify(id)},` +
         `"method":"${request.method}"${path},"status":${String(reply.raw.statusCode)},"ms":${String(ms)}${who},"msg":"request"}\n`,
     );
+  }
+
+  #member(of: object, name: string, value: string): string {
+    const member = `,"${name}":${JSON.stringify(value)}`;
+    this.#members.set(of, member);
+    return member;
   }
 }

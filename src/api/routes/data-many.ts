@@ -104,16 +104,19 @@ export function problemJson({ code, status, message }: KeysteadError): Problem {
 
 /** A request's item as the engine takes it. */
 function encryptItem(item: z.output<typeof sealItem>): EncryptItem {
-  const { key: _, purpose: __, text, plaintext, value, ...options } = item;
+  const { context, dataset, text, plaintext, value } = item;
   const target = targetOf(item);
+  const options = { ...(context !== undefined && { context }), ...(dataset !== undefined && { dataset }) };
   if (value !== undefined) return { target, value: fromTypedJson(value), ...options };
   return { target, plaintext: text ?? plaintext ?? "", ...options };
 }
 
 /** A ciphertext with what its header says. */
 export function sealedBy(ciphertext: string): Sealed {
-  const [, key = "", label = ""] = ciphertext.split(":", 3);
-  return { ciphertext, key, version: Number.parseInt(label, 10), label };
+  const keyAt = "ks1:".length;
+  const keyEnd = ciphertext.indexOf(":", keyAt);
+  const label = ciphertext.slice(keyEnd + 1, ciphertext.indexOf(":", keyEnd + 1));
+  return { ciphertext, key: ciphertext.slice(keyAt, keyEnd), version: Number.parseInt(label, 10), label };
 }
 
 /** The data of an item. */

@@ -13,9 +13,7 @@ import type { CacheUse } from "../../observer.ts";
 import type { Store } from "../../store/store.ts";
 import { Lease } from "../lease.ts";
 import { AccessSnapshot } from "./access-snapshot.ts";
-
-/** Decisions that are remembered for each principal. */
-const rememberedDecisions = 4_096;
+import { DecisionMemory } from "./decision-memory.ts";
 
 /** Milliseconds between looks at the store for the sake of somebody whom nobody knows. */
 const strangerInterval = 1_000;
@@ -26,7 +24,7 @@ interface Known {
   readonly subjects: Subjects;
   /** Those that speak of it. */
   readonly policies: readonly Policy[];
-  readonly decisions: Map<string, Decision>;
+  readonly decisions: DecisionMemory;
 }
 
 /**
@@ -56,11 +54,12 @@ export class PolicyAccess implements AccessControl {
   /** {@link AccessControl.authorize}. @throws KeysteadError also `APPROVAL_REQUIRED`, and what the store says when it must be asked */
   authorize(caller: Caller, action: string, resource: Resource): Promise<void> | void {
     if (!this.#known.has(caller.principal) && !isPrincipal(caller.principal)) throw malformedPrincipal("ACCESS_DENIED");
-    const snapshot = this.#held();
+    const now = this.#clock.now();
+    const snapshot = this.#held(now);
     if (snapshot === undefined) return this.#authorizeLater(caller, action, resource);
     const complete = this.#withPurpose(snapshot, caller, resource);
     if (complete === undefined) return this.#authorizeLater(caller, action, resource);
-    allow(this.#decide(snapshot, caller, action, complete), caller, action);
+    allow(this.#decide(snapshot, caller, action, complete, now), caller, action);
   }
 
   /** {@link AccessControl.asksContext}. @throws what the store says */
@@ -145,32 +144,27 @@ export class PolicyAccess implements AccessControl {
     this.#lease.renew(start);
   }
 
-  #held(): AccessSnapshot | undefined {
-    return this.#lease.holds() ? this.#snapshot : undefined;
+  #held(now = this.#clock.now()): AccessSnapshot | undefined {
+    return this.#lease.holds(now) ? this.#snapshot : undefined;
   }
 
   async #authorizeLater(caller: Caller, action: string, resource: Resource): Promise<void> {
     allow(await this.decide(caller, action, resource), caller, action);
   }
 
-  #decide(snapshot: AccessSnapshot, caller: Caller, action: string, resource: Resource): Decision {
-    const now = this.#clock.now();
+  #decide(snapshot: AccessSnapshot, caller: Caller, action: string, resource: Resource, now = this.#clock.now()): Decision {
     const { principal } = caller;
     const problem = principal.source === "token" ? snapshot.tokenProblem(principal.id, now) : undefined;
     if (problem !== undefined) return { outcome: "deny", reason: `its token is ${problem}`, lasting: false };
     const { subjects, policies, decisions } = this.#knownOf(snapshot, caller);
-    const place = `${action}\n${resource.key ?? ""}\n${resource.purpose ?? ""}\n${resource.dataset ?? ""}`;
-    const before = decisions.get(place);
+    const before = decisions.get(action, resource);
     if (before !== undefined) {
       this.lookups.hits += 1;
       return before;
     }
     this.lookups.misses += 1;
     const decision = decide(policies, subjects, action, resource, now);
-    if (decision.lasting) {
-      if (decisions.size >= rememberedDecisions) decisions.clear();
-      decisions.set(place, decision);
-    }
+    if (decision.lasting) decisions.set(action, resource, decision);
     return decision;
   }
 
@@ -180,7 +174,7 @@ export class PolicyAccess implements AccessControl {
     if (known !== undefined && isSame(known.caller, caller)) return known;
     const subjects = snapshot.subjectsOf(caller);
     const policies = snapshot.policies.filter(({ subject }) => subjects.names.has(subject));
-    const fresh = { caller, subjects, policies, decisions: new Map<string, Decision>() };
+    const fresh = { caller, subjects, policies, decisions: new DecisionMemory() };
     this.#known.set(caller.principal, fresh);
     return fresh;
   }
