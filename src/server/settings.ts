@@ -44,7 +44,7 @@ const rateLimitsSchema = z.strictObject({
     60,
     1,
     1_000_000,
-    "Failed authentications per minute and address that are answered 401 and recorded one by one; more are answered 429.",
+    "Failed authentications per minute and address that are answered (401, or 503 while the issuer is away) and recorded one by one; more are answered 429.",
   ),
 });
 
