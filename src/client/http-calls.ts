@@ -1,7 +1,10 @@
 import { Readable } from "node:stream";
-import { setTimeout as pause } from "node:timers/promises";
 import { Agent, type Dispatcher } from "undici";
-import { errorCodes, isErrorCode, KeysteadError } from "../errors.ts";
+import { type Clock, systemClock } from "../clock.ts";
+import { KeysteadError } from "../errors.ts";
+import { askToken } from "./ask-token.ts";
+import { cancelled, failureOf, mayPass, parseJson, problemError, readJson, readProblem, readText } from "./call-failures.ts";
+import { assertConnectionOptions, type ConnectionOptions, parseAddress } from "./connection-options.ts";
 import type {
   ByteEndpoint,
   EndpointAnswer,
@@ -17,24 +20,6 @@ import type {
 import { LineFeed, type LineSource } from "./line-feed.ts";
 import { cutOff, readAnswers } from "./read-answers.ts";
 import { readEvents } from "./read-events.ts";
-
-/** How a server is reached. */
-export interface ConnectionOptions {
-  /** `https://keys.example.org`; a path before `/v1` may follow. */
-  readonly url: string;
-  /** An API token or one of an identity provider; a function is asked before each call, and keeps what it got itself. */
-  readonly token: string | (() => string | Promise<string>);
-  /** PEM of the authorities that may have signed the server's certificate; those of the system when absent. */
-  readonly ca?: string | Uint8Array;
-  /** PEM of a client certificate and of its key, where the server wants them. */
-  readonly certificate?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array };
-  /** Milliseconds within which an answer has to begin; 30,000 when absent. */
-  readonly timeout?: number;
-  /** How often a call is sent again that may be, and that met a lost connection or a server that is busy; 2 when absent. */
-  readonly retries?: number;
-  /** Connections that are kept open at most; 16 when absent. */
-  readonly connections?: number;
-}
 
 /** A call, as it is sent. */
 interface Sent {
@@ -53,10 +38,11 @@ interface CallOptions {
   readonly ifMatch?: string | undefined;
 }
 
+/** Status of an answer that is none. */
+const noContent = 204;
 const defaults = { timeout: 30_000, retries: 2, connections: 16 } as const;
 /** Milliseconds in which a connection is made, however long its answers may take. */
 const longestConnecting = 30_000;
-const longestAnswer = 64 * 1024 * 1024;
 /** Milliseconds before the first repetition; each further one waits twice as long. */
 const firstPause = 100;
 const longestPause = 10_000;
@@ -64,13 +50,17 @@ const longestPause = 10_000;
 /** Calls of a server's routes over connections that are kept. */
 export class HttpCalls {
   readonly #options: ConnectionOptions;
+  readonly #clock: Clock;
   readonly #origin: URL;
   readonly #agent: Agent;
+  #closing: Promise<void> | undefined;
 
-  /** @throws KeysteadError `INVALID_ARGUMENT` for an address that is none, or that carries a password */
+  /** @throws KeysteadError `INVALID_ARGUMENT`, also for an address that carries a password, or is remote without TLS */
   constructor(options: ConnectionOptions) {
-    const { url, ca, certificate, connections = defaults.connections, timeout = defaults.timeout } = options;
+    assertConnectionOptions(options);
+    const { url, ca, certificate, connections = defaults.connections, timeout = defaults.timeout, clock = systemClock } = options;
     this.#options = options;
+    this.#clock = clock;
     this.#origin = parseAddress(url);
     this.#agent = new Agent({
       connections,
@@ -88,7 +78,8 @@ export class HttpCalls {
   /**
    * Calls a route.
    * @param idempotent as the table has it: such a call is sent again when it is lost
-   * @throws KeysteadError with the code that the server answers; `SERVER_UNREACHABLE`, `CANCELLED`
+   * @throws KeysteadError with the code that the server answers; `SERVER_UNREACHABLE`, `CANCELLED`, `CLOSED`; `UNAUTHENTICATED` also when the
+   *   function that gives the token fails
    */
   async call<E extends JsonEndpoint>(
     endpoint: E,
@@ -104,10 +95,11 @@ export class HttpCalls {
       ifMatch: options.ifMatch,
       signal: options.signal,
     };
-    const text = await this.#repeat(sent, async ({ body: answer }) => readText(answer));
-    const answer: unknown = text === "" ? undefined : JSON.parse(text);
-    assertAnswer(endpoint, answer);
-    return answer;
+    return this.#repeat(sent, async (response) => {
+      const answer = await readJson(response);
+      assertAnswer(endpoint, answer, response.statusCode);
+      return answer;
+    });
   }
 
   /** The text that a route answers. @throws KeysteadError as {@link call} */
@@ -122,7 +114,7 @@ export class HttpCalls {
     const { body } = await this.#repeat(sent, (response) => Promise.resolve(response));
     try {
       for await (const event of readEvents(body)) {
-        const answer = parsed(event.data);
+        const answer = parseJson(event.data);
         if (event.name === "problem") throw problemError(answer);
         assertAnswer(endpoint, answer);
         yield answer;
@@ -173,7 +165,8 @@ export class HttpCalls {
   }
 
   /**
-   * Takes the bytes that a route answers, piece by piece: the next one once `write` has taken the one before. Not asked again.
+   * Takes the bytes that a route answers, piece by piece: the next one once `write` has taken the one before. Asked again only
+   * before the first.
    * @throws KeysteadError as {@link call}; `SERVER_UNREACHABLE` also when the answer is cut off; what `write` throws
    */
   async bytes<E extends ByteEndpoint>(
@@ -182,7 +175,7 @@ export class HttpCalls {
     write: (chunk: Buffer) => Promise<void> | void,
     signal?: AbortSignal,
   ): Promise<void> {
-    const sent: Sent = { ...address(endpoint, input), body: undefined, idempotent: false, ifMatch: undefined, signal };
+    const sent: Sent = { ...address(endpoint, input), body: undefined, idempotent: true, ifMatch: undefined, signal };
     const { body } = await this.#repeat(sent, (response) => Promise.resolve(response));
     const chunks: AsyncIterator<unknown> = body[Symbol.asyncIterator]();
     try {
@@ -198,9 +191,9 @@ export class HttpCalls {
     }
   }
 
-  /** Ends connections once what is under way has ended. */
+  /** Ends connections once what is under way has ended. Closing again does nothing. */
   close(): Promise<void> {
-    return this.#agent.close();
+    return (this.#closing ??= this.#agent.close());
   }
 
   async #repeat<T>(sent: Sent, read: (response: Dispatcher.ResponseData) => Promise<T>): Promise<T> {
@@ -211,16 +204,19 @@ export class HttpCalls {
         if (response.statusCode < 300) return await read(response);
         throw await readProblem(response);
       } catch (error) {
-        const failure = failureOf(error, sent.signal);
-        if (!sent.idempotent || attempt >= retries || !mayPass(failure.error)) throw failure.error;
-        await wait(failure.retryAfter ?? Math.min(firstPause * 2 ** attempt, longestPause), sent.signal);
+        const { error: failure, retryAfter } = failureOf(error, sent.signal, sent.idempotent);
+        if (!sent.idempotent || attempt >= retries || !mayPass(failure)) throw failure;
+        // Asked again earlier than the server wants, it would only refuse again.
+        if (retryAfter !== undefined && retryAfter > longestPause)
+          throw new KeysteadError(failure.code, `${failure.message} (Retry-After: ${String(retryAfter / 1_000)} s)`);
+        await this.#wait(retryAfter ?? Math.min(firstPause * 2 ** attempt, longestPause), sent.signal);
       }
     }
   }
 
   async #send({ method, path, body, ifMatch, signal }: Sent): Promise<Dispatcher.ResponseData> {
-    const { token } = this.#options;
-    const credential = assertToken(typeof token === "string" ? token : await token());
+    const credential = await askToken(this.#options.token, signal);
+    if (this.#closing !== undefined) throw new KeysteadError("CLOSED", "the client is closed; make another one");
     return this.#agent.request({
       origin: this.#origin.origin,
       path: this.#origin.pathname.replace(/\/$/, "") + path,
@@ -235,97 +231,24 @@ export class HttpCalls {
       ...(signal !== undefined && { signal }),
     });
   }
-}
 
-/** @throws KeysteadError `INVALID_ARGUMENT` for what no header can carry: a line break, most often, at the end of a file */
-function assertToken(token: string): string {
-  if (/^[\x21-\x7e]+$/.test(token)) return token;
-  throw new KeysteadError("INVALID_ARGUMENT", "the token has characters that no token has; pass it without spaces and line breaks");
-}
-
-/** A failure as callers see it, and how long the server asks to wait. */
-interface Failure {
-  readonly error: KeysteadError;
-  readonly retryAfter?: number;
-}
-
-/** The failure of an answer that is a problem. */
-class ProblemAnswer extends Error {
-  readonly failure: Failure;
-
-  constructor(failure: Failure) {
-    super(failure.error.message);
-    this.failure = failure;
+  async #wait(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await this.#clock.wait(milliseconds, signal);
+    } catch (cause) {
+      throw cancelled(cause);
+    }
   }
-}
-
-function failureOf(error: unknown, signal: AbortSignal | undefined): Failure {
-  if (error instanceof ProblemAnswer) return error.failure;
-  if (signal?.aborted === true) return { error: new KeysteadError("CANCELLED", "the call was stopped by its caller", { cause: error }) };
-  if (error instanceof KeysteadError) return { error };
-  return {
-    error: new KeysteadError(
-      "SERVER_UNREACHABLE",
-      `the server did not answer (${reasonOf(error)}); check its address, its certificate and the network`,
-      {
-        cause: error,
-      },
-    ),
-  };
-}
-
-/** The code that the system or the client gives: never an address's credentials, which it has none of. */
-function reasonOf(error: unknown): string {
-  const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
-  return typeof code === "string" ? code : "no reason given";
-}
-
-/** True for what may be gone when the same is asked again. */
-function mayPass({ code }: KeysteadError): boolean {
-  return code === "SERVER_UNREACHABLE" || code === "RATE_LIMITED" || errorCodes[code].exit === errorCodes.STORE_BUSY.exit;
-}
-
-async function readProblem(response: Dispatcher.ResponseData): Promise<ProblemAnswer> {
-  const text = await readText(response.body);
-  const seconds = Number(response.headers["retry-after"]);
-  const error = problemError(parsed(text), response.statusCode);
-  return new ProblemAnswer({
-    error,
-    ...(Number.isFinite(seconds) && seconds >= 0 && { retryAfter: Math.min(seconds * 1000, longestPause) }),
-  });
-}
-
-function problemError(problem: unknown, status?: number): KeysteadError {
-  const { code, detail } = { code: undefined, detail: undefined, ...(typeof problem === "object" ? problem : {}) };
-  if (isErrorCode(code) && typeof detail === "string") return new KeysteadError(code, detail);
-  const said = status === undefined ? "an event that is no problem" : `status ${String(status)}`;
-  return new KeysteadError("INTERNAL", `the server answered ${said} without a problem that this version knows; is it a Keystead server?`);
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-async function readText(body: Dispatcher.ResponseData["body"]): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    const bytes: unknown = chunk;
-    if (!Buffer.isBuffer(bytes)) continue;
-    length += bytes.length;
-    if (length > longestAnswer) throw new KeysteadError("TOO_LARGE", "the server's answer is longer than 64 MiB; ask for less at once");
-    chunks.push(bytes);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }
 
 /** The server holds its answers to the table's schemas; here only their outermost form is looked at. */
-function assertAnswer<E extends JsonEndpoint | EventEndpoint>(endpoint: E, answer: unknown): asserts answer is EndpointAnswer<E> {
-  if (answer === undefined || (typeof answer === "object" && answer !== null)) return;
+function assertAnswer<E extends JsonEndpoint | EventEndpoint>(
+  endpoint: E,
+  answer: unknown,
+  status?: number,
+): asserts answer is EndpointAnswer<E> {
+  const isThere = typeof answer === "object" && answer !== null && !Array.isArray(answer);
+  if (isThere || (status === noContent && answer === undefined)) return;
   throw new KeysteadError("INTERNAL", `the server's answer to ${endpoint} is no object; is it a Keystead server?`);
 }
 
@@ -348,32 +271,6 @@ function address(endpoint: string, input: object): Pick<Sent, "method" | "path">
 
 const methods: readonly Dispatcher.HttpMethod[] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
-function parseAddress(text: string): URL {
-  const url = URL.parse(text);
-  if (url === null || !["http:", "https:"].includes(url.protocol))
-    throw new KeysteadError("INVALID_ARGUMENT", "the server's address is a URL that begins with https:// or http://");
-  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "")
-    throw new KeysteadError("INVALID_ARGUMENT", "the server's address has no user, password, query or fragment; give the token by itself");
-  if (url.protocol === "http:" && !isLoopback(url.hostname))
-    throw new KeysteadError(
-      "INVALID_ARGUMENT",
-      "without TLS anybody on the way reads the token; give an https:// address, or one of this machine",
-    );
-  return url;
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "[::1]" || /^127(?:\.\d{1,3}){3}$/.test(host);
-}
-
 function pem(text: string | Uint8Array): string {
   return typeof text === "string" ? text : Buffer.from(text).toString("utf8");
-}
-
-async function wait(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  try {
-    await pause(milliseconds, undefined, signal === undefined ? {} : { signal });
-  } catch (cause) {
-    throw new KeysteadError("CANCELLED", "the call was stopped by its caller", { cause });
-  }
 }

@@ -1,5 +1,5 @@
 export type { KeysteadApi } from "../api/keystead-api.ts";
 export type { DataStreams, StreamOptions } from "./data-streams.ts";
-export type { ConnectionOptions } from "./http-calls.ts";
+export type { ConnectionOptions } from "./connection-options.ts";
 export { KeysteadClient } from "./keystead-client.ts";
 export type { LocalCipher, LocalCipherOptions, LocalOptions } from "./local-cipher.ts";

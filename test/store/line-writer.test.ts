@@ -1,6 +1,7 @@
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import type { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { LineWriter } from "../../src/store/sqlite/line-writer.ts";
@@ -141,4 +142,74 @@ describe("the thread", () => {
     await writer.append(blockOf(1, 1));
     await writer.close();
   });
+
+  it("that can't begin refuses all that waits for it, and closing meanwhile ends", async () => {
+    const writer = new LineWriter({ location: join(newFolder(), "none", "keystead.db"), settings: [], timeout: 1_000 });
+    const waiting = [1, 2, 3].map((first) => writer.append(blockOf(first, 1)));
+    const outcomes = Promise.allSettled(waiting);
+    await writer.close();
+    expect((await outcomes).map((outcome) => outcome.status === "rejected" && codeIn(outcome.reason))).toEqual(
+      Array(3).fill("STORE_FAILED"),
+    );
+    await writer.close();
+  });
+
+  it.each([
+    ["the next batch begins another", false],
+    ["closing ends", true],
+  ])("that dies at work refuses all that waits for it, and %s", async (_, isClosed) => {
+    const path = join(newFolder(), "keystead.db");
+    await createStoreFile(path);
+    const writer = new LineWriter({ location: path, settings: [], timeout: 60_000 });
+    const threads = threadsFrom();
+    await writer.append(blockOf(1, 1));
+    const other = new DatabaseSync(path);
+    other.exec("begin immediate");
+    const outcomes = Promise.allSettled([2, 3, 4].map((first) => writer.append(blockOf(first, 1))));
+    const closing = isClosed ? writer.close() : undefined;
+    const [thread] = threads;
+    const ended = thread?.terminate();
+    // Only now is it let out of SQLite, which waits for the lock.
+    other.exec("rollback");
+    expect(await outcomes).toMatchObject(Array(3).fill({ status: "rejected", reason: { code: "STORE_FAILED" } }));
+    await ended;
+    await closing;
+    if (!isClosed) {
+      const { next } = Object.assign({ next: 0 }, other.prepare("select max(sequence) + 1 as next from audit_lines").get());
+      await writer.append(blockOf(next, 2));
+      expect(threads).toHaveLength(2);
+    }
+    await writer.close();
+    other.close();
+  });
+
+  it("that has died unnoticed refuses what it is given, once", async () => {
+    const path = join(newFolder(), "keystead.db");
+    await createStoreFile(path);
+    const writer = new LineWriter({ location: path, settings: [], timeout: 1_000 });
+    const threads = threadsFrom();
+    await writer.append(blockOf(1, 1));
+    const ended = threads[0]?.terminate();
+    await expect(writer.append(blockOf(2, 1))).rejects.toMatchObject({ code: "STORE_FAILED" });
+    await ended;
+    await writer.append(blockOf(2, 1));
+    await writer.close();
+  });
 });
+
+/** The threads that this process begins from now on. */
+function threadsFrom(): Worker[] {
+  const threads: Worker[] = [];
+  const note = (thread: Worker): void => {
+    threads.push(thread);
+  };
+  process.on("worker", note);
+  onTestFinished(() => {
+    process.off("worker", note);
+  });
+  return threads;
+}
+
+function codeIn(reason: unknown): unknown {
+  return typeof reason === "object" && reason !== null && "code" in reason ? reason.code : reason;
+}
