@@ -46,6 +46,8 @@ const longestConnecting = 30_000;
 /** Milliseconds before the first repetition; each further one waits twice as long. */
 const firstPause = 100;
 const longestPause = 10_000;
+/** Milliseconds after which a lost call is not asked again: the server may still be at it, and its caller has waited. */
+const longestLost = 10_000;
 
 /** Calls of a server's routes over connections that are kept. */
 export class HttpCalls {
@@ -199,13 +201,15 @@ export class HttpCalls {
   async #repeat<T>(sent: Sent, read: (response: Dispatcher.ResponseData) => Promise<T>): Promise<T> {
     const { retries = defaults.retries } = this.#options;
     for (let attempt = 0; ; attempt += 1) {
+      const begun = this.#clock.monotonic();
       try {
         const response = await this.#send(sent);
         if (response.statusCode < 300) return await read(response);
         throw await readProblem(response);
       } catch (error) {
         const { error: failure, retryAfter } = failureOf(error, sent.signal, sent.idempotent);
-        if (!sent.idempotent || attempt >= retries || !mayPass(failure)) throw failure;
+        const isLate = failure.code === "SERVER_UNREACHABLE" && this.#clock.monotonic() - begun > longestLost;
+        if (!sent.idempotent || attempt >= retries || isLate || !mayPass(failure)) throw failure;
         // Asked again earlier than the server wants, it would only refuse again.
         if (retryAfter !== undefined && retryAfter > longestPause)
           throw new KeysteadError(failure.code, `${failure.message} (Retry-After: ${String(retryAfter / 1_000)} s)`);

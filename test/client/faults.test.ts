@@ -226,6 +226,21 @@ describe("a call", () => {
 describe("a server that says nothing", () => {
   const impatient = { timeout: 20, retries: 0 } as const;
 
+  it("for long is not asked again: it may still be at it, and its caller has waited", async () => {
+    const clock = new TestClock();
+    const lostAfter =
+      (milliseconds: number): Act =>
+      ({ socket }) => {
+        clock.advance(milliseconds);
+        socket?.destroy();
+      };
+    const slow = await serverOf(lostAfter(10_001), good);
+    expect((await failureOf(clientOf(await slow.listen(0), { clock }).decryptText("ks1:x"))).code).toBe("SERVER_UNREACHABLE");
+    expect(slow.asked).toHaveLength(1);
+    const quick = await serverOf(lostAfter(10_000), good);
+    expect(await clientOf(await quick.listen(0), { clock }).decryptText("ks1:x")).toBe(plain);
+  });
+
   it("before the head, behind it, and when it is to say who it is", async () => {
     const silent = await rawServer("");
     expect((await failureOf(clientOf(silent, impatient).decryptText("ks1:x"))).message).toContain("(UND_ERR_HEADERS_TIMEOUT)");
