@@ -1,3 +1,5 @@
+import { renameSync } from "node:fs";
+import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import type { Caller } from "../../../src/access/caller.ts";
@@ -18,6 +20,24 @@ const allow = (subject: string, actions: readonly string[], more: Partial<Policy
 });
 
 describe("policies", () => {
+  it("allow nothing any more when the store was not read for a minute, and again once it is", async () => {
+    const folder = temporaryFolder();
+    const { keystead, clock } = await createTestKeystead(fileStore(folder));
+    await keystead.policies.create(allow("os-user:anna", ["data.hash"]));
+    const anna = keystead.as(user("anna"));
+    // It needs nothing of the store but the right to it.
+    const hash = (): Promise<string> => codeOf(anna.hash("x"));
+    expect(await hash()).toBe("no error");
+    const [file, away] = [join(folder, "keystead.db"), join(folder, "away.db")];
+    renameSync(file, away);
+    clock.advance(60_000);
+    expect(await hash()).toBe("no error");
+    clock.advance(1);
+    expect(await hash()).toMatch(/^STORE_/);
+    renameSync(away, file);
+    expect(await hash()).toBe("no error");
+  });
+
   it("decide about named callers, and about the process itself when it asks for that", async () => {
     const { keystead } = await createTestKeystead();
     await keystead.keys.create({ name: "acme/k", purpose: "pii" });
