@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { FastifyInstance, LightMyRequestResponse } from "fastify";
 import { expect, it, onTestFinished } from "vitest";
+import { systemClock } from "../../src/clock.ts";
 import { decide } from "../../src/access/decide.ts";
 import { builtInRoles, rolePolicies } from "../../src/access/roles.ts";
 import type { AuditRecordView } from "../../src/audit/newest-records.ts";
@@ -69,8 +70,12 @@ function send(
   });
 }
 
-/** Orders that the dataset refuses by how it stands: no other context is under way, and the first generation is searched already. */
+/**
+ * Orders that the dataset refuses by how it stands: no other context is under way, the first generation is searched already, and so is the
+ * column, once a job that may still run has ended.
+ */
 const refusedByState: ReadonlySet<string> = new Set([
+  "/v1/datasets/:dataset/columns/:column/cut-over",
   "/v1/datasets/:dataset/recontext",
   "/v1/datasets/:dataset/indexes/:index/generations/:generation/cut-over",
 ]);
@@ -102,7 +107,7 @@ it("each role may do on each route what its policies say, and each attempt leave
   const file = join(temporaryFolder(), "crm.db");
   const database = new DatabaseSync(file, { timeout: 10_000 });
   onTestFinished(() => database.close());
-  const { keystead, server } = await serveEngine(callers, { databases: { crm: `sqlite:${file}` } });
+  const { keystead, server } = await serveEngine(callers, { databases: { crm: `sqlite:${file}` }, clock: systemClock });
   await addDataset(keystead, database);
   await keystead.policies.create({ effect: "allow", subject: "role:narrow", actions: ["*"], keys: ["other"] });
   const keys = [await sampleKey(keystead, "own"), await sampleKey(keystead, "other")];
