@@ -17,12 +17,13 @@ export interface LineGroup {
   readonly head: string;
 }
 
-/** Lines as rows of a store. */
+/** Lines as rows of a store. @throws TypeError for a piece without a newline at its end */
 export function rowsOf({ writer, first, pieces }: Omit<LineBlock, "last">): AuditLineRow[] {
   const rows: AuditLineRow[] = [];
   for (const piece of pieces)
     for (let start = 0, end = 0; start < piece.length; start = end + 1) {
       end = piece.indexOf(newline, start);
+      if (end === -1) throw new TypeError("a piece of lines has a newline at its end");
       rows.push({ writer, sequence: first + rows.length, line: piece.subarray(start, end) });
     }
   return rows;

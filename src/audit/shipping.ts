@@ -61,33 +61,22 @@ async function addBatch(store: AuditStore, lines: LineBlock): Promise<number> {
   return store.transaction((tables) => addMissing(tables, rowsOf(lines)));
 }
 
-/** Splits lines into blocks of {@link batchLimits}. */
-function* blocks(lines: LineBlock): Generator<LineBlock> {
-  const { writer, first, last, pieces } = lines;
-  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
-  if (last - first < batchLimits.lines && length <= batchLimits.bytes) {
-    yield lines;
-    return;
-  }
-  const rows = rowsOf(lines);
+/** Puts rows that follow each other together into blocks of {@link batchLimits}. */
+function* blocks(rows: readonly AuditLineRow[]): Generator<LineBlock> {
   for (let from = 0; from < rows.length;) {
     let to = from;
     for (let bytes = 0; to < rows.length && to - from < batchLimits.lines && bytes < batchLimits.bytes; to++)
       bytes += rows[to]?.line.length ?? 0;
-    yield { writer, first: first + from, last: first + to - 1, pieces: [joined(rows.slice(from, to))] };
+    const part = rows.slice(from, to);
+    const { writer = "", sequence: first = 0 } = part[0] ?? {};
+    yield { writer, first, last: first + part.length - 1, pieces: [Buffer.concat(part.flatMap(({ line }) => [line, newline]))] };
     from = to;
   }
 }
 
-function joined(rows: readonly AuditLineRow[]): Buffer {
-  return Buffer.concat(rows.flatMap(({ line }) => [line, newline]));
-}
-
-/** Puts lines into the store. @returns how many it did not have */
-async function addLines(store: AuditStore, lines: LineBlock): Promise<number> {
-  let added = 0;
-  for (const block of blocks(lines)) added += await addBatch(store, block);
-  return added;
+/** True for lines that are not too many for one transaction. */
+function fits({ first, last, pieces }: LineBlock): boolean {
+  return last - first < batchLimits.lines && pieces.reduce((sum, piece) => sum + piece.length, 0) <= batchLimits.bytes;
 }
 
 /**
@@ -104,14 +93,7 @@ export async function shipJournal(store: AuditStore, source: JournalSource, upTo
     const rows = batch.lines
       .map(({ record: { writer, sequence }, bytes }) => ({ writer, sequence, line: bytes }))
       .filter(({ sequence }) => sequence > archived);
-    const [first] = rows;
-    if (first !== undefined)
-      added += await addLines(store, {
-        writer: first.writer,
-        first: first.sequence,
-        last: first.sequence + rows.length - 1,
-        pieces: [joined(rows)],
-      });
+    for (const block of blocks(rows)) added += await addBatch(store, block);
     source.take(batch);
     if (batch.problem !== undefined) {
       throw new KeysteadError(
@@ -140,7 +122,9 @@ export async function shipKept(store: AuditStore, source: JournalSource, kept: K
     }
     const groups = kept.peek(batchLimits.lines, batchLimits.bytes);
     const last = groups.at(-1)?.last ?? upTo;
-    added += await addLines(store, { writer, first: next, last, pieces: groups.map(({ bytes }) => bytes) });
+    const lines = { writer, first: next, last, pieces: groups.map(({ bytes }) => bytes) };
+    // What was recorded at once is one group, however much it is.
+    for (const block of fits(lines) ? [lines] : blocks(rowsOf(lines))) added += await addBatch(store, block);
     source.skip(groups);
   }
   kept.dropTo(source.position.count);

@@ -66,6 +66,12 @@ describe("lines that are put together", () => {
   });
 });
 
+describe("a piece that is cut", () => {
+  it("is refused", () => {
+    expect(() => rowsOf({ writer, first: 1, pieces: [Buffer.from("a\n"), Buffer.from("b\nc")] })).toThrow(TypeError);
+  });
+});
+
 describe("lines that are kept for the store", () => {
   it("are given by whole groups, about as many as are asked for, and one at least", () => {
     const groups = groupsOf([3, 4, 600, 1]);

@@ -135,7 +135,9 @@ describe("what was shown", () => {
       { ...bound, outcome: "denied", code: "ACCESS_DENIED", reason, principal: { id: "eve" } },
     ]);
     expect(records[3]).not.toHaveProperty("reason");
-    expect(JSON.stringify(records)).not.toMatch(/\*-1120|078-05-/);
+    // What comes by chance is left out: parts of the number may stand in it.
+    const told = records.map((record) => ({ ...record, id: "", previous: "", writer: "", store: "", process: 0, version: "" }));
+    expect(JSON.stringify(told)).not.toMatch(/1120|078/);
   });
 
   it("in a batch leaves one record that counts what was plain and what was masked", async () => {

@@ -116,6 +116,18 @@ describe("audit lines that a thread adds", () => {
 });
 
 describe("the thread", () => {
+  it("adds nothing of lines that are cut", async () => {
+    const path = join(newFolder(), "keystead.db");
+    await createStoreFile(path);
+    const store = await openThreaded(path);
+    await expect(store.appendLines({ writer: "w", first: 1, pieces: [Buffer.from("a\nb")] })).rejects.toMatchObject({
+      code: "STORE_FAILED",
+    });
+    expect(await stored(store)).toEqual([]);
+    await store.appendLines(blockOf(1, 2));
+    await store.close();
+  });
+
   it("is begun again after it could not begin", async () => {
     const folder = newFolder();
     const path = join(folder, "later", "keystead.db");

@@ -17,6 +17,7 @@ function append({ writer, first, bytes }: LineBatch): void {
     let sequence = first;
     for (let start = 0, end = 0; start < bytes.length; start = end + 1) {
       end = bytes.indexOf(newline, start);
+      if (end === -1) throw new TypeError("a batch of lines has a newline at its end");
       statement.run(writer, sequence, bytes.subarray(start, end));
       sequence++;
     }
