@@ -8,6 +8,9 @@ import { type ChainPosition, GrowingChain } from "./hash-chain.ts";
 import { LineAssembly, type LineGroup } from "./line-group.ts";
 import { maxLineLength, RecordEncoder, type RecordOrigin } from "./record.ts";
 
+/** Turns of the event loop for which a write waits while more records come: a trip to the disk costs as much as a served call. */
+const mostTurns = 4;
+
 /** Where lines are kept: a file, or a store. */
 export interface LineSink {
   /**
@@ -100,8 +103,7 @@ export class ChainWriter implements AuditTrail {
   async #drain(): Promise<void> {
     this.#draining = true;
     while (this.#pending !== undefined) {
-      // What other callers bring in the same turn of the event loop goes into the same write.
-      await nextTurn();
+      await this.#gather();
       const waiting = this.#pending;
       const end = this.#chain.position;
       const lines = { first: this.#durable.count + 1, last: end.count, head: this.#chain.head, bytes: this.#lines.take() };
@@ -118,6 +120,17 @@ export class ChainWriter implements AuditTrail {
       else waiting.reject(refusal);
     }
     this.#draining = false;
+  }
+
+  /** Waits while other callers bring records: what comes together is written together. */
+  async #gather(): Promise<void> {
+    // Ends the turn that is under way; only the turns after it look for what came over the network meanwhile.
+    await nextTurn();
+    let seen = -1;
+    for (let turn = 0; turn < mostTurns && this.#chain.count !== seen; turn++) {
+      seen = this.#chain.count;
+      await nextTurn();
+    }
   }
 
   /** Ends the chain, and refuses what was to go into it. */
