@@ -22,6 +22,7 @@ const ground = [
   "private-file",
   "process-identity",
   "tls-files",
+  "writable",
 ];
 const seams = [...ground, "kek", "store", "access", "audit"];
 const domain = [...seams, "keys"];
@@ -30,7 +31,7 @@ const services = [...domain, "fields", "datasets", "secrets", "signing", "backup
 /**
  * The direction of imports: a layer is a file `src/<layer>.ts` or a folder `src/<layer>/`, and imports itself and what its row says.
  *
- *   errors, arguments, clock, crypto, durable-file, field-problem, nearest-name, observer, postgres, private-file, process-identity, tls-files <- {kek, store, access, audit} <- keys <- {fields <- datasets, secrets, signing, backup} <- keystead <- api <- server <- cli
+ *   errors, arguments, clock, crypto, durable-file, field-problem, nearest-name, observer, postgres, private-file, process-identity, tls-files, writable <- {kek, store, access, audit} <- keys <- {fields <- datasets, secrets, signing, backup} <- keystead <- api <- server <- cli
  *
  * metrics and telemetry know what they watch only by the interfaces of observer.
  */
@@ -46,6 +47,7 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
   postgres: { imports: ["errors", "private-file", "tls-files"] },
   "field-problem": { imports: [], outside: ["zod"] },
   "nearest-name": { imports: [], outside: [] },
+  writable: { imports: [], outside: [] },
   observer: { imports: ["errors"], outside: [] },
 
   kek: { imports: ground, separateFolders: { shared: [] } },

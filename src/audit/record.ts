@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { decodeUtf8 } from "../crypto/text.ts";
 import { KeysteadError } from "../errors.ts";
+import type { Writable } from "../writable.ts";
 import type { AuditEvent } from "./event.ts";
 import {
   actionPattern,
@@ -163,7 +164,9 @@ type Said = { readonly [F in keyof AuditEvent]: AuditRecord[F] | AuditEvent[F] }
 /** What an event says, in the order of the line. */
 function bodyOf(event: Said): RecordBody {
   const { source, id, name, actingFor } = event.principal;
-  const principal = { source, id, ...(name !== undefined && { name }), ...(actingFor !== undefined && { actingFor }) };
+  const principal: Writable<Said["principal"]> = { source, id };
+  if (name !== undefined) principal.name = name;
+  if (actingFor !== undefined) principal.actingFor = actingFor;
   const body: Record<string, unknown> & RecordBody = { action: event.action, outcome: event.outcome, principal };
   for (const field of optionalFields) if (event[field] !== undefined) body[field] = event[field];
   return body;

@@ -7,6 +7,7 @@ import { isKeyName } from "../crypto/ciphertext.ts";
 import type { Context } from "../crypto/context.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import { type ActOutcome, failureOutcome, type ItemOutcomes } from "../observer.ts";
+import type { Writable } from "../writable.ts";
 import type { Engine } from "./engine.ts";
 import { isAlias } from "./key-records.ts";
 import type { NamedKey } from "./key-names.ts";
@@ -20,14 +21,14 @@ type Ask = (resource: Resource) => Promise<void>;
 export interface DataAct {
   readonly action: string;
   /** Undefined for one that needs no key. */
-  readonly target?: KeyTarget;
+  readonly target?: KeyTarget | undefined;
   readonly context?: Context | undefined;
   readonly dataset?: string | undefined;
   readonly reason?: string | undefined;
   readonly detail?: AuditEvent["detail"];
   /** True for what is recorded also when the process itself does it. */
   readonly recorded?: boolean;
-  readonly ask?: Ask;
+  readonly ask?: Ask | undefined;
 }
 
 /** How a batch is recorded. */
@@ -59,10 +60,10 @@ export type BatchItem<T> = (
       /** What is asked for; that of the batch when absent. */
       readonly action?: string;
       /** Absent for what needs no key. */
-      readonly target?: KeyTarget;
+      readonly target?: KeyTarget | undefined;
       readonly context?: Context | undefined;
       readonly dataset?: string | undefined;
-      readonly ask?: Ask;
+      readonly ask?: Ask | undefined;
       readonly work: (key: NamedKey) => T | Promise<T>;
     }
   | ItemProblem
@@ -124,18 +125,17 @@ export class DataActs {
       const denied = isKeysteadError(error, "ACCESS_DENIED") || isKeysteadError(error, "APPROVAL_REQUIRED");
       if (denied || isRecorded(caller, act)) {
         const code = error instanceof KeysteadError ? error.code : "INTERNAL";
-        await this.#record({ ...eventOf(caller, act, key), outcome: denied ? "denied" : "failed", code });
+        await this.#record({ ...eventOf(caller, act, key, denied ? "denied" : "failed"), code });
       }
       throw error;
     }
     const { result, label, detail } = done;
-    if (isRecorded(caller, act))
-      await this.#record({
-        ...eventOf(caller, act, key),
-        ...(label !== undefined && { version: label }),
-        ...(detail !== undefined && { detail }),
-        outcome: "allowed",
-      });
+    if (isRecorded(caller, act)) {
+      const event = eventOf(caller, act, key, "allowed");
+      if (label !== undefined) event.version = label;
+      if (detail !== undefined) event.detail = detail;
+      await this.#record(event);
+    }
     return result;
   }
 
@@ -155,13 +155,7 @@ export class DataActs {
       try {
         if ("problem" in item) throw item.problem;
         const { target, context, dataset, ask } = item;
-        const act = {
-          action: item.action ?? action,
-          context,
-          dataset,
-          ...(target !== undefined && { target }),
-          ...(ask !== undefined && { ask }),
-        };
+        const act = { action: item.action ?? action, target, context, dataset, ask };
         const key = target === undefined ? noKey : (names.recall(target) ?? (await this.#find(act, target)));
         if (key !== noKey) used.add(key.name);
         const asked = this.#ask(act, resourceOf(act, key));
@@ -179,9 +173,8 @@ export class DataActs {
       const [only] = used;
       const [dataset] = datasets;
       await this.#record({
-        ...eventOf(caller, { action, reason, dataset: datasets.size === 1 ? dataset : undefined }, undefined),
+        ...eventOf(caller, { action, reason, dataset: datasets.size === 1 ? dataset : undefined }, undefined, outcomeOfBatch(outcomes)),
         ...(used.size === 1 && only !== undefined && { key: only }),
-        outcome: outcomeOfBatch(outcomes),
         items: results.map((result, index) => digestOf(result, items[index], digested)),
         detail: {
           ...detail,
@@ -233,11 +226,10 @@ function isRecorded({ request }: Caller, { recorded = false }: DataAct): boolean
 const noKey: NamedKey = { id: "", name: "", purpose: "" };
 
 function resourceOf({ target, context, dataset }: DataAct, key: NamedKey | undefined): Resource {
-  return {
-    ...(key !== undefined && key !== noKey ? { key: key.name, purpose: key.purpose } : namedBy(target)),
-    ...(dataset !== undefined && { dataset }),
-    ...(context !== undefined && { context }),
-  };
+  const resource: Writable<Resource> = key !== undefined && key !== noKey ? { key: key.name, purpose: key.purpose } : namedBy(target);
+  if (dataset !== undefined) resource.dataset = dataset;
+  if (context !== undefined) resource.context = context;
+  return resource;
 }
 
 /** What of a target that leads nowhere can be told: a name that is none may be somebody's data. */
@@ -251,17 +243,17 @@ function eventOf(
   { principal, request }: Caller,
   { action, target, context, dataset, reason, detail }: DataAct,
   key: NamedKey | undefined,
-): Omit<AuditEvent, "outcome"> {
-  return {
-    action,
-    principal,
-    ...(request !== undefined && { request }),
-    ...(key !== undefined && key !== noKey ? { key: key.name } : namedBy(target)),
-    ...(dataset !== undefined && isAlias(dataset) && { dataset }),
-    ...(context !== undefined && { context }),
-    ...(reason !== undefined && { reason }),
-    ...(detail !== undefined && { detail }),
-  };
+  outcome: AuditEvent["outcome"],
+): Writable<AuditEvent> {
+  const event: Writable<AuditEvent> = { action, outcome, principal };
+  if (request !== undefined) event.request = request;
+  if (key !== undefined && key !== noKey) event.key = key.name;
+  else Object.assign(event, namedBy(target));
+  if (dataset !== undefined && isAlias(dataset)) event.dataset = dataset;
+  if (context !== undefined) event.context = context;
+  if (reason !== undefined) event.reason = reason;
+  if (detail !== undefined) event.detail = detail;
+  return event;
 }
 
 function countOutcomes(results: readonly unknown[]): ItemOutcomes {

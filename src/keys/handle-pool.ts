@@ -155,9 +155,12 @@ export class HandlePool {
   }
 }
 
-/** Neither ids nor ways of opening hold a space; names of datasets may, at the end. */
+/**
+ * Neither ids nor ways of opening hold a space; names of datasets may, at the end. The commonest place is named by the id itself: no text is
+ * made for each item of a batch.
+ */
 function nameOf({ key, dataset, opening = "open" }: Place): string {
-  return `${opening} ${key.id} ${dataset ?? ""}`;
+  return dataset === undefined && opening === "open" ? key.id : `${opening} ${key.id} ${dataset ?? ""}`;
 }
 
 /** A handle that made room for another one meanwhile is opened again. */

@@ -53,7 +53,7 @@ export class Exchange {
     if (this.#origin !== undefined) return this.#origin;
     const { ip, raw } = this.request;
     const address = isIP(ip) === 0 ? raw.socket.remoteAddress : ip;
-    this.#origin = { id: this.id, ...(address !== undefined && { address }) };
+    this.#origin = address === undefined ? { id: this.id } : { id: this.id, address };
     return this.#origin;
   }
 

@@ -47,9 +47,9 @@ export function assertBodyBelongs({ request }: Exchange): void {
 
 function check(what: string, schema: z.ZodType, value: unknown): unknown {
   if (schema === nothing && isEmpty(value)) return value;
-  const { data, problem } = { data: undefined, problem: undefined, ...checkFields(what, compiled(schema), value) };
-  if (problem !== undefined) throw new KeysteadError("INVALID_ARGUMENT", problem);
-  return data;
+  const found = checkFields(what, compiled(schema), value);
+  if (found.problem !== undefined) throw new KeysteadError("INVALID_ARGUMENT", found.problem);
+  return found.data;
 }
 
 /** The same schema with code of its own for values that are good: those of a batch are checked by the hundred. Made when it is first asked. */

@@ -5,6 +5,7 @@ import { KeysteadError } from "../../errors.ts";
 import type { EncryptItem, OpenedItem } from "../../keys/cipher-service.ts";
 import { isProblem, type ItemProblem } from "../../keys/data-acts.ts";
 import type { DataKey, DataKeyOptions } from "../../keys/data-key-service.ts";
+import type { Writable } from "../../writable.ts";
 import type { KeysteadApi } from "../keystead-api.ts";
 import { type itemProblem, targetOf } from "../schemas/common.ts";
 import type {
@@ -106,9 +107,11 @@ export function problemJson({ code, status, message }: KeysteadError): Problem {
 function encryptItem(item: z.output<typeof sealItem>): EncryptItem {
   const { context, dataset, text, plaintext, value } = item;
   const target = targetOf(item);
-  const options = { ...(context !== undefined && { context }), ...(dataset !== undefined && { dataset }) };
-  if (value !== undefined) return { target, value: fromTypedJson(value), ...options };
-  return { target, plaintext: text ?? plaintext ?? "", ...options };
+  const sealing: Writable<EncryptItem> =
+    value === undefined ? { target, plaintext: text ?? plaintext ?? "" } : { target, value: fromTypedJson(value) };
+  if (context !== undefined) sealing.context = context;
+  if (dataset !== undefined) sealing.dataset = dataset;
+  return sealing;
 }
 
 /** A ciphertext with what its header says. */

@@ -1,4 +1,6 @@
 import { fromTypedJson } from "../../crypto/typed-json.ts";
+import type { SealOptions } from "../../keys/cipher-service.ts";
+import type { Writable } from "../../writable.ts";
 import { jsonRoute, usual } from "../route-row.ts";
 import { oneOrMany, oneOrManyAnswers, targetOf } from "../schemas/common.ts";
 import {
@@ -52,7 +54,9 @@ export const dataRoutes = {
     handle: async (keystead, { body }) => {
       if ("items" in body) return { items: await dataMany.encrypt(keystead, body.items) };
       const { context, dataset, text, plaintext, value } = body;
-      const options = { ...(context !== undefined && { context }), ...(dataset !== undefined && { dataset }) };
+      const options: Writable<SealOptions> = {};
+      if (context !== undefined) options.context = context;
+      if (dataset !== undefined) options.dataset = dataset;
       return sealedBy(
         value === undefined
           ? await keystead.encrypt(targetOf(body), text ?? plaintext ?? "", options)
@@ -71,7 +75,7 @@ export const dataRoutes = {
     handle: async (keystead, { body }) => {
       if ("items" in body) return { items: await dataMany.decrypt(keystead, body.items) };
       const { ciphertext, context, as } = body;
-      const options = { ...(context !== undefined && { context }) };
+      const options = context === undefined ? {} : { context };
       if (as === "value") return opened(body, { value: await keystead.decryptValue(ciphertext, options) });
       if (as === "text") return { text: await keystead.decryptText(ciphertext, options), ...headerOf(body) };
       return opened(body, { plaintext: await keystead.decrypt(ciphertext, options) });
