@@ -50,7 +50,10 @@ const rateLimitsSchema = z.strictObject({
 
 const logSchema = z.strictObject({
   level: z.enum(["silent", "error", "warn", "info"]).default("info").describe("What is logged to stderr, as JSON lines."),
-  requests: z.boolean().default(true).describe("Log a line for each request: its id, route, status, time and principal."),
+  requests: z
+    .enum(["none", "failed", "all"])
+    .default("failed")
+    .describe("Requests that a line is logged for: its id, route, status, time and principal. The audit tells of all of them."),
 });
 
 const metricsSchema = z.strictObject({

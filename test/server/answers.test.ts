@@ -354,11 +354,23 @@ describe("health", () => {
 });
 
 describe("the log", () => {
-  it("has a line for each request, with the route and never the address or the token", async () => {
-    const server = await start();
-    await call(server, "GET", "/v1/keys/pii-email?x=secret-in-query");
-    const [line = ""] = server.logged.filter((text) => text.includes('"request"'));
-    expect(JSON.parse(line)).toMatchObject({ method: "GET", route: "/v1/keys/:name", status: 400, principal: "token:anna" });
-    expect(server.logged.join("")).not.toMatch(/secret-in-query|token-of-anna/);
-  });
+  const good = { method: "GET", route: "/v1/keys/:name", status: 200, principal: "token:anna" };
+  const failed = { ...good, status: 400 };
+
+  it.each([
+    { requests: undefined, told: [failed] },
+    { requests: "none", told: [] },
+    { requests: "failed", told: [failed] },
+    { requests: "all", told: [good, failed] },
+  ] as const)(
+    "tells of requests as its setting says ($requests), with the route and never the address or the token",
+    async ({ requests, told }) => {
+      const server = await start({ settings: requests === undefined ? {} : { log: { requests } } });
+      await call(server, "GET", "/v1/keys/pii-email");
+      await call(server, "GET", "/v1/keys/pii-email?x=secret-in-query");
+      const lines = server.logged.filter((text) => text.includes('"msg":"request"'));
+      expect(lines.map((line): unknown => JSON.parse(line))).toMatchObject(told);
+      expect(server.logged.join("")).not.toMatch(/secret-in-query|token-of-anna/);
+    },
+  );
 });

@@ -23,7 +23,8 @@ export interface FuzzedServer extends Serving {
 const roles = ["admin", "key-admin", "key-operator", "encryptor", "decryptor", "signer", "auditor", "fuzzer"];
 // A machine that stands still for a second is not what is looked for.
 const limits = { streams: 1_000, eventLoopDelayMilliseconds: 60_000 };
-const settings = { rateLimits: { failedAuthenticationsPerMinute: 1_000_000 }, limits };
+// Each request leaves a line: by those the run counts what it reached.
+const settings = { rateLimits: { failedAuthenticationsPerMinute: 1_000_000 }, log: { requests: "all" }, limits };
 const dataset = {
   database: "crm",
   table: "person",
