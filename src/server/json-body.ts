@@ -19,8 +19,8 @@ export function parseJson(bytes: Uint8Array, limits: Pick<ServerLimits, "jsonDep
     // The error repeats what was sent.
     throw new KeysteadError("INVALID_ARGUMENT", `${what} is not JSON; correct it`);
   }
-  const { names, texts } = count(value, limits, what);
-  if (!isPlain(text, value, names + texts) && hasDuplicateNames(text))
+  const contents = count(value, limits, what);
+  if (!isPlain(text, value, contents) && hasDuplicateNames(text))
     throw new KeysteadError("INVALID_ARGUMENT", `${what} names a field twice in one object; name each once`);
   return value;
 }
@@ -30,45 +30,53 @@ interface Contents {
   names: number;
   texts: number;
   values: number;
+  /** Characters that it has at least as JSON: all but spaces and numbers, which can be written in several ways. */
+  characters: number;
 }
 
-/** Counts level by level: deep JSON must not exhaust the stack. */
+/** Refuses before it goes deeper than it may: deep JSON must not exhaust the stack. */
 function count(root: unknown, { jsonDepth, jsonValues }: Pick<ServerLimits, "jsonDepth" | "jsonValues">, what: string): Contents {
-  const contents: Contents = { names: 0, texts: 0, values: 0 };
-  let level: object[] = [];
-  const take = (value: unknown): void => {
+  const contents: Contents = { names: 0, texts: 0, values: 0, characters: 0 };
+  const take = (value: unknown, depth: number): void => {
     if (++contents.values > jsonValues)
       throw new KeysteadError("TOO_LARGE", `${what} holds more than ${jsonValues} values; send fewer at once`);
-    if (typeof value === "string") contents.texts++;
-    else if (typeof value === "object" && value !== null) level.push(value);
+    if (typeof value === "string") {
+      contents.texts++;
+      contents.characters += value.length + '""'.length;
+    } else if (typeof value === "object" && value !== null) takeMembers(value, depth);
+    else if (typeof value !== "number") contents.characters += String(value).length;
   };
-  take(root);
-  for (let depth = 1; level.length > 0; depth++) {
-    if (depth > jsonDepth) throw new KeysteadError("TOO_LARGE", `${what} is nested deeper than ${jsonDepth} levels; send it flatter`);
-    const values = level;
-    level = [];
-    for (const value of values) {
-      if (Array.isArray(value)) {
-        for (const child of value) take(child);
-        continue;
+  const takeMembers = (value: object, depth: number): void => {
+    if (depth === jsonDepth) throw new KeysteadError("TOO_LARGE", `${what} is nested deeper than ${jsonDepth} levels; send it flatter`);
+    let separators = -1;
+    if (Array.isArray(value))
+      for (const child of value) {
+        separators++;
+        take(child, depth + 1);
       }
-      for (const name of Object.keys(value)) {
+    else
+      for (const name in value) {
         const child: unknown = Reflect.get(value, name);
         if (isPoison(name, child)) throw new KeysteadError("INVALID_ARGUMENT", `${what} has a field that names a prototype; remove it`);
         contents.names++;
-        take(child);
+        contents.characters += name.length + '"":'.length;
+        separators++;
+        take(child, depth + 1);
       }
-    }
-  }
+    contents.characters += "{}".length + Math.max(0, separators);
+  };
+  take(root, 0);
   return contents;
 }
 
 /**
- * True when surely no object of a text names anything twice: each name and each string has two quotation marks, and more of them in the text
- * would belong to what `JSON.parse` dropped. Strings with escapes may hold some themselves; then the text is compared with what comes back.
+ * True when surely no object of a text names anything twice: what `JSON.parse` dropped would make the text longer than what is left, or, where
+ * there are spaces, have quotation marks beside the two of each name and each string. Strings with escapes may hold some themselves; then the
+ * text is compared with what comes back.
  */
-function isPlain(text: string, value: unknown, strings: number): boolean {
-  return text.includes("\\") ? JSON.stringify(value) === text : quotes(text) === 2 * strings;
+function isPlain(text: string, value: unknown, { names, texts, characters }: Contents): boolean {
+  if (text.includes("\\")) return JSON.stringify(value) === text;
+  return text.length === characters || quotes(text) === 2 * (names + texts);
 }
 
 function quotes(text: string): number {
