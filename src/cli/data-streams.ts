@@ -50,21 +50,27 @@ export async function openSource(file: string | undefined): Promise<DataSource> 
   return { name: file, size: stats.isFile() ? stats.size : undefined, chunks: reading(file, stream), stop: () => stream.destroy() };
 }
 
-/** Everything that a source has. @throws KeysteadError `INVALID_ARGUMENT` when it is too much for memory */
-export async function readWhole({ name, chunks }: DataSource): Promise<Buffer> {
+/**
+ * Everything that a source has, up to 64 MiB.
+ * @param remedy what to do about more
+ * @throws KeysteadError `INVALID_ARGUMENT` when it is too much for memory
+ */
+export async function readWhole({ name, chunks }: DataSource, remedy = "split it"): Promise<Buffer> {
   const parts: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of chunks) {
     parts.push(chunk);
     length += chunk.length;
     if (length > largestValue) {
-      throw new KeysteadError(
-        "INVALID_ARGUMENT",
-        `${name} has more than ${largestValue / 2 ** 20} MiB; give --file to work on it as a stream`,
-      );
+      throw new KeysteadError("INVALID_ARGUMENT", `${name} has more than ${largestValue / 2 ** 20} MiB; ${remedy}`);
     }
   }
   return Buffer.concat(parts, length);
+}
+
+/** True for one line with the line break that `echo` leaves at its end. */
+export function isLineWithEnd(data: Buffer): boolean {
+  return data.length > 0 && data.indexOf(0x0a) === data.length - 1;
 }
 
 /** The lines of a source, without their LF or CRLF. The last one may end without. */

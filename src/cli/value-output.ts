@@ -55,6 +55,13 @@ export function displayedValue(value: FieldValue | null | undefined): string {
   return typeof shown === "string" ? shown : JSON.stringify(shown);
 }
 
+/** Writes one value to its target: on stdout as it is, or as JSON; for a file, as JSON, where it went. @throws KeysteadError as {@link writeData} */
+export async function writeValue(value: object, content: string | Uint8Array, target: DataTarget, output: Output): Promise<void> {
+  if (target.out === undefined && output.json) return output.result(value, () => "");
+  const bytes = await writeData(target, [content], output);
+  if (target.out !== undefined && target.out !== "-") await output.result({ out: target.out, bytes }, () => "");
+}
+
 /** What becomes of a line: an object whose first field is the text, or why there is none. */
 export type ConvertedLine = object | ItemProblem;
 

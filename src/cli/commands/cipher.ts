@@ -1,21 +1,39 @@
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { type ErrorCode, isKeysteadError, KeysteadError } from "../../errors.ts";
-import type { CipherOptions, Context, ItemProblem, KeyTarget, OpenedItem, SealOptions } from "../../index.ts";
-import { assertWritable, type DataSource, type DataTarget, openSource, peek, readWhole, watched, writeData } from "../data-streams.ts";
-import { examples, parsePairs, repeatable } from "../options.ts";
+import type { CipherOptions, ItemProblem, OpenedItem, SealOptions } from "../../index.ts";
+import {
+  type ContextFlags,
+  contextOf,
+  contextOption,
+  type InputFlags,
+  openLines,
+  type TargetFlags,
+  targetOf,
+  withInput,
+  withOutput,
+  withTarget,
+} from "../data-flags.ts";
+import {
+  assertWritable,
+  type DataSource,
+  type DataTarget,
+  isLineWithEnd,
+  openSource,
+  peek,
+  readWhole,
+  watched,
+  writeData,
+} from "../data-streams.ts";
+import { examples } from "../options.ts";
 import { type LocalEngine, type Session, withKeystead } from "../session.ts";
 import { stoppable } from "../signals.ts";
-import { type ConvertedLine, convertLines, openedValue, typedPlaintext } from "../value-output.ts";
+import { type ConvertedLine, convertLines, openedValue, typedPlaintext, writeValue } from "../value-output.ts";
 
-interface DataFlags extends DataTarget {
-  readonly file?: string;
+interface DataFlags extends InputFlags, ContextFlags, DataTarget {
   readonly lines?: boolean;
-  readonly context: readonly string[];
 }
 
-interface EncryptFlags extends DataFlags {
-  readonly key?: string;
-  readonly purpose?: string;
+interface EncryptFlags extends DataFlags, TargetFlags {
   readonly dataset?: string;
 }
 
@@ -24,24 +42,19 @@ interface RewrapFlags extends DataFlags {
   readonly dataset?: string;
 }
 
-/** Says nothing of the arguments: they may be the data. */
-const argumentProblem =
-  "data and files are not named by themselves: pipe data into stdin, which nobody else sees, or name a file with --file FILE";
-
 /** Begins streams and binary values. */
 const magics = { stream: "ks1s:", binary: "ks1b:" } as const;
-const newline = 0x0a;
 
 /** Adds `encrypt`, `decrypt` and `rewrap`. */
 export function addCipherCommands(program: Command): void {
   withDataOptions(
-    program
-      .command("encrypt")
-      .description(
-        "Encrypt stdin to one line of text, or a file of any size. Input is taken byte for byte; with --lines, all but the line ends.",
-      )
-      .addOption(new Option("--key <key>", "name or alias of a key").conflicts("purpose"))
-      .option("--purpose <purpose>", "take the default key of a purpose")
+    withTarget(
+      program
+        .command("encrypt")
+        .description(
+          "Encrypt stdin to one line of text, or a file of any size. Input is taken byte for byte; with --lines, all but the line ends.",
+        ),
+    )
       .option("--dataset <name>", "dataset that will hold the ciphertext: its census then speaks for it")
       .option("--lines", "encrypt each line of the input, without the LF or CRLF at its end"),
     "file to encrypt as a stream; - is stdin",
@@ -102,15 +115,7 @@ export function addCipherCommands(program: Command): void {
 }
 
 function withDataOptions(command: Command, fileMeaning: string): Command {
-  return command
-    .allowExcessArguments()
-    .hook("preAction", (_, { args }) => {
-      if (args.length > 0) throw new KeysteadError("INVALID_ARGUMENT", argumentProblem);
-    })
-    .option("--file <in>", fileMeaning)
-    .option("--out <out>", "file to write (mode 0600); - is stdout, also for binary data on a terminal")
-    .option("--force", "replace the file that --out names")
-    .addOption(repeatable("--context <name=value>", "pair that the data is bound to, needed again to open it; never personal data"));
+  return withOutput(withInput(command, fileMeaning), "binary").addOption(contextOption());
 }
 
 async function encrypt({ keystead, local, output, clock }: Session, flags: EncryptFlags): Promise<void> {
@@ -123,10 +128,9 @@ async function encrypt({ keystead, local, output, clock }: Session, flags: Encry
   }
   await assertWritable(flags, flags.file === undefined ? "text" : "binary");
   if (flags.file === undefined) {
-    const plaintext = await readWhole(await openSource(undefined));
-    if (plaintext.indexOf(newline) === plaintext.length - 1 && plaintext.length > 0) {
+    const plaintext = await readWhole(await openSource(undefined), "give --file to work on it as a stream");
+    if (isLineWithEnd(plaintext))
       output.note("the line break at the end is encrypted, too; printf leaves it out, --lines takes lines without it");
-    }
     const ciphertext = await keystead.encrypt(target, plaintext, options);
     return writeValue({ ciphertext }, `${ciphertext}\n`, flags, output);
   }
@@ -232,21 +236,6 @@ async function rewrap({ keystead, local, output, clock }: Session, flags: Rewrap
   return writeValue({ ciphertextBase64url: sealed.toString("base64url") }, sealed, flags, output);
 }
 
-function targetOf({ key, purpose }: EncryptFlags): KeyTarget {
-  if (key !== undefined) return key;
-  if (purpose !== undefined) return { purpose };
-  throw new KeysteadError("INVALID_ARGUMENT", "name a key with --key, or a purpose with --purpose");
-}
-
-function contextOf({ context }: DataFlags): { readonly context?: Context } {
-  return context.length === 0 ? {} : { context: parsePairs(context, "context pair") };
-}
-
-async function openLines(flags: DataFlags): Promise<DataSource> {
-  await assertWritable(flags, "text");
-  return openSource(flags.file);
-}
-
 type Form = "stream" | "binary" | "text";
 
 async function recognise({ file }: DataFlags): Promise<{ readonly form: Form; readonly source: DataSource }> {
@@ -258,12 +247,6 @@ async function recognise({ file }: DataFlags): Promise<{ readonly form: Form; re
 async function readValue(source: DataSource, form: Form): Promise<string | Uint8Array> {
   const bytes = await readWhole(source);
   return form === "binary" ? bytes : bytes.toString("utf8").trim();
-}
-
-async function writeValue(value: object, content: string | Uint8Array, flags: DataFlags, output: Session["output"]): Promise<void> {
-  if (flags.out === undefined && output.json) return output.result(value, () => "");
-  const bytes = await writeData(flags, [content], output);
-  if (flags.out !== undefined && flags.out !== "-") await output.result({ out: flags.out, bytes }, () => "");
 }
 
 /** Runs a stream from its source to its target. What can be undone is undone when it fails. */
