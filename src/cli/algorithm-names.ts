@@ -1,4 +1,4 @@
-import type { AlgorithmName } from "../index.ts";
+import type { AlgorithmName, HashName } from "../index.ts";
 
 /** Algorithms that an encrypt key can have, known without the engine: help and completion load nothing of it. */
 export const encryptAlgorithmNames = [
@@ -10,3 +10,13 @@ export const encryptAlgorithmNames = [
 
 /** Every algorithm that a key can have. */
 export const algorithmNames = [...encryptAlgorithmNames, "HMAC-SHA-256", "Ed25519"] as const satisfies readonly AlgorithmName[];
+
+/** Every hash function. */
+export const hashAlgorithmNames = [
+  "SHA-256",
+  "SHA-384",
+  "SHA-512",
+  "SHA3-256",
+  "SHA3-384",
+  "SHA3-512",
+] as const satisfies readonly HashName[];

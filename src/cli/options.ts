@@ -63,12 +63,12 @@ function didYouMean(word: string, words: readonly string[]): string {
   return near === undefined ? "" : `\n(Did you mean ${near}?)`;
 }
 
-/** Reads a whole number from `min`. */
-export function wholeNumber(min: number): (text: string) => number {
+/** Reads a whole number from `min`, and up to `max` where there is one. */
+export function wholeNumber(min: number, max = Number.POSITIVE_INFINITY): (text: string) => number {
   return (text) => {
     const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-    if (!(value >= min)) throw new InvalidArgumentError(`It must be a whole number from ${min}.`);
-    return value;
+    if (value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${min}${max === Number.POSITIVE_INFINITY ? "" : ` to ${max}`}.`);
   };
 }
 

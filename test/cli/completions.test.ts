@@ -21,6 +21,8 @@ describe("completionsOf", () => {
     expect(complete("keys", "create", "--algorithm", "A")).toEqual(["AES-256-GCM", "AES-256-GCM-KC"]);
     expect(complete("keys", "create", "--algorithm", "E")).toEqual(["Ed25519"]);
     expect(complete("purposes", "set", "pii", "--algorithm", "")).toEqual(encryptAlgorithmNames);
+    expect(complete("hash", "--algorithm", "SHA3-5")).toEqual(["SHA3-512"]);
+    expect(complete("data-keys", "")).toEqual(["create", "open", "help"]);
     expect(complete("settings", "set", "back")).toEqual(["backupRetentionDays"]);
     expect(complete("completion", "z")).toEqual(["zsh"]);
   });

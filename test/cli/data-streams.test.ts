@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, openSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -33,6 +33,16 @@ describe("data of the command line", () => {
   it("is not a folder, which would be read as if nothing were in it", () => {
     const { status, stdout, stderr } = keystead(["encrypt", "--key", "backup"], { stdin: openSync(dir, "r") });
     expect({ status, stdout, stderr }).toEqual({ status: 2, stdout: "", stderr: "keystead: stdin is a folder; name a file\n" });
+  });
+
+  it("that is too much to hold at once goes as a stream, or in pieces", () => {
+    const large = join(temporaryFolder(), "large");
+    writeFileSync(large, "");
+    truncateSync(large, 64 * 1024 * 1024 + 1);
+    const sealed = keystead(["encrypt", "--key", "backup"], { stdin: openSync(large, "r") });
+    expect([sealed.status, sealed.stderr]).toEqual([2, "keystead: stdin has more than 64 MiB; give --file to work on it as a stream\n"]);
+    const hashed = keystead(["hash", "--file", large]);
+    expect([hashed.status, hashed.stderr]).toEqual([2, `keystead: ${large} has more than 64 MiB; split it\n`]);
   });
 
   it("that finds no room on stdout is no fault of Keystead", (context) => {

@@ -25,12 +25,18 @@ const samples: Readonly<Record<string, string>> = {
   "<action>": "keys.list",
   "<principal>": "os-user:anna",
   "<shell>": "bash",
+  "<bytes>": "32",
 };
 const options: Readonly<Record<string, readonly string[]>> = {
   encrypt: ["--key", "pii", "--lines", "--file", "lines.txt"],
   decrypt: ["--lines", "--file", "lines.txt"],
   rewrap: ["--lines", "--file", "lines.txt"],
   reveal: ["--file", "lines.txt"],
+  mac: ["--key", "pii", "--file", "lines.txt"],
+  "verify-mac": ["--key", "pii", "--file", "lines.txt", "--tag", "x"],
+  hash: ["--file", "lines.txt"],
+  "data-keys create": ["--key", "pii"],
+  "data-keys open": ["--file", "lines.txt"],
   "keys create": ["--purpose", "pii"],
   "keys rotate": ["pii"],
   "keys compromise": ["--yes"],

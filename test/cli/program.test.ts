@@ -4,11 +4,12 @@ import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import ts from "typescript";
 import { describe, expect, it } from "vitest";
-import { algorithmNames, encryptAlgorithmNames } from "../../src/cli/algorithm-names.ts";
+import { algorithmNames, encryptAlgorithmNames, hashAlgorithmNames } from "../../src/cli/algorithm-names.ts";
 import { parseConfiguration } from "../../src/cli/configuration.ts";
 import { buildProgram } from "../../src/cli/program.ts";
 import { parseDatasetInput } from "../../src/datasets/definition.ts";
 import { algorithms } from "../../src/crypto/algorithms.ts";
+import { hashNames } from "../../src/index.ts";
 import { codeOf, createTestKeystead } from "../support/test-keystead.ts";
 
 function commandsBelow(command: Command, path: string): [string, Command][] {
@@ -90,6 +91,7 @@ describe("the entry", () => {
 describe("the algorithms of the command line", () => {
   it("are those of the engine", () => {
     expect(algorithmNames).toEqual(Object.keys(algorithms));
+    expect(hashAlgorithmNames).toEqual(hashNames);
   });
 
   it("are, for a purpose, just those that it takes", async () => {

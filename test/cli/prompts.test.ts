@@ -88,6 +88,18 @@ describe("on a terminal", () => {
     expect(keystead("keys", "show", "pii", "--json")).toContain("destruction-pending");
   });
 
+  it.each(["random 32", "data-keys open --file nothing"])("no bytes are written: %s", async (line) => {
+    const { code, shown } = await onTerminal(line.split(" "), []);
+    expect(code, shown).toBe(2);
+    expect(shown.trim()).toBe("keystead: binary data is not written to a terminal; give --out FILE, or --out - to force it");
+  });
+
+  it("bytes are text in JSON", async () => {
+    const { code, shown } = await onTerminal(["random", "32", "--json"], []);
+    expect(code, shown).toBe(0);
+    expect(JSON.parse(shown)).toEqual({ bytesBase64url: expect.stringMatching(/^[\w-]{43}$/) as unknown });
+  });
+
   it("a new passphrase is typed twice, and never shown", async () => {
     const { text: passphrase } = canaries.passphrase;
     const ask = "New passphrase of the master key main";

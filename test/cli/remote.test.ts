@@ -14,7 +14,7 @@ import { nameDatabase, serveFolder } from "./support/served-folder.ts";
 const cache = mkdtempSync(join(tmpdir(), "keystead-cli-cache-"));
 afterAll(() => rmSync(cache, { recursive: true, force: true }));
 
-/** A command line: its words, what it reads, and whether what it prints is plaintext. `$C` is the last ciphertext that was printed. */
+/** A command line: its words, what it reads, and whether what it prints is plaintext. `$C` is the last ciphertext, or tag, that was printed. */
 interface Step {
   readonly line: string;
   readonly stdin?: string;
@@ -58,6 +58,42 @@ const steps: readonly (string | Step)[] = [
   { line: "decrypt --lines --json", stdin: "$C\n$C\n", shows: true },
   { line: "decrypt --lines", stdin: "$C\nks1:x\n$C\n", shows: true },
   { line: "rewrap --lines", stdin: "$C\nplaintext\n" },
+  "keys create hooks --purpose pii --usage mac",
+  { line: "mac --key hooks", stdin: "body\n" },
+  { line: "verify-mac --key hooks --tag $C", stdin: "body\n" },
+  { line: "verify-mac --key hooks --tag $C --json", stdin: "body\n" },
+  { line: "verify-mac --key hooks --tag $C", stdin: "other" },
+  { line: "verify-mac --key hooks --tag $C --json", stdin: "other" },
+  { line: "mac --key hooks --lines --json", stdin: "one\r\ntwo\n" },
+  { line: "mac --key pii", stdin: "body" },
+  { line: "mac --purpose none", stdin: "body" },
+  { line: "mac", stdin: "body" },
+  { line: "hash", stdin: "abc" },
+  { line: "hash --algorithm SHA3-512 --json", stdin: "abc\n" },
+  { line: "hash --lines", stdin: "abc\nabc" },
+  { line: "hash --algorithm SHA-1", stdin: "abc" },
+  { line: "random 24 --json", shows: true },
+  { line: "random 65536 --json", shows: true },
+  { line: "random many", shows: true },
+  "data-keys create --purpose pii --context file=1",
+  { line: "data-keys open --context file=1 --json", stdin: "$C\n", shows: true },
+  { line: "data-keys open --context file=2 --json", stdin: "$C\n", shows: true },
+  { line: "decrypt --context file=1", stdin: "$C\n", shows: true },
+  "data-keys create --key pii --bytes 16 --json",
+  "data-keys create --key pii --bytes 65",
+  "data-keys create --key hooks",
+  "data-keys create --key pii --plain-out -",
+  "kek test local:main",
+  "kek test local:main --json",
+  "kek test local:mian",
+  "kek test nothing",
+  "leases list",
+  "leases list --key pii --json",
+  "leases list --key mail",
+  "leases list --key pij",
+  "leases show 019a3f6e-7c11-7d52-9b1e-4f0c2a6d8e35",
+  "leases revoke 019a3f6e-7c11-7d52-9b1e-4f0c2a6d8e35 --reason stolen",
+  "leases revoke none",
   `datasets add crm.person ${person}`,
   `datasets add crm.person ${person} --index-key pii-index`,
   "datasets add other --database crn --table person --key-columns id --column email=pii",
@@ -96,7 +132,9 @@ const steps: readonly (string | Step)[] = [
 function alike(text: string): string {
   return text
     .replaceAll(/ks1:(\S+?):(\d+)-[a-z2-7]{6}:[\w-]+/g, "ks1:$1:$2:CIPHERTEXT")
+    .replaceAll(/\b(\d+)-[a-z2-7]{6}\.([\w-]{43})(?![\w-])/g, "$1-LABEL.TAG")
     .replaceAll(/\b(\d+)-[a-z2-7]{6}\b/g, "$1-LABEL")
+    .replaceAll(/"(bytesBase64url|plaintextBase64url)":"([\w-]+)"/g, (_, name: string, { length }: string) => `"${name}":${String(length)}`)
     .replaceAll(/\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g, "UUID")
     .replaceAll(/\b[a-z2-7]{16}\b/g, "ID")
     .replaceAll(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z?/g, "TIME")
@@ -119,13 +157,14 @@ async function run({ folder, env }: Place, { line, stdin = "", shows = false }: 
     stdin: Buffer.from(stdin.replaceAll("$C", ciphertext)),
     showsPlaintext: shows,
   };
-  return runCommandLine(line.split(" "), settings);
+  const args = line.split(" ").map((word) => word.replace("$C", ciphertext));
+  return runCommandLine(args, settings);
 }
 
 async function outcome(place: Place, step: Step): Promise<object> {
   const { code, stdout, stderr } = await run(place, step, place.ciphertext);
   const text = stdout.toString("utf8");
-  place.ciphertext = /^ks1:\S+$/m.exec(text)?.[0] ?? place.ciphertext;
+  place.ciphertext = /^(?:ks1:|\d+-[a-z2-7]{6}\.)\S+$/m.exec(text)?.[0] ?? place.ciphertext;
   return { line: step.line, code, stdout: alike(text), stderr: alike(stderr) };
 }
 
@@ -171,6 +210,8 @@ describe("a command", () => {
     const token = readFileSync(join(folder, "backup-token"), "utf8").trim();
     const other: Place = { folder, env: { KEYSTEAD_ADDR: env["KEYSTEAD_ADDR"] ?? "", KEYSTEAD_TOKEN: token }, ciphertext: "" };
     expect(await run(other, { line: "audit show" })).toMatchObject({ code: 0 });
+    const whoami = await run(other, { line: "whoami" });
+    expect(whoami.stdout.toString()).toMatch(/^principal {2}token:[a-z2-7]{16}\nname {7}backup\nroles {6}auditor\n$/);
     const denied = await run(other, { line: "keys create mine --purpose pii" });
     expect(denied).toMatchObject({ code: 4 });
     expect(denied.stderr).not.toContain(token);

@@ -1,13 +1,13 @@
 import { join, resolve } from "node:path";
 import { type Command, Option } from "commander";
-import { KeysteadError } from "../../errors.ts";
+import { errorCodes, KeysteadError } from "../../errors.ts";
 import type { KekInfo, KekService, RewrapProgress } from "../../index.ts";
 import type { MasterKeyOrigin } from "../configuration.ts";
 import type { DataFolder } from "../data-folder.ts";
 import { formatInstant } from "../instants.ts";
 import { examples } from "../options.ts";
 import { useFolder, withKeystead } from "../session.ts";
-import { formatTable, type TableColumn } from "../table.ts";
+import { formatTable, printable, type TableColumn } from "../table.ts";
 
 interface AddFlags {
   readonly passphrase?: boolean;
@@ -33,6 +33,19 @@ export function addKekCommands(program: Command): void {
       withKeystead(command, async ({ keystead, output }) => {
         const found = await keystead.keks.list();
         await output.result(found, () => formatTable(found, columns));
+      }),
+    );
+  kek
+    .command("test")
+    .description("Test whether a KEK can be opened, also one that wraps nothing yet. Exit code 10 when it can't. Nothing is changed.")
+    .argument("<kek>", "URI of a KEK: local:NAME")
+    .addHelpText("after", examples("keystead kek test local:medical"))
+    .action((uri: string, _flags: unknown, command: Command) =>
+      withKeystead(command, async ({ keystead, output }) => {
+        const tested = await keystead.keks.test(uri);
+        const { available, problem = "" } = tested;
+        await output.result({ uri, ...tested }, () => (available ? `${uri} answers` : printable(`${uri} does not answer: ${problem}`)));
+        if (!available) process.exitCode = errorCodes.KEK_FAILED.exit;
       }),
     );
   kek

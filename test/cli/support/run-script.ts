@@ -7,11 +7,11 @@ import { registerMasterKeys } from "../../setup/master-keys.ts";
 import { type CommandResult, runCommandLine } from "./command-line.ts";
 import { parseScript, type ScriptLine } from "./script.ts";
 
-/** Commands whose purpose is to show plaintext. */
-const plaintextCommand = /^(?:decrypt|reveal|datasets find)\b/;
+/** Commands whose purpose is to show plaintext, or a key. */
+const plaintextCommand = /^(?:decrypt|reveal|datasets find|data-keys|random)\b/;
 
 /** Commands whose stdout may be bytes as they are: everything else prints whole lines. */
-const dataCommand = /^(?:encrypt|decrypt|reveal|rewrap)\b/;
+const dataCommand = /^(?:encrypt|decrypt|reveal|rewrap|data-keys|random)\b/;
 
 /** Runs one script in a folder of its own. Canaries are there as `${EMAIL}`, `${PHONE}`, `${NAME}`, `${DIAGNOSIS}`; so is the environment. */
 export async function runScript(name: string, text: string, folder: string, env: Readonly<Record<string, string>>): Promise<void> {
