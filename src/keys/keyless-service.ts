@@ -39,7 +39,8 @@ const rules = {
   randomBytes: { bytes: number },
   randomBytesMany: { items: listOf(object<RandomItem>({ bytes: number })) },
 } as const;
-const mostRandomBytes = 1024 * 1024;
+/** Random bytes that a call asks for at most, a batch in all its items. */
+export const mostRandomBytes = 1024 * 1024;
 
 /** What needs no key: hashes, and random bytes of the host that keeps the keys. */
 export class KeylessService {

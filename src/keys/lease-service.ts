@@ -6,11 +6,12 @@ import { deriveXaes256GcmKey } from "../crypto/xaes-256-gcm.ts";
 import { KeysteadError } from "../errors.ts";
 import type { StoreTables } from "../store/store.ts";
 import type { StoredRecord } from "../store/tables.ts";
-import { asked, audited } from "./audited.ts";
+import { asked, askedOnKey, audited } from "./audited.ts";
 import { addToCounter } from "./counters.ts";
 import { type BatchItem, type DataAct, DataActs, type DataDone, type ItemProblem } from "./data-acts.ts";
 import type { Engine } from "./engine.ts";
 import type { NamedKey } from "./key-names.ts";
+import { lookUpKey, unknownKey } from "./key-records.ts";
 import { keyTarget, type KeyTarget } from "./key-target.ts";
 import type { Keyset, LoadedVersion } from "./keyset.ts";
 import { isLeaseId, newLeaseId } from "./lease-id.ts";
@@ -77,7 +78,7 @@ export interface SealLeaseOptions {
 
 /** Which leases are listed. */
 export interface LeaseFilter {
-  /** Name of a key. */
+  /** Name or alias of a key. */
   readonly key?: string;
 }
 
@@ -232,20 +233,14 @@ export class LeaseService {
     });
   }
 
-  /** Leases of the last hour that are in force, the newest first; at most 1,000. */
+  /** Leases of the last hour that are in force, the newest first; at most 1,000. @throws KeysteadError `UNKNOWN_KEY` */
   async list(filter: LeaseFilter = {}): Promise<LeaseInfo[]> {
     assertArguments({ filter }, rules.list);
     const { key } = filter;
-    return asked(this.#engine, { action: "leases.list", ...(key !== undefined && { key }) }, () =>
-      this.#engine.store.read(async (tables) => {
-        const now = this.#engine.clock.now();
-        const [row] = key === undefined ? [] : await tables.keys.list({ name: key });
-        if (key !== undefined && row === undefined) return [];
-        const rows = await rowsInForce(tables, row === undefined ? {} : { keyId: row.id }, now);
-        const found = await Promise.all(rows.map((lease) => withNames(tables, lease)));
-        return found.map((lease) => describeLease(lease, now));
-      }),
-    );
+    const act = { action: "leases.list" };
+    return key === undefined
+      ? asked(this.#engine, act, () => this.#inForce())
+      : askedOnKey(this.#engine, key, act, (nameOrAlias) => this.#inForce(nameOrAlias));
   }
 
   /** One lease, in force or not. @throws KeysteadError `UNKNOWN_LEASE` */
@@ -329,6 +324,18 @@ export class LeaseService {
   async #onLease<T>(id: string, work: (key: { readonly key?: string }, label: { readonly version?: string }) => Promise<T>): Promise<T> {
     const found = await this.#engine.store.read((tables) => findLease(tables, id));
     return found === undefined ? work({}, {}) : work({ key: found.key }, { version: found.label });
+  }
+
+  #inForce(nameOrAlias?: string): Promise<LeaseInfo[]> {
+    const { clock, store } = this.#engine;
+    return store.read(async (tables) => {
+      const now = clock.now();
+      const key = nameOrAlias === undefined ? undefined : await lookUpKey(tables, nameOrAlias);
+      if (nameOrAlias !== undefined && key === undefined) throw unknownKey(nameOrAlias);
+      const rows = await rowsInForce(tables, key === undefined ? {} : { keyId: key.id }, now);
+      const found = await Promise.all(rows.map((lease) => withNames(tables, lease)));
+      return found.map((lease) => describeLease(lease, now));
+    });
   }
 
   async #describe(id: string): Promise<LeaseInfo> {

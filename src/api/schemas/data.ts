@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { hashNames } from "../../keys/keyless-service.ts";
+import { hashNames, mostRandomBytes } from "../../keys/keyless-service.ts";
 import { typedValue } from "../value-json.ts";
 import { base64, batchOf, context, datasetText, eitherForm, exactlyOne, keyText, list, targetMembers } from "./common.ts";
 
@@ -79,7 +79,7 @@ export const openedItem = z.strictObject({
 export const dataKey = sealed.extend({ plaintext: z.exactOptional(z.string().meta({ contentEncoding: "base64" })) });
 
 /** Random bytes. */
-export const randomItem = z.strictObject({ bytes: z.int().min(1).max(65_536) });
+export const randomItem = z.strictObject({ bytes: z.int().min(1).max(mostRandomBytes) });
 export const randomBytes = z.strictObject({ bytes: z.string().meta({ contentEncoding: "base64" }) });
 export const openedKey = z.strictObject({ plaintext: z.string().meta({ contentEncoding: "base64" }) });
 export const hashed = z.strictObject({ hash: z.string().meta({ contentEncoding: "base64" }) });

@@ -29,7 +29,7 @@ export function addKeylessCommands(program: Command): void {
     program
       .command("random")
       .description("Draw random bytes on the host that keeps the keys: as they are, or with --json as base64url.")
-      .argument("<bytes>", "how many: 1 to 65536", wholeNumber(1, 65_536)),
+      .argument("<bytes>", "how many: 1 to 1048576", wholeNumber(1, 2 ** 20)),
     "binary",
   )
     .addHelpText("after", examples("keystead random 32 --out session.key", "keystead random 32 --json", "keystead random 32 | base64"))

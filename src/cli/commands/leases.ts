@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { LeaseInfo } from "../../index.ts";
 import { formatInstant } from "../instants.ts";
 import { examples, reasonOption, type ReasonOptions } from "../options.ts";
-import { type Session, withKeystead } from "../session.ts";
+import { withKeystead } from "../session.ts";
 import { formatFacts, formatTable, type TableColumn } from "../table.ts";
 
 /** Adds `leases`. */
@@ -31,7 +31,7 @@ export function addLeaseCommands(program: Command): void {
     )
     .action(({ key }: { readonly key?: string }, command: Command) =>
       withKeystead(command, async ({ keystead, output }) => {
-        const found = await leasesOf(keystead, key);
+        const found = await keystead.leases.list(key === undefined ? {} : { key });
         await output.result(found, () => (found.length === 0 ? "no leases in force" : formatTable(found, columns)));
       }),
     );
@@ -62,15 +62,6 @@ export function addLeaseCommands(program: Command): void {
         );
       }),
     );
-}
-
-/** Nothing in force is no slip: an alias, and a name that never was, would look the same. */
-async function leasesOf({ leases, keys }: Session["keystead"], key: string | undefined): Promise<LeaseInfo[]> {
-  if (key === undefined) return leases.list();
-  const found = await leases.list({ key });
-  if (found.length > 0) return found;
-  const { name } = await keys.show(key);
-  return name === key ? found : leases.list({ key: name });
 }
 
 function factsOf({ id, key, version, dataset, prefix, principal, state, messages, createdAt, expiresAt, revokedBy }: LeaseInfo): string {
