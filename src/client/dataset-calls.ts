@@ -47,7 +47,7 @@ export function datasetCalls(http: HttpCalls): Pick<KeysteadApi, "datasets" | "j
     cutOverColumn: (dataset, column, options) =>
       follow(dataset, options, (apart) => start(dataset, { kind: "cut-over-column", column, options: apart })),
     eraseColumn: (dataset, column, options) =>
-      follow(dataset, options, (apart) => start(dataset, { kind: "erase-column", column, options: apart })),
+      follow(dataset, options, (apart) => start(dataset, { kind: "erase-column", column, options: apart }), "erase"),
   };
   return {
     datasets,

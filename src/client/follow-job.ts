@@ -15,11 +15,15 @@ interface Listening {
 /** Connections that may be lost one after the other, none of which told anything. */
 const mostLost = 5;
 
-/** Starts a job at a server and follows it to its end. */
+/**
+ * Starts a job at a server and follows it to its end.
+ * @param next kind of a further job to which the order goes on
+ */
 export type FollowJob = <T extends Listening>(
   dataset: string,
   options: T | undefined,
   start: (apart: Omit<T, keyof Listening>) => Promise<Job>,
+  next?: Job["kind"],
 ) => Promise<Result>;
 
 /**
@@ -27,7 +31,7 @@ export type FollowJob = <T extends Listening>(
  * job has ended. When the connection is lost the job goes on, and is followed again.
  */
 export function jobFollower(http: HttpCalls): FollowJob {
-  return async (dataset, options, start) => {
+  return async (dataset, options, start, next) => {
     const { onProgress, onProblems, signal } = { onProgress: undefined, onProblems: undefined, signal: undefined, ...options };
     if (signal?.aborted === true) throw new KeysteadError("CANCELLED", "the job was stopped before it began");
     const started = await start(toldServer(options));
@@ -45,7 +49,7 @@ export function jobFollower(http: HttpCalls): FollowJob {
       for (let lost = 0; lost < mostLost; lost += 1) {
         try {
           for await (const { job, result } of http.events("GET /v1/datasets/:dataset/job/events", { params: { dataset } })) {
-            if (job.id !== started.id) throw otherJob(dataset);
+            if (job.id !== started.id && job.kind !== next) throw otherJob(dataset);
             lost = 0;
             tell(job);
             if (result !== undefined) return result;

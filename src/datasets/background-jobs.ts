@@ -110,13 +110,28 @@ export class JobRuns {
   async end(id: string): Promise<PlaintextJobResult | undefined> {
     return this.#runs.get(id);
   }
+
+  /** True for a job and itself, and for two jobs of one run. */
+  areOne(id: string, other: string): boolean {
+    return id === other || (this.#runs.has(id) && this.#runs.get(id) === this.#runs.get(other));
+  }
+
+  /** False at once when the newest run of a job ends or is not known here; true when it goes on for a while. */
+  async goesOn(id: string, signal: AbortSignal): Promise<boolean> {
+    const run = this.#runs.get(id);
+    const isOver = (): boolean => false;
+    const isNotOver = (): boolean => true;
+    if (run === undefined) return false;
+    return Promise.race([run.then(isOver, isOver), systemClock.wait(watchMilliseconds, signal).then(isNotOver, isNotOver)]);
+  }
 }
 
 /** Jobs that are started and go on by themselves, as a server runs them for its callers. */
 export class BackgroundJobs {
   readonly #engine: Engine;
   readonly #jobs: JobService;
-  readonly #worker: DatasetService;
+  /** Services that do the work of a run, and tell of each of its jobs. */
+  readonly #workerFor: (onJoin: (id: string) => void) => DatasetService;
   readonly #workerJobs: JobService;
   readonly #runs: JobRuns;
 
@@ -125,7 +140,7 @@ export class BackgroundJobs {
     const worker = workerEngine(engine);
     this.#engine = engine;
     this.#jobs = new JobService(engine, databases, codecs);
-    this.#worker = new DatasetService(worker, databases, codecs);
+    this.#workerFor = (onJoin) => new DatasetService(worker, databases, codecs, onJoin);
     this.#workerJobs = new JobService(worker, databases, codecs);
     this.#runs = runs;
   }
@@ -149,24 +164,32 @@ export class BackgroundJobs {
   }
 
   /**
-   * Follows the newest job on a dataset until it does not run any more; the last sighting says how it ended, where this process knows.
+   * Follows the newest job on a dataset until it does not run any more, and on to the next one where an order takes two (`erase-column`
+   * looks at every row before it erases); the last sighting says how it ended, where this process knows.
    * @throws KeysteadError `UNKNOWN_DATASET`, `UNKNOWN_JOB`, `ACCESS_DENIED`, and what the job's own method throws at its end
    */
   async *watch(dataset: string, signal: AbortSignal): AsyncGenerator<JobSighting> {
     assertArguments({ dataset, signal }, rules.watch);
     const first = await this.#jobs.show(dataset);
     for (let look = first, seen: JobInfo | undefined; ; seen = look, look = await this.#workerJobs.show(dataset)) {
-      const isOver = look.id !== first.id || look.state !== "running";
-      const result = isOver ? await this.#runs.end(first.id) : undefined;
-      if (isOver || !isDeepStrictEqual(look, seen)) yield { job: look, ...(result !== undefined && { result }) };
-      if (isOver || signal.aborted) return;
-      await systemClock.wait(watchMilliseconds, signal).catch(() => undefined);
+      if (look.state === "running" && this.#runs.areOne(look.id, first.id)) {
+        if (!isDeepStrictEqual(look, seen)) yield { job: look };
+        await systemClock.wait(watchMilliseconds, signal).catch(() => undefined);
+        // After one job, the run may begin another.
+      } else if (!(await this.#runs.goesOn(first.id, signal))) {
+        const result = await this.#runs.end(first.id);
+        const last = await this.#workerJobs.show(dataset);
+        yield { job: this.#runs.areOne(last.id, first.id) ? last : look, ...(result !== undefined && { result }) };
+        return;
+      }
+      if (signal.aborted) return;
     }
   }
 
   async #start(dataset: string, order: JobOrder): Promise<JobInfo> {
     const state = { isOver: false, hasBegun: false };
-    const run = this.#run(dataset, order, () => {
+    const worker = this.#workerFor((id) => this.#runs.addFirst(id, run));
+    const run = this.#run(worker, dataset, order, () => {
       state.hasBegun = true;
     }).finally(() => {
       state.isOver = true;
@@ -191,26 +214,26 @@ export class BackgroundJobs {
   }
 
   /** @param onProgress - called once it works on rows */
-  #run(dataset: string, order: JobOrder, onProgress: () => void): Promise<PlaintextJobResult> {
+  #run(worker: DatasetService, dataset: string, order: JobOrder, onProgress: () => void): Promise<PlaintextJobResult> {
     const apart = { signal: this.#engine.acts.signal, onProgress };
     switch (order.kind) {
       case "reencrypt":
-        return this.#worker.reencrypt(dataset, { ...order.options, ...apart });
+        return worker.reencrypt(dataset, { ...order.options, ...apart });
       case "recontext":
-        return this.#worker.recontext(dataset, order.context, { ...order.options, ...apart });
+        return worker.recontext(dataset, order.context, { ...order.options, ...apart });
       case "cut-over":
-        return this.#worker.cutOver(dataset, order.index, order.generation, { ...order.options, ...apart });
+        return worker.cutOver(dataset, order.index, order.generation, { ...order.options, ...apart });
       case "cut-over-column":
-        return this.#worker.cutOverColumn(dataset, order.column, { ...order.options, ...apart });
+        return worker.cutOverColumn(dataset, order.column, { ...order.options, ...apart });
       case "erase-column":
-        return this.#worker.eraseColumn(dataset, order.column, { ...order.options, ...apart });
+        return worker.eraseColumn(dataset, order.column, { ...order.options, ...apart });
       case "resume":
         return this.#workerJobs.resume(dataset, { ...order.options, ...apart });
       case "protect":
       case "verify":
       case "index":
       case "unprotect":
-        return this.#worker[order.kind](dataset, { ...order.options, ...apart });
+        return worker[order.kind](dataset, { ...order.options, ...apart });
     }
   }
 

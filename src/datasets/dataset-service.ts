@@ -56,10 +56,11 @@ export class DatasetService {
   readonly #jobs: JobRunner;
   readonly #registration: DatasetRegistration;
 
-  constructor(engine: Engine, databases: Databases, codecs: Codecs) {
+  /** @param onJoin told of each job that is begun or joined here, before any work on it */
+  constructor(engine: Engine, databases: Databases, codecs: Codecs, onJoin?: (id: string) => void) {
     this.#engine = engine;
     this.#databases = databases;
-    this.#jobs = new JobRunner(engine, databases, codecs);
+    this.#jobs = new JobRunner(engine, databases, codecs, onJoin);
     this.#registration = new DatasetRegistration(engine, databases);
   }
 

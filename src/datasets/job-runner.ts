@@ -21,11 +21,14 @@ export class JobRunner {
   readonly #engine: Engine;
   readonly #databases: Databases;
   readonly #codecs: Codecs;
+  readonly #onJoin: (id: string) => void;
 
-  constructor(engine: Engine, databases: Databases, codecs: Codecs) {
+  /** @param onJoin told of each job that is joined, before any work on it */
+  constructor(engine: Engine, databases: Databases, codecs: Codecs, onJoin: (id: string) => void = () => undefined) {
     this.#engine = engine;
     this.#databases = databases;
     this.#codecs = codecs;
+    this.#onJoin = onJoin;
   }
 
   /**
@@ -47,6 +50,7 @@ export class JobRunner {
     const codec = options.from === undefined ? undefined : await this.#codecs.open(options.from);
     try {
       const record = await JobRecord.join(this.#engine, name, termsOf(kind, options), options, rule);
+      this.#onJoin(record.id);
       // What the database takes long for must not cost the lease, nor keep this worker from hearing that it is to stop.
       const attending = setInterval(() => void record.attend().catch(() => undefined), attendMilliseconds);
       try {
