@@ -1,5 +1,6 @@
 import type { KeysteadApi } from "../api/keystead-api.ts";
 import type { HttpCalls } from "./http-calls.ts";
+import { instantTexts } from "./instant-text.ts";
 
 /** Who may do what. */
 export function accessCalls(http: HttpCalls): Pick<KeysteadApi, "policies" | "principals" | "tokens" | "approvals" | "whoami" | "doctor"> {
@@ -26,8 +27,8 @@ export function accessCalls(http: HttpCalls): Pick<KeysteadApi, "policies" | "pr
     },
     tokens: {
       list: async () => [...(await http.call("GET /v1/tokens", {}, true)).tokens],
-      create: ({ expiresAt, ...input }) =>
-        http.call("POST /v1/tokens", { body: { ...input, ...(expiresAt !== undefined && { expiresAt: expiresAt.toISOString() }) } }, false),
+      create: async ({ expiresAt, ...input }) =>
+        http.call("POST /v1/tokens", { body: { ...input, ...instantTexts({ expiresAt }) } }, false),
       revoke: (token) => http.call("POST /v1/tokens/:token/revoke", { params: { token } }, true),
     },
     approvals: {

@@ -2,6 +2,7 @@ import type { KeysteadApi } from "../api/keystead-api.ts";
 import { fromBase64, toBase64 } from "./binary.ts";
 import { ExportTally } from "./export-tally.ts";
 import type { HttpCalls } from "./http-calls.ts";
+import { instantTexts } from "./instant-text.ts";
 
 type Audit = KeysteadApi["audit"];
 type Records = Awaited<ReturnType<Audit["show"]>>;
@@ -16,8 +17,7 @@ export function auditCalls(http: HttpCalls): Audit {
     const query = {
       ...filter,
       ...(failed !== undefined && { failed: String(failed) }),
-      ...(since !== undefined && { since: since.toISOString() }),
-      ...(until !== undefined && { until: until.toISOString() }),
+      ...instantTexts({ since, until }),
     };
     return { next: undefined, ...(await http.call("GET /v1/audit", { query }, true)) };
   };
@@ -26,33 +26,26 @@ export function auditCalls(http: HttpCalls): Audit {
     show: async (filter = {}) => {
       const { limit = defaultLimit } = filter;
       const found: Records = [];
-      for (let after: string | undefined; found.length < limit;) {
+      let after: string | undefined;
+      // The server says what is wrong with a limit that lets nothing through.
+      do {
         const { records, next } = await page({
           ...filter,
           limit: Math.min(limit - found.length, pageRecords),
           ...(after !== undefined && { after }),
         });
         found.push(...records);
-        if (next === undefined) break;
         after = next;
-      }
+      } while (after !== undefined && found.length < limit);
       return found.reverse();
     },
-    report: ({ from, to } = {}) =>
-      http.call(
-        "GET /v1/audit/report",
-        { query: { ...(from && { from: from.toISOString() }), ...(to && { to: to.toISOString() }) } },
-        true,
-      ),
+    report: async (range = {}) => http.call("GET /v1/audit/report", { query: instantTexts(range) }, true),
     verify: async ({ pinnedKeys } = {}) => {
       const body = { ...(pinnedKeys !== undefined && { pinnedKeys: pinnedKeys.map(toBase64) }) };
       return { newest: undefined, ...(await http.call("POST /v1/audit/verify", { body }, true)) };
     },
     export: async ({ since, until }, write) => {
-      const query = {
-        ...(since !== undefined && { since: since.toISOString() }),
-        ...(until !== undefined && { until: until.toISOString() }),
-      };
+      const query = instantTexts({ since, until });
       const tally = new ExportTally();
       await http.bytes("GET /v1/audit/export", { query }, async (chunk) => {
         tally.add(chunk);

@@ -1,6 +1,8 @@
 import type { KeysteadApi } from "../api/keystead-api.ts";
 import { binaryPrefix, formatBinary, formatText, parseBinary, parseText, textPrefix } from "../crypto/ciphertext.ts";
+import { writeJson } from "../crypto/json-text.ts";
 import { fromTypedJson, toTypedJson, type TypedJson } from "../crypto/typed-json.ts";
+import type { FieldValue } from "../crypto/typed-value.ts";
 import { KeysteadError } from "../errors.ts";
 import { mixedReleases } from "./batch-answers.ts";
 import { fromBase64, toBase64 } from "./binary.ts";
@@ -16,7 +18,7 @@ export const dataItems = {
     sent: ({ target, plaintext, value, ...options }: ItemOf<KeysteadApi["encryptMany"]>) => ({
       ...named(target),
       ...(plaintext !== undefined && textOrBytes(plaintext, "plaintext")),
-      ...(value !== undefined && { value: toTypedJson(value) }),
+      ...(value !== undefined && { value: typedValue(value) }),
       ...options,
     }),
     got: ciphertextOf,
@@ -72,6 +74,13 @@ export interface Opened {
 
 function ciphertextOf({ ciphertext }: { readonly ciphertext: string }): string {
   return ciphertext;
+}
+
+/** A value with its type, as a body has it. @throws KeysteadError `INVALID_ARGUMENT` for what JSON would write as something else */
+export function typedValue(value: FieldValue): TypedJson {
+  const typed = toTypedJson(value);
+  if (typed.type === "json") writeJson(typed.value);
+  return typed;
 }
 
 /** A value that is searched for, as JSON has it. */

@@ -1,5 +1,6 @@
 import type { KeysteadApi } from "../api/keystead-api.ts";
 import { fromTypedJson } from "../crypto/typed-json.ts";
+import { batch } from "./batch.ts";
 import { each, many, single } from "./batch-answers.ts";
 import { dataItems, searchable } from "./data-items.ts";
 import type { HttpCalls } from "./http-calls.ts";
@@ -31,10 +32,10 @@ export function datasetCalls(http: HttpCalls): Pick<KeysteadApi, "datasets" | "j
     },
     tokens: async (dataset, index, search) =>
       single(await http.call("POST /v1/index", { body: { dataset, index, values: search.map(searchable) } }, true)).tokens,
-    tokensMany: async (items) => {
-      const body = { items: items.map(dataItems.tokens.sent) };
-      return each(many(await http.call("POST /v1/index", { body }, true)), dataItems.tokens.got);
-    },
+    tokensMany: (items) =>
+      batch(items, dataItems.tokens.sent, async (sent) =>
+        each(many(await http.call("POST /v1/index", { body: { items: sent } }, true)), dataItems.tokens.got),
+      ),
     protect: (dataset, options) => follow(dataset, options, (apart) => start(dataset, { kind: "protect", options: apart })),
     reencrypt: (dataset, options) => follow(dataset, options, (apart) => start(dataset, { kind: "reencrypt", options: apart })),
     verify: (dataset, options) => follow(dataset, options, (apart) => start(dataset, { kind: "verify", options: apart })),

@@ -266,11 +266,17 @@ function address(endpoint: string, input: object): Pick<Sent, "method" | "path">
   const [name, template = ""] = endpoint.split(" ");
   const { params, query } = { params: {}, query: {}, ...input };
   const values = new Map<string, string>(Object.entries<unknown>(params).map(([parameter, value]) => [parameter, String(value)]));
-  const path = template.replaceAll(/:(\w+)/g, (_, parameter: string) => encodeURIComponent(values.get(parameter) ?? ""));
-  const search = new URLSearchParams();
-  for (const [member, value] of Object.entries<unknown>(query)) search.append(member, String(value));
+  const path = template.replaceAll(/:(\w+)/g, (_, parameter: string) => encodeURIComponent(wellFormed(values.get(parameter) ?? "")));
+  const present = Object.entries<unknown>(query).filter(([, value]) => value !== undefined);
+  const search = new URLSearchParams(Object.fromEntries(present.map(([member, value]) => [member, wellFormed(String(value))])));
   const method = methods.find((known) => known === name) ?? "GET";
   return { method, path: search.size === 0 ? path : `${path}?${search.toString()}` };
+}
+
+/** @throws KeysteadError `INVALID_ARGUMENT` for text that an address would carry as another one */
+function wellFormed(text: string): string {
+  if (text.isWellFormed()) return text;
+  throw new KeysteadError("INVALID_ARGUMENT", "a name, an id or a filter contains a lone surrogate: pass well-formed text");
 }
 
 const methods: readonly Dispatcher.HttpMethod[] = ["GET", "POST", "PUT", "PATCH", "DELETE"];

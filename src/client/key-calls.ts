@@ -1,5 +1,6 @@
 import type { KeysteadApi } from "../api/keystead-api.ts";
 import type { HttpCalls } from "./http-calls.ts";
+import { instantTexts } from "./instant-text.ts";
 
 /** Keys and their lifecycle. */
 export function keyCalls(http: HttpCalls): KeysteadApi["keys"] {
@@ -8,18 +9,18 @@ export function keyCalls(http: HttpCalls): KeysteadApi["keys"] {
     (key: string, version: number, options: { readonly reason?: string } = {}) =>
       http.call(`POST /v1/keys/:key/versions/:version/${change}`, { params: { key, version }, body: options }, false);
   return {
-    create: ({ expiresAt, activateAt, tags, ...input }) =>
+    create: async ({ expiresAt, activateAt, tags, ...input }) =>
       http.call(
         "POST /v1/keys",
-        { body: { ...input, ...(tags !== undefined && { tags: { ...tags } }), ...datesOf({ expiresAt, activateAt }) } },
+        { body: { ...input, ...(tags !== undefined && { tags: { ...tags } }), ...instantTexts({ expiresAt, activateAt }) } },
         false,
       ),
     list: async (filter = {}) => [...(await http.call("GET /v1/keys", { query: filter }, true)).keys],
     show: (key) => http.call("GET /v1/keys/:key", { params: { key } }, true),
-    rotate: (key, { reason, ...dates } = {}) =>
+    rotate: async (key, { reason, ...dates } = {}) =>
       http.call(
         "POST /v1/keys/:key/rotate",
-        { params: { key }, body: { ...(reason !== undefined && { reason }), ...datesOf(dates) } },
+        { params: { key }, body: { ...(reason !== undefined && { reason }), ...instantTexts(dates) } },
         false,
       ),
     activate: stateChange("activate"),
@@ -42,16 +43,5 @@ export function keyCalls(http: HttpCalls): KeysteadApi["keys"] {
         false,
         { ifMatch },
       ),
-  };
-}
-
-/** Instants as JSON has them. */
-function datesOf({ expiresAt, activateAt }: { readonly expiresAt?: Date | undefined; readonly activateAt?: Date | undefined }): {
-  readonly expiresAt?: string;
-  readonly activateAt?: string;
-} {
-  return {
-    ...(expiresAt !== undefined && { expiresAt: expiresAt.toISOString() }),
-    ...(activateAt !== undefined && { activateAt: activateAt.toISOString() }),
   };
 }

@@ -1,5 +1,6 @@
 import type { KeysteadApi } from "../api/keystead-api.ts";
 import { fromBase64, toBase64 } from "./binary.ts";
+import { batch } from "./batch.ts";
 import { each } from "./batch-answers.ts";
 import { named } from "./data-items.ts";
 import type { HttpCalls } from "./http-calls.ts";
@@ -16,10 +17,15 @@ export function leaseCalls(http: HttpCalls): KeysteadApi["leases"] {
       const { prefix, aesKey, ...lease } = await http.call("POST /v1/leases/open", { body }, true);
       return { ...lease, prefix: fromBase64(prefix), aesKey: fromBase64(aesKey) };
     },
-    renew: async (leases) => {
-      const { leases: answers } = await http.call("POST /v1/leases/renew", { body: { leases: [...leases] } }, true);
-      return each(answers, ({ id }) => ({ id }));
-    },
+    renew: (leases) =>
+      batch(
+        leases,
+        (lease) => lease,
+        async (sent) => {
+          const { leases: answers } = await http.call("POST /v1/leases/renew", { body: { leases: sent } }, true);
+          return each(answers, ({ id }) => ({ id }));
+        },
+      ),
     release: async (lease, used) => {
       await http.call("POST /v1/leases/:lease/release", { params: { lease }, body: { used } }, true);
     },

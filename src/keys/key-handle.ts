@@ -211,12 +211,13 @@ export class KeyHandle {
     this.#keyset.assertUsage("mac");
     this.#now();
     const { algorithm } = this.#keyset;
+    const bytes = toBytes(data);
     const [label = "", encoded = "", ...rest] = tag.split(".");
     const given = rest.length === 0 ? decodeBase64url(encoded) : undefined;
     const parsed = parseLabel(label);
     if (given === undefined || parsed === undefined || algorithm.kind !== "mac") return false;
     const version = this.#keyset.byLabel(label);
-    if (version !== undefined) return algorithm.verifyMac(this.#using(version.version, "verify"), toBytes(data), given);
+    if (version !== undefined) return algorithm.verifyMac(this.#using(version.version, "verify"), bytes, given);
     const missing = this.#missing({ version: parsed.version, label });
     if (missing.code === "KEY_VERSION_NOT_LOADED") throw missing;
     return false;

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { assertArguments, choice, listOf, number, object, optional, textOrBytes } from "../arguments.ts";
+import { encodeUtf8 } from "../crypto/text.ts";
 import { KeysteadError } from "../errors.ts";
 import { type BatchItem, DataActs, type ItemProblem } from "./data-acts.ts";
 import type { Engine } from "./engine.ts";
@@ -88,7 +89,9 @@ export class KeylessService {
 }
 
 function digest(data: string | Uint8Array, algorithm: HashName): Buffer {
-  return createHash(hashes[algorithm]).update(data).digest();
+  return createHash(hashes[algorithm])
+    .update(typeof data === "string" ? encodeUtf8(data, "data") : data)
+    .digest();
 }
 
 function assertLength(bytes: number): void {
