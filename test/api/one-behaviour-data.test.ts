@@ -106,6 +106,10 @@ everywhere("data", (openPlace) => {
     for (const list of lists) expect(list.map(outcome)).toEqual(["INVALID_ARGUMENT", "ok"]);
     for (const call of [api.hash(loneSurrogate), api.mac("m", loneSurrogate), api.verifyMac("m", loneSurrogate, "x")])
       expect(await codeOf(call)).toBe("INVALID_ARGUMENT");
+    const opened = [{ ciphertext: "" }, { ciphertext: text }];
+    for (const list of [await api.decryptMany(opened), await api.rewrapMany(opened), await api.revealMany(opened, { reason: "test" })])
+      expect(list.map(outcome)).toEqual(["MALFORMED_CIPHERTEXT", "ok"]);
+    expect(await codeOf(api.decrypt(""))).toBe("MALFORMED_CIPHERTEXT");
     expect(await api.encryptMany([])).toEqual([]);
     const many = Array.from({ length: 1001 }, () => ({ target: "k", plaintext: "x" }));
     expect(await codeOf(api.encryptMany(many))).toBe("TOO_LARGE");
@@ -165,7 +169,10 @@ everywhere("data", (openPlace) => {
     expect((await api.hash("abc")).toString("hex")).toBe("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     expect(await api.hashMany([{ data: "abc", algorithm: "SHA-512" }])).toHaveLength(1);
     expect(await api.randomBytes(33)).toHaveLength(33);
-    expect(await codeOf(api.randomBytes(-1))).toBe("INVALID_ARGUMENT");
+    const most = 1_048_576;
+    expect(await api.randomBytes(most)).toHaveLength(most);
+    for (const wrong of [0, -1, most + 1]) expect(await codeOf(api.randomBytes(wrong))).toBe("INVALID_ARGUMENT");
+    expect(await codeOf(api.randomBytesMany([{ bytes: most }, { bytes: 1 }]))).toBe("TOO_LARGE");
     expect((await api.randomBytesMany([{ bytes: 1 }, { bytes: 2 }])).map((bytes) => (isProblem(bytes) ? -1 : bytes.length))).toEqual([
       1, 2,
     ]);

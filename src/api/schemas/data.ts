@@ -5,7 +5,7 @@ import { base64, batchOf, context, datasetText, eitherForm, exactlyOne, keyText,
 
 const bound = { context: z.exactOptional(context) };
 const dataset = z.exactOptional(datasetText).meta({ description: "dataset that will hold the ciphertext: its census speaks for it" });
-const ciphertext = z.string().min(1);
+const ciphertext = z.string();
 const bytesOrText = { text: z.exactOptional(z.string()), plaintext: z.exactOptional(base64) };
 
 /** What is sealed, and under which key. */
