@@ -1,15 +1,18 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../clock.ts";
 import { type RandomSource, RandomPool } from "../crypto/random.ts";
 import { randomUuid } from "../crypto/uuid.ts";
 import { KeysteadError } from "../errors.ts";
 import type { AuditEvent, AuditTrail } from "./event.ts";
+import { Gathering } from "./gathering.ts";
 import { type ChainPosition, GrowingChain } from "./hash-chain.ts";
 import { LineAssembly, type LineGroup } from "./line-group.ts";
 import { maxLineLength, RecordEncoder, type RecordOrigin } from "./record.ts";
 
-/** Turns of the event loop for which a write waits while more records come: a trip to the disk costs as much as a served call. */
-const mostTurns = 4;
+/**
+ * Records that are written without waiting for more: each adds little to what a trip to the disk costs, and what comes meanwhile is served
+ * while the disk works.
+ */
+const enoughRecords = 16;
 
 /** Where lines are kept: a file, or a store. */
 export interface LineSink {
@@ -42,6 +45,7 @@ export class ChainWriter implements AuditTrail {
   #durable: ChainPosition;
   /** Who waits for the next write; undefined when there are no lines for it. */
   #pending: PromiseWithResolvers<undefined> | undefined;
+  readonly #gathering = new Gathering();
   #draining = false;
   #newest: Promise<unknown> = Promise.resolve();
   #failure: { readonly cause: unknown } | undefined;
@@ -86,7 +90,13 @@ export class ChainWriter implements AuditTrail {
     this.#lines.add(this.#chain.add(this.#encoder.encode(place, event)));
     const durable = (this.#pending ??= this.#startGroup());
     if (!this.#draining) void this.#drain();
+    else if (this.#waiting >= enoughRecords) this.#gathering.end();
     return durable;
+  }
+
+  /** Records that are not durable yet. */
+  get #waiting(): number {
+    return this.#chain.count - this.#durable.count;
   }
 
   /** Resolves when everything that was recorded before is durable or refused. */
@@ -103,7 +113,7 @@ export class ChainWriter implements AuditTrail {
   async #drain(): Promise<void> {
     this.#draining = true;
     while (this.#pending !== undefined) {
-      await this.#gather();
+      if (this.#waiting < enoughRecords) await this.#gathering.wait(() => this.#chain.count);
       const waiting = this.#pending;
       const end = this.#chain.position;
       const lines = { first: this.#durable.count + 1, last: end.count, head: this.#chain.head, bytes: this.#lines.take() };
@@ -120,17 +130,6 @@ export class ChainWriter implements AuditTrail {
       else waiting.reject(refusal);
     }
     this.#draining = false;
-  }
-
-  /** Waits while other callers bring records: what comes together is written together. */
-  async #gather(): Promise<void> {
-    // Ends the turn that is under way; only the turns after it look for what came over the network meanwhile.
-    await nextTurn();
-    let seen = -1;
-    for (let turn = 0; turn < mostTurns && this.#chain.count !== seen; turn++) {
-      seen = this.#chain.count;
-      await nextTurn();
-    }
   }
 
   /** Ends the chain, and refuses what was to go into it. */

@@ -2,10 +2,10 @@ import type { Clock } from "../clock.ts";
 
 const recordLimit = 1000;
 const interval = 1000;
-/** What a run costs beside its records it costs four times a second at most: under load, more records share it. */
-const busyInterval = 250;
+/** What a run costs beside its records it costs twice a second at most: under load, more records share it. */
+const busyInterval = 500;
 
-/** Runs a task after 1,000 records, or a second after the first one; never twice at once, and four times a second at most. */
+/** Runs a task after 1,000 records, or a second after the first one; never twice at once, and twice a second at most. */
 export class CheckpointSchedule {
   readonly #clock: Clock;
   readonly #task: () => Promise<void>;

@@ -51,7 +51,7 @@ export interface AdoptedJournal {
 /**
  * The audit trail of a process with a data directory: a journal that answers, and behind it the store that keeps.
  *
- * Every second with traffic, after 1,000 records (four times a second at most) and at close, durable lines are shipped to the store and a checkpoint is
+ * Every second with traffic, after 1,000 records (twice a second at most) and at close, durable lines are shipped to the store and a checkpoint is
  * signed over them. A journal that grew long then goes on in a new one, and its file is removed. Opening takes over what
  * processes that are gone left behind. When the journal's disk fails, nothing is recorded until a new journal can be started;
  * that is tried at most once a second.
