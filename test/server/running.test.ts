@@ -123,6 +123,23 @@ describe("a server with TLS", () => {
     await expect(get(`${url}/livez`, { ca: authority.certificate })).rejects.toThrow();
   });
 
+  it("trusts the authorities that stand in their file now", async () => {
+    const { folder, authority } = certificates();
+    const [before, after] = [new TestAuthority(folder, "Before"), new TestAuthority(folder, "After")];
+    const trust = ({ file }: TestAuthority): void => copyFileSync(file, join(folder, "clients.crt"));
+    trust(before);
+    const server = await start({ tls: { ...tls, clientCaFile: "clients.crt", requireClientCertificate: true } }, { folder });
+    const statusOf = ({ certificate, key }: Certificate): Promise<number | undefined> =>
+      get(`${server.url}/livez`, { ca: authority.certificate, cert: certificate, key, agent: false }).then(({ status }) => status);
+    const [anna, bert] = [before.issue({ name: "anna" }), after.issue({ name: "bert" })];
+    expect(await statusOf(anna)).toBe(200);
+    await expect(statusOf(bert)).rejects.toThrow();
+    trust(after);
+    await server.reload();
+    expect(await statusOf(bert)).toBe(200);
+    await expect(statusOf(anna)).rejects.toThrow();
+  });
+
   it("speaks no older version than it should", async () => {
     const { folder, authority } = certificates();
     const { url } = await start({ tls: { ...tls, minVersion: "TLSv1.3" } }, { folder });

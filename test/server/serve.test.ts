@@ -150,7 +150,7 @@ describe("the certificate of keystead serve", () => {
       }).once("error", reject);
     });
 
-  async function serveTls(): Promise<{
+  async function serveTls(...args: readonly string[]): Promise<{
     readonly server: Serving;
     readonly name: () => Promise<unknown>;
     readonly put: (name: string) => void;
@@ -172,7 +172,7 @@ describe("the certificate of keystead serve", () => {
     const file = join(data, "keystead.json");
     const configuration = JSON.parse(readFileSync(file, "utf8")) as object;
     writeFileSync(file, JSON.stringify({ ...configuration, server: { tls: { certFile: "server.crt", keyFile: "server.key" } } }));
-    const server = await serve("--data", data, "--port", "0");
+    const server = await serve("--data", data, "--port", "0", ...args);
     return {
       server,
       name: () => nameAt(server.url, authority.certificate),
@@ -206,6 +206,20 @@ describe("the certificate of keystead serve", () => {
     server.process.kill("SIGHUP");
     await expect.poll(server.errors, { timeout: 4_000 }).toContain("the old ones stay in use");
     expect(await name()).toBe("second");
+    expect(await server.end()).toBe(0);
+  });
+
+  it("is read at SIGHUP by every worker", { timeout: 60_000 }, async () => {
+    const { server, spoil } = await serveTls("--workers", "2");
+    const complaints = (): number[] =>
+      [...server.errors().matchAll(/"pid":(\d+).*the old ones stay in use/g)].map((found) => Number(found[1])).sort();
+    const workers = workersOf(server.process.pid).sort();
+    expect(workers).toHaveLength(2);
+    spoil();
+    // Once each has seen by itself that the file changed, only the signal makes it look again.
+    await expect.poll(complaints, soon).toEqual(workers);
+    server.process.kill("SIGHUP");
+    await expect.poll(complaints, soon).toEqual([...workers, ...workers].sort());
     expect(await server.end()).toBe(0);
   });
 });
