@@ -1,10 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { actionNames } from "../../src/access/actions.ts";
 import { decide, type Subjects } from "../../src/access/decide.ts";
 import { coversName, matchesAction, matchesName } from "../../src/access/patterns.ts";
 import { parsePolicy, type Policy, type PolicyInput } from "../../src/access/policy.ts";
-import { builtInRoles, rolePolicies } from "../../src/access/roles.ts";
 
 const noon = Date.UTC(2027, 0, 4, 12);
 
@@ -198,76 +196,4 @@ describe("patterns", () => {
       );
     },
   );
-});
-
-/** The built-in roles, by hand: what each may, and nothing else. */
-const matrix: Readonly<Record<string, string>> = {
-  "keys.list": "key-admin key-operator auditor",
-  "keys.show": "key-admin key-operator auditor",
-  "keys.create": "key-admin",
-  "keys.rotate": "key-admin key-operator",
-  "keys.suspend": "key-admin key-operator",
-  "keys.compromise": "key-admin",
-  "keys.destroy": "key-admin",
-  "keys.open": "",
-  "data.encrypt": "encryptor",
-  "data.decrypt": "decryptor",
-  "data.rewrap": "encryptor",
-  "data.reveal": "",
-  "data.index": "",
-  "data.mac": "signer",
-  "data.sign": "signer",
-  "data-keys.create": "encryptor",
-  "data-keys.create-plain": "",
-  "data-keys.open": "decryptor",
-  "datasets.find": "",
-  "datasets.list": "key-admin key-operator auditor",
-  "datasets.census": "key-admin key-operator",
-  "datasets.reencrypt": "key-admin key-operator",
-  "datasets.unprotect": "key-admin",
-  "jobs.pause": "key-admin key-operator",
-  "purposes.set": "key-admin",
-  "routes.set": "admin",
-  "keks.rotate": "admin",
-  "settings.set": "admin",
-  "policies.create": "admin",
-  "policies.explain": "admin auditor",
-  "policies.list": "admin auditor",
-  "principals.set": "admin",
-  "tokens.create": "admin",
-  "tokens.list": "admin auditor",
-  "approvals.approve": "admin",
-  "audit.query": "admin auditor",
-  "audit.export": "admin auditor",
-  "doctor.examine": "admin auditor",
-  "metrics.read": "admin auditor",
-  "leases.create": "",
-};
-
-describe("the built-in roles", () => {
-  it.each(Object.entries(matrix))("%s: %s", (wanted, roles) => {
-    const may = builtInRoles.filter(
-      ({ name }) => decide(rolePolicies, of(`role:${name}`), wanted, { key: "k", purpose: "pii" }, noon).outcome === "allow",
-    );
-    expect(may.map(({ name }) => name).join(" ")).toBe(roles);
-  });
-
-  it("speak of actions that there are", () => {
-    for (const { actions } of builtInRoles) {
-      for (const pattern of actions)
-        expect(
-          actionNames.some((name) => matchesAction(pattern, name)),
-          pattern,
-        ).toBe(true);
-    }
-  });
-
-  it("keep data from who administers, and administration from who has data", () => {
-    const data = actionNames.filter((name) => name.startsWith("data.") || name.startsWith("data-keys."));
-    const mayAny = (role: string, list: readonly string[]): boolean =>
-      list.some((wanted) => decide(rolePolicies, of(`role:${role}`), wanted, { key: "k" }, noon).outcome === "allow");
-    for (const role of ["admin", "key-admin", "key-operator", "auditor"]) expect(mayAny(role, data), role).toBe(false);
-    const rest = actionNames.filter((name) => !data.includes(name));
-    for (const role of ["encryptor", "decryptor", "signer"]) expect(mayAny(role, rest), role).toBe(false);
-  });
 });
