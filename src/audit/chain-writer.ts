@@ -18,7 +18,8 @@ const enoughRecords = 16;
 export interface LineSink {
   /**
    * Resolves when all lines are durable. After a rejection it is not called again. An error that it resolves to says that they are
-   * durable here and not everywhere they must be: the chain goes on, and they are not answered.
+   * durable here and not everywhere they must be: the chain goes on, and they are not answered. It lets the event loop turn, or busy callers
+   * would keep everything else from it.
    */
   append(lines: LineGroup): Promise<KeysteadError | undefined>;
 }

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../clock.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import { randomUuid } from "../crypto/uuid.ts";
@@ -42,6 +43,8 @@ export class MemoryTrail implements AuditTrail {
       append: async (lines) => {
         const rows = rowsOf({ writer, ...lines, pieces: [lines.bytes] });
         await store.transaction((tables) => tables.auditLines.insertAll(rows));
+        // A store in memory waits for nothing by itself.
+        await nextTurn();
         return undefined;
       },
     };

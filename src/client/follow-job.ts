@@ -15,6 +15,10 @@ interface Listening {
 /** Connections that may be lost one after the other, none of which told anything. */
 const mostLost = 5;
 
+/** How often, and how many milliseconds apart, the next job of an order is looked for. */
+const mostLooks = 120;
+const lookMilliseconds = 250;
+
 /**
  * Starts a job at a server and follows it to its end.
  * @param next kind of a further job to which the order goes on
@@ -33,13 +37,17 @@ export type FollowJob = <T extends Listening>(
 export function jobFollower(http: HttpCalls): FollowJob {
   return async (dataset, options, start, next) => {
     const { onProgress, onProblems, signal } = { onProgress: undefined, onProblems: undefined, signal: undefined, ...options };
-    if (signal?.aborted === true) throw new KeysteadError("CANCELLED", "the job was stopped before it began");
+    const isStopped = (): boolean => signal?.aborted === true;
+    if (isStopped()) throw new KeysteadError("CANCELLED", "the job was stopped before it began");
     const started = await start(toldServer(options));
+    let current = started.id;
     const pause = (): void => {
       http.call("POST /v1/datasets/:dataset/job/pause", { params: { dataset } }, false).catch(() => undefined);
     };
     signal?.addEventListener("abort", pause, { once: true });
+    const isOfOrder = ({ id, kind }: Pick<Job, "id" | "kind">): boolean => id === started.id || kind === next;
     let told = 0;
+    let looks = 0;
     const tell = ({ progress }: Job): void => {
       onProgress?.(progress);
       if (progress.firstProblems.length > told) onProblems?.(progress.firstProblems.slice(told));
@@ -49,11 +57,19 @@ export function jobFollower(http: HttpCalls): FollowJob {
       for (let lost = 0; lost < mostLost; lost += 1) {
         try {
           for await (const { job, result } of http.events("GET /v1/datasets/:dataset/job/events", { params: { dataset } })) {
-            if (job.id !== started.id && job.kind !== next) throw otherJob(dataset);
+            if (isOfOrder(job)) tell(job);
+            // What comes after a job may be seen together with how it ended.
+            if (result !== undefined && isOfOrder(result)) return result;
+            if (!isOfOrder(job)) throw otherJob(dataset);
             lost = 0;
-            tell(job);
-            if (result !== undefined) return result;
-            if (job.state !== "running") return resultOf(job);
+            if (isStopped() && job.id !== current) pause();
+            current = job.id;
+            if (job.state === "running") continue;
+            if (!leadsOn(job, next)) return resultOf(job);
+            // Another process of the server works on the order, and begins its next job.
+            if (!isInStep(job) || ++looks === mostLooks) throw notReached(dataset, next);
+            await http.wait(lookMilliseconds);
+            break;
           }
         } catch (error) {
           if (!isKeysteadError(error, "SERVER_UNREACHABLE")) throw error;
@@ -67,6 +83,23 @@ export function jobFollower(http: HttpCalls): FollowJob {
       `the server does not tell any more how the job on dataset ${dataset} goes; look at it with \`keystead jobs show ${dataset}\``,
     );
   };
+}
+
+/** True for a job that ended well and is not the last of its order. */
+function leadsOn({ kind, state, dryRun }: Job, next: Job["kind"] | undefined): next is Job["kind"] {
+  return next !== undefined && kind !== next && state === "done" && !dryRun;
+}
+
+/** True when a look found every row as the next job needs it. */
+function isInStep({ progress: { problems, replaced } }: Job): boolean {
+  return problems === 0 && replaced === 0;
+}
+
+function notReached(dataset: string, next: string | undefined): KeysteadError {
+  return new KeysteadError(
+    "JOB_INCOMPLETE",
+    `the look at the rows of dataset ${dataset} has ended, and no ${next ?? "further"} job began; see what it found with \`keystead jobs show ${dataset}\`, then order it again`,
+  );
 }
 
 function otherJob(dataset: string): KeysteadError {

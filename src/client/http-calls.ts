@@ -213,7 +213,7 @@ export class HttpCalls {
         // Asked again earlier than the server wants, it would only refuse again.
         if (retryAfter !== undefined && retryAfter > longestPause)
           throw new KeysteadError(failure.code, `${failure.message} (Retry-After: ${String(retryAfter / 1_000)} s)`);
-        await this.#wait(retryAfter ?? Math.min(firstPause * 2 ** attempt, longestPause), sent.signal);
+        await this.wait(retryAfter ?? Math.min(firstPause * 2 ** attempt, longestPause), sent.signal);
       }
     }
   }
@@ -236,7 +236,8 @@ export class HttpCalls {
     });
   }
 
-  async #wait(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  /** Waits by the client's clock. @throws KeysteadError `CANCELLED` */
+  async wait(milliseconds: number, signal?: AbortSignal): Promise<void> {
     try {
       await this.#clock.wait(milliseconds, signal);
     } catch (cause) {

@@ -92,18 +92,24 @@ export interface JobSighting {
 /** The jobs that this process runs or ran by itself: one for all callers. */
 export class JobRuns {
   readonly #runs = new Map<string, Promise<PlaintextJobResult>>();
+  readonly #over = new WeakSet<Promise<PlaintextJobResult>>();
 
   /** Remembers a run of a job, the newest of it. */
   add(id: string, run: Promise<PlaintextJobResult>): void {
     this.#runs.delete(id);
     this.#runs.set(id, run);
+    const end = (): void => {
+      this.#over.add(run);
+    };
+    run.then(end, end);
     const [oldest] = this.#runs.keys();
     if (oldest !== undefined && this.#runs.size > keptRuns) this.#runs.delete(oldest);
   }
 
-  /** Remembers a run of a job unless another one is remembered. */
+  /** Remembers a run of a job unless another one is remembered that goes on: a job that was paused or failed is taken up by a run of its own. */
   addFirst(id: string, run: Promise<PlaintextJobResult>): void {
-    if (!this.#runs.has(id)) this.add(id, run);
+    const known = this.#runs.get(id);
+    if (known === undefined || this.#over.has(known)) this.add(id, run);
   }
 
   /** How the newest run of a job ends; undefined where it ran elsewhere. @throws what the run throws */

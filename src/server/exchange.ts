@@ -17,6 +17,8 @@ export class Exchange {
   caller: Caller | undefined;
   /** The services that have the call; undefined until it is handed to them. */
   api: ServedApi | undefined;
+  /** True once it was answered with a problem, or its stream ended with one. */
+  failed = false;
   /** What its answer says beside its own type and length. */
   readonly headers: Record<string, string | number>;
   #origin: RequestOrigin | undefined;

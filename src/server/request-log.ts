@@ -2,13 +2,9 @@ import { hostname } from "node:os";
 import type { Clock } from "../clock.ts";
 import type { Exchange } from "./exchange.ts";
 import type { LogTarget, ServerParts } from "./server-parts.ts";
-import type { ServerSettings } from "./settings.ts";
 
 /** pino's number of the level, as in the other lines. */
 const info = 30;
-
-/** The least status of the requests that are told, by the setting; infinite: of none. */
-const leastStatus: Readonly<Record<ServerSettings["log"]["requests"], number>> = { none: Number.POSITIVE_INFINITY, failed: 400, all: 0 };
 
 /** Levels of the log at which requests are told. */
 const telling: ReadonlySet<string> = new Set(["trace", "debug", "info"]);
@@ -20,27 +16,26 @@ const telling: ReadonlySet<string> = new Set(["trace", "debug", "info"]);
 export class RequestLog {
   readonly #target: LogTarget;
   readonly #clock: Clock;
-  readonly #least: number;
+  readonly #failedOnly: boolean;
   readonly #process = `"pid":${String(process.pid)},"hostname":${JSON.stringify(hostname())}`;
   /** Members that many lines have, as they are written. */
   readonly #members = new WeakMap<object, string>();
 
-  private constructor(target: LogTarget, clock: Clock, least: number) {
+  private constructor(target: LogTarget, clock: Clock, failedOnly: boolean) {
     this.#target = target;
     this.#clock = clock;
-    this.#least = least;
+    this.#failedOnly = failedOnly;
   }
 
   /** Undefined when requests are not told. */
   static of({ log, settings, clock }: Pick<ServerParts, "log" | "settings" | "clock">): RequestLog | undefined {
-    const least = leastStatus[settings.log.requests];
-    return log === undefined || least === Number.POSITIVE_INFINITY || !telling.has(settings.log.level)
-      ? undefined
-      : new RequestLog(log, clock, least);
+    const { level, requests } = settings.log;
+    if (log === undefined || requests === "none" || !telling.has(level)) return undefined;
+    return new RequestLog(log, clock, requests === "failed");
   }
 
-  write({ request, reply, route, caller, started, id }: Exchange): void {
-    if (reply.raw.statusCode < this.#least) return;
+  write({ request, reply, route, caller, started, id, failed }: Exchange): void {
+    if (this.#failedOnly && !failed) return;
     const ms = Math.round((this.#clock.monotonic() - started) * 1_000) / 1_000;
     const path = route === undefined ? "" : (this.#members.get(route) ?? this.#member(route, "route", route.path));
     const principal = caller?.principal;

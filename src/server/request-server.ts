@@ -126,6 +126,7 @@ export class RequestServer {
   /** Answers with a problem, once the refusal is recorded. */
   async refuse(exchange: Exchange, error: unknown): Promise<FastifyReply> {
     const { reply, request, headers } = exchange;
+    exchange.failed = true;
     const failure = await this.#recordRefusal(exchange, error);
     const problem = problemOf(failure, exchange.id);
     if (problem.code === "INTERNAL") reply.log.error({ id: exchange.id, error: errorForLog(failure) }, "failed");

@@ -27,6 +27,27 @@ describe("MemoryTrail", () => {
     expect(clock.waiting).toBe(0);
   });
 
+  it("lets the event loop turn, however many callers record", async () => {
+    const trail = await MemoryTrail.open({
+      store: await newStore(),
+      storeId,
+      clock: new ManualClock(),
+      random: systemRandom,
+      signer: () => undefined,
+    });
+    let hasTurned = false;
+    setImmediate(() => {
+      hasTurned = true;
+    });
+    let recorded = 0;
+    const caller = async (): Promise<void> => {
+      for (; !hasTurned && recorded < 2_000; recorded++) await trail.record(numbered(1));
+    };
+    await Promise.all(Array.from({ length: 40 }, caller));
+    expect(recorded).toBeLessThan(2_000);
+    await trail.close();
+  });
+
   it("has stored and covered everything that was recorded before a flush, answered or not", async () => {
     const store = await newStore();
     const signer = newSigner();

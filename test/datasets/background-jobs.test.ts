@@ -1,4 +1,6 @@
 import { expect, it } from "vitest";
+import { JobRuns } from "../../src/datasets/background-jobs.ts";
+import type { PlaintextJobResult } from "../../src/datasets/remains.ts";
 import { codeOf } from "../support/test-keystead.ts";
 import { createCrm, personDataset } from "./support/crm.ts";
 
@@ -22,4 +24,40 @@ it("a job that can't be started does not pass for the one that runs, nor for its
   const seen = [];
   for await (const sighting of backgroundJobs.watch("crm.person", new AbortController().signal)) seen.push(sighting);
   expect(seen.at(-1)).toMatchObject({ job: { id: running.id, state: "cancelled" } });
+});
+
+it("a job that is taken up again is remembered by its new run, one that others join by its first", async () => {
+  const resultOf = (state: "done" | "paused"): PlaintextJobResult => ({
+    id: "job",
+    dataset: "crm.person",
+    kind: "protect",
+    state,
+    dryRun: false,
+    progress: {
+      pass: 1,
+      scanned: 0,
+      total: 0,
+      replaced: 0,
+      values: 0,
+      changed: 0,
+      problems: 0,
+      tokenProblems: 0,
+      unopened: 0,
+      firstProblems: [],
+    },
+  });
+  const runs = new JobRuns();
+  const first = Promise.withResolvers<PlaintextJobResult>();
+  runs.addFirst("job", first.promise);
+  runs.addFirst("job", Promise.resolve(resultOf("done")));
+  first.resolve(resultOf("paused"));
+  expect(await runs.end("job")).toMatchObject({ state: "paused" });
+  runs.addFirst("job", Promise.resolve(resultOf("done")));
+  expect(await runs.end("job")).toMatchObject({ state: "done" });
+  const failed = Promise.reject<PlaintextJobResult>(new Error("lost"));
+  failed.catch(() => undefined);
+  runs.add("job", failed);
+  await expect(runs.end("job")).rejects.toThrow("lost");
+  runs.addFirst("job", Promise.resolve(resultOf("done")));
+  expect(await runs.end("job")).toMatchObject({ state: "done" });
 });

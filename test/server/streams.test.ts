@@ -58,6 +58,10 @@ describe("a stream of lines", () => {
     const broken = await send('{"text":"one"}\n{"text":"break"}\n');
     expect(linesOf(broken)).toMatchObject([{ said: "one" }, { streamProblem: { code: "INTERNAL" } }]);
     expect(broken).not.toContain(canaries.email.text);
+    // Two that ended with a problem after a good status, one that began with a bad one; and what went wrong inside.
+    const told = server.logged.map((line) => JSON.parse(line) as { readonly msg: string; readonly status?: number });
+    expect(told.filter(({ msg }) => msg === "request").map(({ status }) => status)).toEqual([503, 200, 200]);
+    expect(told.filter(({ msg }) => msg === "failed")).toHaveLength(1);
   });
 
   it("has a limit for a line, and for how long it takes", async () => {

@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { KeysteadError } from "../../errors.ts";
 import {
@@ -71,7 +72,7 @@ export function addDataKeyCommands(program: Command): void {
 async function create({ keystead, output }: Session, flags: CreateFlags): Promise<void> {
   const { bytes, plainOut, force } = flags;
   const target = targetOf(flags);
-  if (plainOut === (flags.out ?? "-"))
+  if (plainOut !== undefined && placeOf(plainOut) === placeOf(flags.out ?? "-"))
     throw new KeysteadError("INVALID_ARGUMENT", "the data key and its sealed form go to two places; name a file for each");
   // A key that could not be written anyway is not made.
   await assertWritable(flags, "text");
@@ -82,6 +83,11 @@ async function create({ keystead, output }: Session, flags: CreateFlags): Promis
   if (plainOut === "-") await writeData(flags, [sealed], output);
   else await writeValue({ ciphertext }, sealed, flags, output);
   if (plainOut !== undefined && plaintext !== undefined) await writeData({ out: plainOut, force }, [plaintext], output);
+}
+
+/** Where something is written: a file can be named in several ways. */
+function placeOf(out: string): string {
+  return out === "-" ? out : resolve(out);
 }
 
 async function open({ keystead, output }: Session, flags: OpenFlags): Promise<void> {
