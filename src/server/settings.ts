@@ -35,7 +35,12 @@ const limitsSchema = z.strictObject({
   headersMilliseconds: whole(10_000, 100, 600_000, "Time in which a request's headers must arrive."),
   bodyMilliseconds: whole(30_000, 100, 600_000, "Time in which a request's body, or the next line of a stream, must arrive."),
   keepAliveMilliseconds: whole(60_000, 1_000, 3_600_000, "How long a connection is kept open between two requests."),
-  idleMilliseconds: whole(300_000, 1_000, 3_600_000, "How long a connection with a request under way may be still."),
+  idleMilliseconds: whole(
+    660_000,
+    1_000,
+    3_600_000,
+    "How long a connection with a request under way may be still. The command line waits ten minutes for an answer: a census of a large table takes long.",
+  ),
 });
 
 const rateLimitsSchema = z.strictObject({
