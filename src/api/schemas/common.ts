@@ -34,7 +34,12 @@ export const base64 = z
 export function exactlyOne<T extends z.ZodObject>(schema: T, ...names: readonly (keyof z.output<T> & string)[]): T {
   const words = `must have exactly one of ${names.join(", ")}`;
   return schema
-    .refine((value) => names.filter((name) => value[name] !== undefined).length === 1, words)
+    .refine((value) => {
+      // Asked of each item of a batch: no list is made for it.
+      let count = 0;
+      for (const name of names) if (value[name] !== undefined) count++;
+      return count === 1;
+    }, words)
     .meta({ allOf: [{ oneOf: names.map((name) => ({ required: [name] })) }] });
 }
 
