@@ -68,9 +68,10 @@ export async function readWhole({ name, chunks }: DataSource, remedy = "split it
   return Buffer.concat(parts, length);
 }
 
-/** True for one line with the line break that `echo` leaves at its end. */
-export function isLineWithEnd(data: Buffer): boolean {
-  return data.length > 0 && data.indexOf(0x0a) === data.length - 1;
+/** Says of one line with the line break that `echo` leaves at its end what becomes of that. @param fate ends "the line break at the end …" */
+export function noteLineEnd(data: Buffer, fate: string, output: Output): void {
+  if (data.length > 0 && data.indexOf(0x0a) === data.length - 1)
+    output.note(`the line break at the end ${fate}; printf leaves it out, --lines takes lines without it`);
 }
 
 /** The lines of a source, without their LF or CRLF. The last one may end without. */

@@ -4,6 +4,8 @@ import type { Caller, RequestOrigin } from "../access/caller.ts";
 import type { AnyRoute } from "../api/route.ts";
 import type { ServedApi } from "./server-parts.ts";
 import { KeysteadError } from "../errors.ts";
+import { errorForLog } from "./log.ts";
+import { type Problem, problemOf } from "./problem.ts";
 
 /** A request and its answer, while it is under way. */
 export class Exchange {
@@ -44,6 +46,14 @@ export class Exchange {
     reply.hijack();
     reply.raw.end(body);
     return reply;
+  }
+
+  /** What its answer, or the end of its stream, says of a failure. The log tells of it, whatever its status is. */
+  fail(error: unknown): Problem {
+    this.failed = true;
+    const problem = problemOf(error, this.id);
+    if (problem.code === "INTERNAL") this.reply.log.error({ id: this.id, error: errorForLog(error) }, "failed");
+    return problem;
   }
 
   get id(): string {

@@ -9,9 +9,8 @@ import { bearerToken } from "./bearer.ts";
 import { expectedTag } from "./if-match.ts";
 import { Exchange } from "./exchange.ts";
 import { Load, Shed } from "./load.ts";
-import { errorForLog } from "./log.ts";
 import { assertAcceptable, inUtf8, mediaTypes } from "./media-types.ts";
-import { isPassing, problemOf, problemType } from "./problem.ts";
+import { isPassing, problemType } from "./problem.ts";
 import { RateWindow, type Take } from "./rate-window.ts";
 import { hasBody } from "./read-body.ts";
 import { readAddress, readInput } from "./request-input.ts";
@@ -126,10 +125,8 @@ export class RequestServer {
   /** Answers with a problem, once the refusal is recorded. */
   async refuse(exchange: Exchange, error: unknown): Promise<FastifyReply> {
     const { reply, request, headers } = exchange;
-    exchange.failed = true;
     const failure = await this.#recordRefusal(exchange, error);
-    const problem = problemOf(failure, exchange.id);
-    if (problem.code === "INTERNAL") reply.log.error({ id: exchange.id, error: errorForLog(failure) }, "failed");
+    const problem = exchange.fail(failure);
     if (reply.sent) return reply;
     if (problem.status === 401) headers["www-authenticate"] = `Bearer realm="keystead"${challengeFor(request)}`;
     if (failure instanceof RateLimited) headers["retry-after"] = failure.take.retryAfter;

@@ -1,9 +1,7 @@
 import type { FastifyReply } from "fastify";
 import type { ByteRoute, EventRoute, LineRoute, RouteCall } from "../api/route.ts";
 import type { Exchange } from "./exchange.ts";
-import { errorForLog } from "./log.ts";
 import { mediaTypes } from "./media-types.ts";
-import { type Problem, problemOf } from "./problem.ts";
 import { assertBodyBelongs, readInput } from "./request-input.ts";
 import { readLines } from "./read-lines.ts";
 import type { ServedApi, ServerParts } from "./server-parts.ts";
@@ -57,7 +55,7 @@ export async function serveStream(route: LineRoute | EventRoute, exchange: Excha
   } catch (error) {
     if (!writer.hasBegun) throw error;
     // Who is gone hears nothing, and an end that was asked for is no failure.
-    if (!signal.aborted) await writer.write(problem(failureOf(error, exchange)));
+    if (!signal.aborted) await writer.write(problem(exchange.fail(error)));
   } finally {
     clearInterval(timer);
     await answers.return?.(undefined);
@@ -84,15 +82,6 @@ export async function serveBytes(route: ByteRoute, exchange: Exchange, { api, ad
     throw error;
   }
   return writer.end();
-}
-
-/** What a stream says at its end. The log tells of it, though its status was good. */
-function failureOf(error: unknown, exchange: Exchange): Problem {
-  const { id, reply } = exchange;
-  exchange.failed = true;
-  const problem = problemOf(error, id);
-  if (problem.code === "INTERNAL") reply.log.error({ id, error: errorForLog(error) }, "failed");
-  return problem;
 }
 
 async function begin(

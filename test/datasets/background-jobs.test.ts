@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { JobRuns } from "../../src/datasets/background-jobs.ts";
+import { initialProgress } from "../../src/datasets/job-progress.ts";
 import type { PlaintextJobResult } from "../../src/datasets/remains.ts";
 import { codeOf } from "../support/test-keystead.ts";
 import { createCrm, personDataset } from "./support/crm.ts";
@@ -33,18 +34,7 @@ it("a job that is taken up again is remembered by its new run, one that others j
     kind: "protect",
     state,
     dryRun: false,
-    progress: {
-      pass: 1,
-      scanned: 0,
-      total: 0,
-      replaced: 0,
-      values: 0,
-      changed: 0,
-      problems: 0,
-      tokenProblems: 0,
-      unopened: 0,
-      firstProblems: [],
-    },
+    progress: initialProgress,
   });
   const runs = new JobRuns();
   const first = Promise.withResolvers<PlaintextJobResult>();

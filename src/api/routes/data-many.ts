@@ -2,7 +2,7 @@ import type { z } from "zod";
 import { decodeUtf8 } from "../../crypto/text.ts";
 import { fromTypedJson, toTypedJson } from "../../crypto/typed-json.ts";
 import { KeysteadError } from "../../errors.ts";
-import type { EncryptItem, OpenedItem } from "../../keys/cipher-service.ts";
+import type { EncryptItem, OpenedItem, SealOptions } from "../../keys/cipher-service.ts";
 import { isProblem, type ItemProblem } from "../../keys/data-acts.ts";
 import type { DataKey, DataKeyOptions } from "../../keys/data-key-service.ts";
 import type { Writable } from "../../writable.ts";
@@ -105,13 +105,20 @@ export function problemJson({ code, status, message }: KeysteadError): Problem {
 
 /** A request's item as the engine takes it. */
 function encryptItem(item: z.output<typeof sealItem>): EncryptItem {
-  const { context, dataset, text, plaintext, value } = item;
+  const { text, plaintext, value } = item;
+  const options = sealOptionsOf(item);
   const target = targetOf(item);
-  const sealing: Writable<EncryptItem> =
-    value === undefined ? { target, plaintext: text ?? plaintext ?? "" } : { target, value: fromTypedJson(value) };
-  if (context !== undefined) sealing.context = context;
-  if (dataset !== undefined) sealing.dataset = dataset;
-  return sealing;
+  return value === undefined
+    ? { ...options, target, plaintext: text ?? plaintext ?? "" }
+    : { ...options, target, value: fromTypedJson(value) };
+}
+
+/** What the sealing of an item is bound to. */
+export function sealOptionsOf({ context, dataset }: Pick<z.output<typeof sealItem>, "context" | "dataset">): SealOptions {
+  const options: Writable<SealOptions> = {};
+  if (context !== undefined) options.context = context;
+  if (dataset !== undefined) options.dataset = dataset;
+  return options;
 }
 
 /** A ciphertext with what its header says. */

@@ -1,6 +1,4 @@
 import { fromTypedJson } from "../../crypto/typed-json.ts";
-import type { SealOptions } from "../../keys/cipher-service.ts";
-import type { Writable } from "../../writable.ts";
 import { jsonRoute, usual } from "../route-row.ts";
 import { oneOrMany, oneOrManyAnswers, targetOf } from "../schemas/common.ts";
 import {
@@ -39,6 +37,7 @@ import {
   headerOf,
   opened,
   sealedBy,
+  sealOptionsOf,
 } from "./data-many.ts";
 
 /** Operations on data. */
@@ -53,10 +52,8 @@ export const dataRoutes = {
     answer: oneOrManyAnswers(sealed),
     handle: async (keystead, { body }) => {
       if ("items" in body) return { items: await dataMany.encrypt(keystead, body.items) };
-      const { context, dataset, text, plaintext, value } = body;
-      const options: Writable<SealOptions> = {};
-      if (context !== undefined) options.context = context;
-      if (dataset !== undefined) options.dataset = dataset;
+      const { text, plaintext, value } = body;
+      const options = sealOptionsOf(body);
       return sealedBy(
         value === undefined
           ? await keystead.encrypt(targetOf(body), text ?? plaintext ?? "", options)

@@ -17,7 +17,7 @@ import {
   assertWritable,
   type DataSource,
   type DataTarget,
-  isLineWithEnd,
+  noteLineEnd,
   openSource,
   peek,
   readWhole,
@@ -129,8 +129,7 @@ async function encrypt({ keystead, local, output, clock }: Session, flags: Encry
   await assertWritable(flags, flags.file === undefined ? "text" : "binary");
   if (flags.file === undefined) {
     const plaintext = await readWhole(await openSource(undefined), "give --file to work on it as a stream");
-    if (isLineWithEnd(plaintext))
-      output.note("the line break at the end is encrypted, too; printf leaves it out, --lines takes lines without it");
+    noteLineEnd(plaintext, "is encrypted, too", output);
     const ciphertext = await keystead.encrypt(target, plaintext, options);
     return writeValue({ ciphertext }, `${ciphertext}\n`, flags, output);
   }

@@ -2,7 +2,7 @@ import { type Command, Option } from "commander";
 import type { HashName } from "../../index.ts";
 import { hashAlgorithmNames } from "../algorithm-names.ts";
 import { type InputFlags, openLines, withInput, withOutput } from "../data-flags.ts";
-import { assertWritable, type DataTarget, isLineWithEnd, openSource, readWhole } from "../data-streams.ts";
+import { assertWritable, type DataTarget, noteLineEnd, openSource, readWhole } from "../data-streams.ts";
 import { examples, oneOf, wholeNumber } from "../options.ts";
 import { type Session, withKeystead } from "../session.ts";
 import { type ConvertedLine, convertLines, writeValue } from "../value-output.ts";
@@ -53,8 +53,7 @@ async function hashData({ keystead, output }: Session, flags: HashFlags): Promis
   }
   await assertWritable(flags, "text");
   const data = await readWhole(await openSource(flags.file));
-  if (flags.file === undefined && isLineWithEnd(data))
-    output.note("the line break at the end is hashed, too; printf leaves it out, --lines takes lines without it");
+  if (flags.file === undefined) noteLineEnd(data, "is hashed, too", output);
   const hash = (await keystead.hash(data, algorithm)).toString("hex");
   await writeValue({ hash, algorithm }, `${hash}\n`, flags, output);
 }

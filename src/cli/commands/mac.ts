@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { errorCodes } from "../../errors.ts";
 import { type InputFlags, openLines, type TargetFlags, targetOf, withInput, withOutput, withTarget } from "../data-flags.ts";
-import { assertWritable, type DataTarget, isLineWithEnd, openSource, readWhole } from "../data-streams.ts";
+import { assertWritable, type DataTarget, noteLineEnd, openSource, readWhole } from "../data-streams.ts";
 import { examples } from "../options.ts";
 import { type Session, withKeystead } from "../session.ts";
 import { type ConvertedLine, convertLines, writeValue } from "../value-output.ts";
@@ -61,8 +61,7 @@ async function makeTag({ keystead, output }: Session, flags: MacFlags): Promise<
   }
   await assertWritable(flags, "text");
   const data = await readWhole(await openSource(flags.file));
-  if (flags.file === undefined && isLineWithEnd(data))
-    output.note("the line break at the end is part of what the tag is of; printf leaves it out, --lines takes lines without it");
+  if (flags.file === undefined) noteLineEnd(data, "is part of what the tag is of", output);
   const tag = await keystead.mac(target, data);
   await writeValue({ tag }, `${tag}\n`, flags, output);
 }
