@@ -17,9 +17,9 @@ const enoughRecords = 16;
 /** Where lines are kept: a file, or a store. */
 export interface LineSink {
   /**
-   * Resolves when all lines are durable. After a rejection it is not called again. An error that it resolves to says that they are
-   * durable here and not everywhere they must be: the chain goes on, and they are not answered. It lets the event loop turn, or busy callers
-   * would keep everything else from it.
+   * Resolves when all lines are durable. Their memory is used again then: what is to be had for longer is copied. After a rejection it is
+   * not called again. An error that it resolves to says that they are durable here and not everywhere they must be: the chain goes on, and
+   * they are not answered. It lets the event loop turn, or busy callers would keep everything else from it.
    */
   append(lines: LineGroup): Promise<KeysteadError | undefined>;
 }

@@ -11,10 +11,15 @@ export interface LineGroup {
   readonly first: number;
   /** Number of the last line. */
   readonly last: number;
-  /** The lines, each with its newline. */
+  /** The lines, each with its newline. Whoever gives the group says for how long they are good. */
   readonly bytes: Buffer;
   /** Chain value after the last, in hexadecimal. */
   readonly head: string;
+}
+
+/** The same group in memory of its own. */
+export function copyOf({ first, last, bytes, head }: LineGroup): LineGroup {
+  return { first, last, bytes: Buffer.from(bytes), head };
 }
 
 /** Lines as rows of a store. @throws TypeError for a piece without a newline at its end */
@@ -29,9 +34,15 @@ export function rowsOf({ writer, first, pieces }: Omit<LineBlock, "last">): Audi
   return rows;
 }
 
-/** Puts lines together into a group. */
+const usualBytes = 64 * 1024;
+
+/**
+ * Puts lines together into a group. The memory of a group is used again: memory of its own for each would live until the collector of garbage
+ * looks through everything, and make it do so often.
+ */
 export class LineAssembly {
-  #buffer = Buffer.allocUnsafeSlow(64 * 1024);
+  #buffer = Buffer.allocUnsafeSlow(usualBytes);
+  #other = Buffer.allocUnsafeSlow(usualBytes);
   #length = 0;
 
   add(line: Uint8Array): void {
@@ -46,9 +57,13 @@ export class LineAssembly {
     this.#length = end;
   }
 
-  /** A copy of all lines, which are forgotten. */
+  /** All lines, which are forgotten. They are good until the next time. */
   take(): Buffer {
-    const lines = Buffer.from(this.#buffer.subarray(0, this.#length));
+    const taken = this.#buffer;
+    const lines = taken.subarray(0, this.#length);
+    this.#buffer = this.#other;
+    // What one large group needed is not held for ever.
+    this.#other = taken.length <= 16 * usualBytes ? taken : Buffer.allocUnsafeSlow(usualBytes);
     this.#length = 0;
     return lines;
   }

@@ -56,13 +56,31 @@ describe("lines that are put together", () => {
         const pieces: Buffer[] = [];
         for (const texts of groups) {
           for (const text of texts) assembly.add(Buffer.from(text.replaceAll("\n", "")));
-          pieces.push(assembly.take());
+          pieces.push(Buffer.from(assembly.take()));
         }
         const rows = rowsOf({ writer, first: 5, pieces });
         expect(rows.map((row) => Buffer.from(row.line).toString())).toEqual(groups.flat().map((text) => text.replaceAll("\n", "")));
         expect(rows.map(({ sequence }) => sequence)).toEqual(rows.map((_, index) => 5 + index));
       }),
     );
+  });
+});
+
+describe("lines that were taken", () => {
+  it("are good until lines are taken again, and not longer", () => {
+    const assembly = new LineAssembly();
+    const take = (text: string): Buffer => {
+      assembly.add(Buffer.from(text));
+      return assembly.take();
+    };
+    const first = take("first");
+    const large = take("l".repeat(3_000_000));
+    assembly.add(Buffer.from("while the large one is being written"));
+    expect(large.toString()).toBe(`${"l".repeat(3_000_000)}\n`);
+    expect(assembly.take().toString()).toBe("while the large one is being written\n");
+    take("again");
+    take("and again");
+    expect(first.toString()).not.toBe("first\n");
   });
 });
 
@@ -82,6 +100,65 @@ describe("lines that are kept for the store", () => {
     kept.dropTo(7);
     expect([given(512), kept.first]).toEqual([[8], 8]);
     expect(new KeptLines().peek(1, 1)).toEqual([]);
+  });
+
+  it("are copies, of which none changes before it is dropped", () => {
+    const text = fc.string({ unit: "binary-ascii", minLength: 1, maxLength: 30 }).map((part) => part.replaceAll("\n", " "));
+    const act = fc.oneof(
+      fc.record({ add: fc.tuple(text, fc.constantFrom(1, 1_000, 15_000, 50_000)).map(([part, times]) => part.repeat(times)) }),
+      fc.record({ drop: fc.nat({ max: 5 }) }),
+    );
+    fc.assert(
+      fc.property(fc.array(act, { maxLength: 60 }), (acts) => {
+        const kept = new KeptLines();
+        let expected: { readonly sequence: number; readonly line: string }[] = [];
+        let last = 0;
+        for (const next of acts) {
+          if ("add" in next) {
+            last++;
+            const bytes = Buffer.from(`${next.add}\n`);
+            kept.add({ first: last, last, head: "", bytes });
+            bytes.fill(0);
+            expected.push({ sequence: last, line: next.add });
+            if (kept.first === Number.POSITIVE_INFINITY) expected = [];
+          } else {
+            kept.dropTo(kept.first - 1 + next.drop);
+            expected = expected.slice(next.drop);
+          }
+          const given = kept.peek(Infinity, Infinity);
+          expect(given.map(({ first, bytes }) => ({ sequence: first, line: bytes.toString("utf8", 0, bytes.length - 1) }))).toEqual(
+            expected,
+          );
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("use their memory again once it is dropped, and leave it to whoever reads it when they are too many", () => {
+    const kept = new KeptLines();
+    const group = (length: number, fill: string): LineGroup => ({ first: 1, last: 1, head: "", bytes: Buffer.alloc(length, fill) });
+    const read = (): Buffer | undefined => kept.peek(1, 1)[0]?.bytes;
+    kept.add(group(10_000, "a"));
+    const memory = read()?.buffer;
+    kept.dropTo(1);
+    kept.add(group(10_000, "b"));
+    expect(read()?.buffer).toBe(memory);
+    let groups: readonly Buffer[] = [];
+    while (kept.first === 1) {
+      groups = kept.peek(Infinity, Infinity).map(({ bytes }) => bytes);
+      kept.add(group(10_000, "b"));
+    }
+    for (let count = 0; count < 2_000; count++) kept.add(group(10_000, "c"));
+    expect(groups.every((bytes) => bytes.equals(Buffer.alloc(10_000, "b")))).toBe(true);
+  });
+
+  it("are copied even when they are larger than the memory for many", () => {
+    const kept = new KeptLines();
+    const bytes = Buffer.alloc(2_000_000, "a");
+    kept.add({ first: 1, last: 1, head: "", bytes });
+    bytes.fill("b");
+    expect(kept.peek(1, 1)[0]?.bytes.equals(Buffer.alloc(2_000_000, "a"))).toBe(true);
   });
 
   it("begin behind what was dropped: a group that was taken in part is dropped, and its rest read from the file", () => {

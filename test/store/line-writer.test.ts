@@ -116,6 +116,19 @@ describe("audit lines that a thread adds", () => {
 });
 
 describe("the thread", () => {
+  it("is given batches of every size one after another", async () => {
+    const path = join(newFolder(), "keystead.db");
+    await createStoreFile(path);
+    const store = await openThreaded(path);
+    let count = 0;
+    for (const size of [3, 20_000, 1, 400, 30_000, 2]) {
+      await store.appendLines(blockOf(count + 1, size));
+      count += size;
+    }
+    expect(await stored(store)).toEqual(lines(1, count));
+    await store.close();
+  });
+
   it("adds nothing of lines that are cut", async () => {
     const path = join(newFolder(), "keystead.db");
     await createStoreFile(path);

@@ -1,7 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import { KeysteadError } from "../../errors.ts";
 import type { LineSink } from "../chain-writer.ts";
-import type { LineGroup } from "../line-group.ts";
+import { copyOf, type LineGroup } from "../line-group.ts";
 import type { AuditSink } from "./audit-sink.ts";
 
 const retryInterval = 1000;
@@ -59,7 +59,9 @@ export class AuditSinks {
 
   /** Gives lines to all sinks. Resolves to an error when one does not take them. */
   async append(writer: string, lines: LineGroup): Promise<KeysteadError | undefined> {
-    for (const { owed } of this.#sinks) owed.push({ writer, lines });
+    // Owed lines may be had for long.
+    const owned = { writer, lines: copyOf(lines) };
+    for (const { owed } of this.#sinks) owed.push(owned);
     await Promise.all(this.#sinks.map(give));
     return this.#failure();
   }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** Lines of one writer that follow each other, each with its newline, in one piece of memory: it goes to the thread without being copied. */
+/** Lines of one writer that follow each other, each with its newline, in one piece of memory: it goes to the thread and back without being copied. */
 export interface LineBatch {
   readonly writer: string;
   readonly first: number;
@@ -9,6 +9,8 @@ export interface LineBatch {
 
 /** What the thread says of a batch: nothing when it is in the database. */
 export interface LineReply {
+  /** Of the batch, for the next one. */
+  readonly memory: ArrayBuffer;
   readonly problem?: string;
   readonly errcode?: number;
 }

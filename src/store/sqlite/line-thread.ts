@@ -29,18 +29,19 @@ function append({ writer, first, bytes }: LineBatch): void {
 }
 
 function reply(batch: LineBatch): LineReply {
+  const memory = batch.bytes.buffer;
   try {
     append(batch);
-    return {};
+    return { memory };
   } catch (error) {
     const message = error instanceof Error ? error.message : "the statement failed";
-    return { problem: message, ...(error instanceof Error && "errcode" in error && { errcode: Number(error.errcode) }) };
+    return { memory, problem: message, ...(error instanceof Error && "errcode" in error && { errcode: Number(error.errcode) }) };
   }
 }
 
 parentPort?.on("message", (batch: LineBatch | "close") => {
   if (batch !== "close") {
-    parentPort?.postMessage(reply(batch));
+    parentPort?.postMessage(reply(batch), [batch.bytes.buffer]);
     return;
   }
   database.close();

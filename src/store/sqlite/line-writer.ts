@@ -6,6 +6,8 @@ import { layoutOf } from "../sql/table-layout.ts";
 import type { LineBatch, LineReply, LineThreadData } from "./line-thread-data.ts";
 import { mapSqliteError } from "./sqlite-errors.ts";
 
+const memoryUnit = 256 * 1024;
+
 /** Where and how lines are written. */
 export type LineWriterOptions = Omit<LineThreadData, "insert">;
 
@@ -22,6 +24,8 @@ export class LineWriter {
   readonly #data: LineThreadData;
   readonly #waiting: Waiting[] = [];
   #thread: Worker | undefined;
+  /** Came back from the thread. Memory made anew for each batch would be freed late, and drive the collector of garbage meanwhile. */
+  #memory: ArrayBuffer | undefined;
 
   constructor(options: LineWriterOptions) {
     const { name, sqlNames } = layoutOf(tables.auditLines);
@@ -33,7 +37,7 @@ export class LineWriter {
    * @throws KeysteadError `NAME_TAKEN` when one of them is there already, and what the database says
    */
   async append(lines: LineBlock): Promise<void> {
-    const waiting = { batch: batchOf(lines), done: Promise.withResolvers<undefined>() };
+    const waiting = { batch: this.#batchOf(lines), done: Promise.withResolvers<undefined>() };
     this.#waiting.push(waiting);
     this.#thread ??= this.#start();
     this.#thread.ref();
@@ -61,6 +65,7 @@ export class LineWriter {
     let cause: unknown;
     thread.on("message", (reply: LineReply) => {
       const waiting = this.#waiting.shift();
+      this.#memory = reply.memory;
       if (this.#waiting.length === 0) thread.unref();
       if (reply.problem === undefined) waiting?.done.resolve(undefined);
       else waiting?.done.reject(mapSqliteError(Object.assign(new Error(reply.problem), { errcode: reply.errcode })));
@@ -75,14 +80,21 @@ export class LineWriter {
     });
     return thread;
   }
-}
 
-function batchOf({ writer, first, pieces }: LineBlock): LineBatch {
-  const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
+  #batchOf({ writer, first, pieces }: LineBlock): LineBatch {
+    const bytes = this.#take(pieces.reduce((sum, piece) => sum + piece.length, 0));
+    let at = 0;
+    for (const piece of pieces) {
+      bytes.set(piece, at);
+      at += piece.length;
+    }
+    return { writer, first, bytes };
   }
-  return { writer, first, bytes };
+
+  #take(length: number): Uint8Array<ArrayBuffer> {
+    const memory = this.#memory;
+    this.#memory = undefined;
+    const isEnough = memory !== undefined && memory.byteLength >= length;
+    return new Uint8Array(isEnough ? memory : new ArrayBuffer(Math.ceil(length / memoryUnit) * memoryUnit), 0, length);
+  }
 }
