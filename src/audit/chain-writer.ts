@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { type RandomSource, RandomPool } from "../crypto/random.ts";
-import { randomUuid } from "../crypto/uuid.ts";
+import { uuidOf } from "../crypto/uuid.ts";
 import { KeysteadError } from "../errors.ts";
 import type { AuditEvent, AuditTrail } from "./event.ts";
 import { Gathering } from "./gathering.ts";
@@ -13,6 +13,8 @@ import { maxLineLength, RecordEncoder, type RecordOrigin } from "./record.ts";
  * while the disk works.
  */
 const enoughRecords = 16;
+
+const uuidBytes = 16;
 
 /** Where lines are kept: a file, or a store. */
 export interface LineSink {
@@ -39,7 +41,7 @@ export interface ChainWriterParts {
 export class ChainWriter implements AuditTrail {
   readonly #parts: ChainWriterParts;
   readonly #encoder: RecordEncoder;
-  readonly #ids: RandomSource;
+  readonly #ids: RandomPool;
   readonly #chain: GrowingChain;
   /** The lines of the next write. */
   readonly #lines = new LineAssembly();
@@ -87,7 +89,7 @@ export class ChainWriter implements AuditTrail {
   #add(event: AuditEvent): PromiseWithResolvers<undefined> {
     if (this.#failure !== undefined) throw unavailable(this.#failure.cause);
     const { count, head } = this.#chain;
-    const place = { sequence: count + 1, previous: head, time: this.#parts.clock.now(), id: randomUuid(this.#ids) };
+    const place = { sequence: count + 1, previous: head, time: this.#parts.clock.now(), id: uuidOf(this.#ids.hex(uuidBytes)) };
     this.#lines.add(this.#chain.add(this.#encoder.encode(place, event)));
     const durable = (this.#pending ??= this.#startGroup());
     if (!this.#draining) void this.#drain();

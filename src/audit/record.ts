@@ -12,7 +12,6 @@ import {
   isPlainRecord,
   itemPattern,
   limits,
-  type RecordBody,
   timePattern,
   uuidPattern,
 } from "./record-check.ts";
@@ -95,20 +94,6 @@ export interface RecordPlace {
   readonly id: string;
 }
 
-/** Fields of an event that are left out of the line where the event doesn't have them, in the order of the line. */
-const optionalFields = [
-  "request",
-  "key",
-  "version",
-  "dataset",
-  "purpose",
-  "context",
-  "items",
-  "reason",
-  "code",
-  "detail",
-] as const satisfies readonly (keyof AuditEvent)[];
-
 function formatTime(milliseconds: number): string {
   const time = new Date(milliseconds);
   return Number.isNaN(time.getTime()) ? "" : time.toISOString();
@@ -161,14 +146,23 @@ export class RecordEncoder {
 /** What an event says, or a record of it. */
 type Said = { readonly [F in keyof AuditEvent]: AuditRecord[F] | AuditEvent[F] };
 
-/** What an event says, in the order of the line. */
-function bodyOf(event: Said): RecordBody {
+/** What an event says, in the order of the line. Member by member: by names in a loop it takes five times as long. */
+function bodyOf(event: Said): Said {
   const { source, id, name, actingFor } = event.principal;
   const principal: Writable<Said["principal"]> = { source, id };
   if (name !== undefined) principal.name = name;
   if (actingFor !== undefined) principal.actingFor = actingFor;
-  const body: Record<string, unknown> & RecordBody = { action: event.action, outcome: event.outcome, principal };
-  for (const field of optionalFields) if (event[field] !== undefined) body[field] = event[field];
+  const body: Writable<Said> = { action: event.action, outcome: event.outcome, principal };
+  if (event.request !== undefined) body.request = event.request;
+  if (event.key !== undefined) body.key = event.key;
+  if (event.version !== undefined) body.version = event.version;
+  if (event.dataset !== undefined) body.dataset = event.dataset;
+  if (event.purpose !== undefined) body.purpose = event.purpose;
+  if (event.context !== undefined) body.context = event.context;
+  if (event.items !== undefined) body.items = event.items;
+  if (event.reason !== undefined) body.reason = event.reason;
+  if (event.code !== undefined) body.code = event.code;
+  if (event.detail !== undefined) body.detail = event.detail;
   return body;
 }
 

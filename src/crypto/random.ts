@@ -35,9 +35,19 @@ export class RandomPool implements RandomSource {
     this.#age = new ClockAge(clock);
   }
 
+  /** Fresh bytes as hexadecimal digits, for ids: without a buffer for each. @param length - in bytes, 24 at most */
+  hex(length: number): string {
+    this.#prepare(length);
+    const start = this.#offset;
+    this.#offset += length;
+    const digits = this.#block.toString("hex", start, this.#offset);
+    for (let at = start; at < this.#offset; at++) this.#block[at] = 0;
+    return digits;
+  }
+
   bytes(length: number): Buffer {
     if (length > longestPooledRequest) return this.#source.bytes(length);
-    if (this.#offset + length > this.#block.length || this.#age.milliseconds() > poolMilliseconds) this.#refill();
+    this.#prepare(length);
     const block = this.#block;
     const taken = Buffer.allocUnsafe(length);
     for (let index = 0; index < length; index++) {
@@ -45,6 +55,10 @@ export class RandomPool implements RandomSource {
       block[this.#offset++] = 0;
     }
     return taken;
+  }
+
+  #prepare(length: number): void {
+    if (this.#offset + length > this.#block.length || this.#age.milliseconds() > poolMilliseconds) this.#refill();
   }
 
   #refill(): void {

@@ -111,13 +111,13 @@ export class CipherService {
   /** Seals text or bytes under the current version, as text. @throws KeysteadError as {@link KeyHandle.encrypt} and {@link open} */
   async encrypt(target: KeyTarget, plaintext: string | Uint8Array, options: SealOptions = {}): Promise<string> {
     assertArguments({ target, plaintext, options }, rules.seal);
-    return this.#seal(target, options, (key) => key.encrypt(plaintext, options.context));
+    return await this.#seal(target, options, (key) => key.encrypt(plaintext, options.context));
   }
 
   /** As {@link encrypt}, in the binary form. @throws KeysteadError as {@link encrypt} */
   async encryptBytes(target: KeyTarget, plaintext: string | Uint8Array, options: SealOptions = {}): Promise<Buffer> {
     assertArguments({ target, plaintext, options }, rules.seal);
-    return this.#seal(target, options, (key) => key.encryptBytes(plaintext, options.context));
+    return await this.#seal(target, options, (key) => key.encryptBytes(plaintext, options.context));
   }
 
   /** Seals a value together with its type, as text. @throws KeysteadError as {@link encrypt} */
@@ -125,14 +125,14 @@ export class CipherService {
     assertArguments({ target, options }, rules.sealValue);
     // What can't be sealed is refused before a key is opened for it.
     encodeTypedValue(value);
-    return this.#seal(target, options, (key) => key.encryptValue(value, options.context));
+    return await this.#seal(target, options, (key) => key.encryptValue(value, options.context));
   }
 
   /** Opens ciphertext of {@link encrypt} or {@link encryptBytes}. @throws KeysteadError as {@link KeyHandle.decrypt} */
   async decrypt(sealed: string | Uint8Array, options: CipherOptions = {}): Promise<Buffer> {
     assertArguments({ sealed, options }, rules.open);
     const parsed = parseSealed(sealed);
-    return this.#open(parsed, options, (key) => key.openBytes("value", parsed, options.context));
+    return await this.#open(parsed, options, (key) => key.openBytes("value", parsed, options.context));
   }
 
   /** As {@link decrypt}, for text. @throws KeysteadError as {@link KeyHandle.decryptText} */
@@ -145,7 +145,7 @@ export class CipherService {
   /** Opens ciphertext of {@link encryptValue}, with its type. @throws KeysteadError as {@link decrypt} */
   async decryptValue(sealed: string | Uint8Array, options: CipherOptions = {}): Promise<FieldValue> {
     assertArguments({ sealed, options }, rules.open);
-    return this.#open(parseSealed(sealed), options, (key) => key.decryptValue(sealed, options.context));
+    return await this.#open(parseSealed(sealed), options, (key) => key.decryptValue(sealed, options.context));
   }
 
   /**

@@ -37,7 +37,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   const reject = async (error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> =>
     fail(requests, fromFramework(error), request, reply);
   const server = fastify({
-    serverFactory: (handler) => makeServer(parts, handler),
+    serverFactory: (handler) => makeServer(parts, random, handler),
     genReqId: (request) => requestIdOf(request, random),
     requestIdHeader: false,
     trustProxy: trusted(settings.trustProxy),
@@ -127,7 +127,7 @@ function nowhere(method: string, allowed: readonly string[]): KeysteadError {
     : new KeysteadError("NOT_FOUND", "the server has no such address; GET /openapi.json lists those it has");
 }
 
-function makeServer({ settings, tls, random }: ServerParts, handler: RequestListener): Server {
+function makeServer({ settings, tls }: ServerParts, random: RandomPool, handler: RequestListener): Server {
   const { limits } = settings;
   const options: ServerOptions = {
     maxHeaderSize: limits.headerBytes,

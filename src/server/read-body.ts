@@ -9,14 +9,14 @@ export function hasBody({ headers }: IncomingMessage): boolean {
 }
 
 /**
- * The whole body of a request.
+ * The whole body of a request; at once when it has arrived.
  * @throws KeysteadError `TOO_LARGE`, `REQUEST_TIMEOUT`; `CANCELLED` when the client went away in the middle
  */
-export function readBody(request: IncomingMessage, { bodyBytes, bodyMilliseconds }: ServerLimits): Promise<Buffer> {
+export function readBody(request: IncomingMessage, { bodyBytes, bodyMilliseconds }: ServerLimits): Promise<Buffer> | Buffer {
   const tooLarge = (): KeysteadError => new KeysteadError("TOO_LARGE", `the body is longer than ${bodyBytes} bytes; send less at once`);
-  if (Number(request.headers["content-length"]) > bodyBytes) return Promise.reject(tooLarge());
+  if (Number(request.headers["content-length"]) > bodyBytes) throw tooLarge();
   const arrived = arrivedBody(request);
-  if (arrived !== undefined) return Promise.resolve(arrived);
+  if (arrived !== undefined) return arrived;
   return new Promise((resolve, reject) => {
     // It may have ended while it was found out who sends it.
     if (request.destroyed && !request.complete) {

@@ -36,7 +36,9 @@ export async function readInput(route: AnyRoute, exchange: Exchange, limits: Ser
   assertBodyBelongs(exchange);
   if (!hasBody(raw)) return check("the body", route.body, route.body.safeParse(undefined).success ? undefined : {});
   assertContentType(raw.headers["content-type"], raw.headers["content-encoding"], mediaTypes.json);
-  return check("the body", route.body, parseJson(await readBody(raw, limits), limits));
+  const read = readBody(raw, limits);
+  const bytes = read instanceof Promise ? await read : read;
+  return check("the body", route.body, parseJson(bytes, limits));
 }
 
 /** @throws KeysteadError `INVALID_ARGUMENT` for a body where none belongs: some proxies take it for the next request */
