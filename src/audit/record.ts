@@ -94,6 +94,8 @@ export interface RecordPlace {
   readonly id: string;
 }
 
+const millisecondsPerSecond = 1_000;
+
 function formatTime(milliseconds: number): string {
   const time = new Date(milliseconds);
   return Number.isNaN(time.getTime()) ? "" : time.toISOString();
@@ -104,7 +106,8 @@ export class RecordEncoder {
   readonly #origin: RecordOrigin;
   /** The origin's members, `"store":…,"host":…`; undefined when no record can hold it. */
   readonly #originJson: string | undefined;
-  #time = { milliseconds: Number.NaN, text: "" };
+  /** A second, and its text up to the point: milliseconds are put behind it faster than Node writes a time. */
+  #second = { number: Number.NaN, text: "" };
 
   constructor({ store, writer, process, host }: RecordOrigin) {
     this.#origin = { store, writer, process, host };
@@ -137,9 +140,13 @@ export class RecordEncoder {
     return line;
   }
 
+  /** As ISO 8601; empty for what is no time. */
   #formatTime(milliseconds: number): string {
-    if (milliseconds !== this.#time.milliseconds) this.#time = { milliseconds, text: formatTime(milliseconds) };
-    return this.#time.text;
+    const number = Math.floor(milliseconds / millisecondsPerSecond);
+    if (number !== this.#second.number)
+      this.#second = { number, text: formatTime(number * millisecondsPerSecond).slice(0, -"000Z".length) };
+    const { text } = this.#second;
+    return text === "" ? "" : `${text}${String(Math.floor(milliseconds) - number * millisecondsPerSecond).padStart(3, "0")}Z`;
   }
 }
 

@@ -35,8 +35,9 @@ export class RandomPool implements RandomSource {
     this.#age = new ClockAge(clock);
   }
 
-  /** Fresh bytes as hexadecimal digits, for ids: without a buffer for each. @param length - in bytes, 24 at most */
+  /** As {@link bytes}, in hexadecimal digits: no buffer is made for an id. @param length - in bytes */
   hex(length: number): string {
+    if (length > longestPooledRequest) return this.#source.bytes(length).toString("hex");
     this.#prepare(length);
     const start = this.#offset;
     this.#offset += length;

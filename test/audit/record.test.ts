@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { AuditEvent } from "../../src/audit/event.ts";
-import { encodeRecord, maxLineLength, parseRecord, type RecordOrigin, type RecordPlace } from "../../src/audit/record.ts";
+import { encodeRecord, maxLineLength, parseRecord, RecordEncoder, type RecordOrigin, type RecordPlace } from "../../src/audit/record.ts";
 
 const origin: RecordOrigin = { store: "store-1", writer: "0b1f7a4e-8c52-4d0a-9a53-2f4d5e6f7081", process: 4711, host: "host.example" };
 const place: RecordPlace = {
@@ -85,6 +85,20 @@ describe("encodeRecord", () => {
     expect(() => encode({ detail })).toThrow(String(maxLineLength));
     const value = "ä€😀".repeat(1000);
     expect(encode({ detail: { value } })).toContain(value);
+  });
+
+  it("says times as a Date does, one after another", () => {
+    const encoder = new RecordEncoder(origin);
+    const times = fc.array(
+      fc.oneof(fc.integer({ min: -62_167_219_200_000, max: 253_402_300_799_999 }), fc.integer({ min: -2_500, max: 2_500 })),
+      { minLength: 1, maxLength: 20 },
+    );
+    fc.assert(
+      fc.property(times, (list) => {
+        const said = list.map((time) => parseRecord(Buffer.from(encoder.encode({ ...place, time }, event)))?.time);
+        expect(said).toEqual(list.map((time) => new Date(time).toISOString()));
+      }),
+    );
   });
 
   it("refuses a time that no calendar has", () => {

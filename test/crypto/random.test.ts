@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ClockAge } from "../../src/crypto/clock-age.ts";
 import { RandomPool, systemRandom } from "../../src/crypto/random.ts";
+import { randomUuid, uuidOf } from "../../src/crypto/uuid.ts";
 import { ManualClock } from "./support/manual-clock.ts";
 import { SeededRandom } from "./support/random.ts";
 
@@ -33,6 +34,27 @@ describe("RandomPool", () => {
     expect(source.requests).toEqual([4_096, 25, 32]);
   });
 
+  it("gives digits of the same bytes, none of them twice, and does not keep what it gave", () => {
+    const blocks: Buffer[] = [];
+    const source = new SeededRandom("digits");
+    const watched = {
+      bytes: (length: number): Buffer => {
+        const block = source.bytes(length);
+        blocks.push(block);
+        return block;
+      },
+    };
+    const pool = new RandomPool(watched, new ManualClock());
+    const other = new RandomPool(new SeededRandom("digits"), new ManualClock());
+    for (const length of [16, 12, 24]) {
+      expect(pool.hex(length)).toBe(other.bytes(length).toString("hex"));
+      expect(pool.bytes(length)).toEqual(other.bytes(length));
+    }
+    expect(blocks[0]?.subarray(0, 2 * (16 + 12 + 24)).every((byte) => byte === 0)).toBe(true);
+    expect(pool.hex(25)).toBe(other.bytes(25).toString("hex"));
+    expect(source.requests).toEqual([4_096, 25]);
+  });
+
   it.each<[string, (clock: ManualClock) => void, number]>([
     ["keeps a block for a second", (clock) => clock.pass(1_000), 1],
     ["drops it after that", (clock) => clock.pass(1_001), 2],
@@ -48,6 +70,16 @@ describe("RandomPool", () => {
     move(clock);
     pool.bytes(12);
     expect(source.requests).toHaveLength(blocks);
+  });
+});
+
+describe("a UUID", () => {
+  it("has the digits of its bytes, with the version and the variant of RFC 9562", () => {
+    expect(uuidOf("00112233445566778899aabbccddeeff")).toBe("00112233-4455-4677-8899-aabbccddeeff");
+    expect(uuidOf("f".repeat(32))).toBe("ffffffff-ffff-4fff-bfff-ffffffffffff");
+    const variants = Array.from("0123456789abcdef", (digit) => uuidOf(`${"0".repeat(16)}${digit}${"0".repeat(15)}`).charAt(19));
+    expect(variants.join("")).toBe("89ab89ab89ab89ab");
+    expect(randomUuid(new SeededRandom("uuid"))).toBe(uuidOf(new SeededRandom("uuid").bytes(16).toString("hex")));
   });
 });
 
