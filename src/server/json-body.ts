@@ -9,7 +9,7 @@ import type { ServerLimits } from "./settings.ts";
  * @throws KeysteadError `INVALID_ARGUMENT` for what is not UTF-8 or not JSON, names a property twice or names a prototype; `TOO_LARGE`
  *   for what is nested too deep or holds too much
  */
-export function parseJson(bytes: Uint8Array, limits: Pick<ServerLimits, "jsonDepth" | "jsonValues">, what = "the body"): unknown {
+export function parseJson(bytes: Uint8Array, limits: JsonLimits, what = "the body"): unknown {
   const text = decodeUtf8(bytes);
   if (text === undefined) throw new KeysteadError("INVALID_ARGUMENT", `${what} is not UTF-8; send it so`);
   let value: unknown;
@@ -19,54 +19,67 @@ export function parseJson(bytes: Uint8Array, limits: Pick<ServerLimits, "jsonDep
     // The error repeats what was sent.
     throw new KeysteadError("INVALID_ARGUMENT", `${what} is not JSON; correct it`);
   }
-  const contents = count(value, limits, what);
+  const contents = new Contents(limits, what);
+  contents.take(value, 0);
   if (!isPlain(text, value, contents) && hasDuplicateNames(text))
     throw new KeysteadError("INVALID_ARGUMENT", `${what} names a field twice in one object; name each once`);
   return value;
 }
 
-/** What a value is made of. */
-interface Contents {
-  names: number;
-  texts: number;
-  values: number;
-  /** Characters that it has at least as JSON: all but spaces and numbers, which can be written in several ways. */
-  characters: number;
-}
+type JsonLimits = Pick<ServerLimits, "jsonDepth" | "jsonValues">;
 
-/** Refuses before it goes deeper than it may: deep JSON must not exhaust the stack. */
-function count(root: unknown, { jsonDepth, jsonValues }: Pick<ServerLimits, "jsonDepth" | "jsonValues">, what: string): Contents {
-  const contents: Contents = { names: 0, texts: 0, values: 0, characters: 0 };
-  const take = (value: unknown, depth: number): void => {
-    if (++contents.values > jsonValues)
-      throw new KeysteadError("TOO_LARGE", `${what} holds more than ${jsonValues} values; send fewer at once`);
+/**
+ * What a value is made of. A class, as functions that are made for each body lose their optimised code whenever old garbage is collected, and
+ * are compiled again.
+ */
+class Contents {
+  names = 0;
+  texts = 0;
+  /** Characters that it has at least as JSON: all but spaces and numbers, which can be written in several ways. */
+  characters = 0;
+  #values = 0;
+  readonly #limits: JsonLimits;
+  readonly #what: string;
+
+  constructor(limits: JsonLimits, what: string) {
+    this.#limits = limits;
+    this.#what = what;
+  }
+
+  /** Counts a value. Refuses before it goes deeper than it may: deep JSON must not exhaust the stack. @throws KeysteadError as {@link parseJson} */
+  take(value: unknown, depth: number): void {
+    const { jsonValues } = this.#limits;
+    if (++this.#values > jsonValues)
+      throw new KeysteadError("TOO_LARGE", `${this.#what} holds more than ${jsonValues} values; send fewer at once`);
     if (typeof value === "string") {
-      contents.texts++;
-      contents.characters += value.length + '""'.length;
-    } else if (typeof value === "object" && value !== null) takeMembers(value, depth);
-    else if (typeof value !== "number") contents.characters += String(value).length;
-  };
-  const takeMembers = (value: object, depth: number): void => {
-    if (depth === jsonDepth) throw new KeysteadError("TOO_LARGE", `${what} is nested deeper than ${jsonDepth} levels; send it flatter`);
+      this.texts++;
+      this.characters += value.length + '""'.length;
+    } else if (typeof value === "object" && value !== null) this.#takeMembers(value, depth);
+    else if (typeof value !== "number") this.characters += String(value).length;
+  }
+
+  #takeMembers(value: object, depth: number): void {
+    const { jsonDepth } = this.#limits;
+    if (depth === jsonDepth)
+      throw new KeysteadError("TOO_LARGE", `${this.#what} is nested deeper than ${jsonDepth} levels; send it flatter`);
     let separators = -1;
     if (Array.isArray(value))
       for (const child of value) {
         separators++;
-        take(child, depth + 1);
+        this.take(child, depth + 1);
       }
     else
       for (const name in value) {
         const child: unknown = Reflect.get(value, name);
-        if (isPoison(name, child)) throw new KeysteadError("INVALID_ARGUMENT", `${what} has a field that names a prototype; remove it`);
-        contents.names++;
-        contents.characters += name.length + '"":'.length;
+        if (isPoison(name, child))
+          throw new KeysteadError("INVALID_ARGUMENT", `${this.#what} has a field that names a prototype; remove it`);
+        this.names++;
+        this.characters += name.length + '"":'.length;
         separators++;
-        take(child, depth + 1);
+        this.take(child, depth + 1);
       }
-    contents.characters += "{}".length + Math.max(0, separators);
-  };
-  take(root, 0);
-  return contents;
+    this.characters += "{}".length + Math.max(0, separators);
+  }
 }
 
 /**

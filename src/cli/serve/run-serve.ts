@@ -10,6 +10,7 @@ import { keysteadOptions } from "../session.ts";
 import { stoppable } from "../signals.ts";
 import { closeInTime } from "./close-in-time.ts";
 import { type FirstToken, makeFirstToken } from "./first-token.ts";
+import { collectSeldom } from "./server-heap.ts";
 
 /** What `keystead serve` is asked for. */
 export interface ServeRequest {
@@ -48,6 +49,7 @@ export async function runServe(request: ServeRequest): Promise<void> {
 
 /** Serves in this process. */
 async function serveHere(request: ServeRequest, folder: DataFolder, settings: ServerSettings, wantsToken: boolean): Promise<void> {
+  collectSeldom();
   const { openWatch } = await import("../../server/watch.ts");
   const { systemClock } = await import("../../index.ts");
   const watch = await openWatch(settings, { version: packageVersion(), clock: systemClock });
