@@ -109,7 +109,7 @@ export function object<T>(shape: Shape<T>): Rule {
   const rules = Object.entries<Rule>(shape);
   const known = rules.map(([name]) => name);
   const fits = (value: Readonly<Record<string, unknown>>): boolean => {
-    let unseen = Object.keys(value).length;
+    let unseen = Object.getOwnPropertyNames(value).length;
     for (const [name, inner] of rules) {
       const isThere = Object.hasOwn(value, name);
       if (isThere) unseen--;

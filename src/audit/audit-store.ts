@@ -66,7 +66,7 @@ export interface AuditStore {
   read<T>(work: (tables: AuditTables) => Promise<T>): Promise<T>;
   /** Serialisable; commits when `work` resolves, rolls back when it rejects. */
   transaction<T>(work: (tables: AuditTables) => Promise<T>): Promise<T>;
-  /** Adds lines in one transaction. Absent where {@link transaction} is as good. */
+  /** Adds lines in one transaction. Their memory is used again once it is over. Absent where {@link transaction} is as good. */
   appendLines?(lines: LineBlock): Promise<void>;
   /** Manifest generation. */
   generation(): Promise<number>;

@@ -9,6 +9,7 @@ import type { AuditEvent, AuditTrail } from "./event.ts";
 import { positionsAt } from "./export/positions.ts";
 import { enginePrincipal, Journal, type JournalOptions } from "./journal.ts";
 import { findLeftJournals } from "./left-journals.ts";
+import { LineMemory } from "./line-memory.ts";
 import type { NewestPoint } from "./newest-records.ts";
 import type { AuditProblem } from "./sinks/audit-sinks.ts";
 import { ShippedJournal } from "./shipped-journal.ts";
@@ -86,7 +87,8 @@ export class FileTrail implements AuditTrail {
    * Starts a journal, holds the witness against the store, and takes over journals that were left behind.
    * @throws KeysteadError `AUDIT_UNAVAILABLE`, `INSECURE_FILE`, and what the store says
    */
-  static async open(options: FileTrailOptions): Promise<FileTrail> {
+  static async open(given: FileTrailOptions): Promise<FileTrail> {
+    const options = { memory: new LineMemory(), ...given };
     const { directory, storeId, store } = options;
     const witness = await checkWitness(directory, storeId, store);
     const trail = new FileTrail(options, await Journal.open(options), witness);

@@ -20,6 +20,7 @@ import {
 } from "./journal-file.ts";
 import { JournalLock } from "./journal-lock.ts";
 import { KeptLines } from "./kept-lines.ts";
+import type { LineMemory } from "./line-memory.ts";
 import type { AuditRecord } from "./record.ts";
 import { type AuditSinks, withSinks } from "./sinks/audit-sinks.ts";
 
@@ -39,6 +40,8 @@ export interface JournalOptions {
   readonly openFile?: OpenJournalFile;
   /** Where lines go beside the journal. */
   readonly sinks?: AuditSinks;
+  /** Memory for the lines that are kept for the store. Default: memory of its own. */
+  readonly memory?: LineMemory;
   /** The writer whose journal this one goes on from. */
   readonly continues?: string;
 }
@@ -85,6 +88,7 @@ export class Journal implements AuditTrail {
     openFile = openJournalFile,
     continues,
     sinks,
+    memory,
   }: JournalOptions): Promise<Journal> {
     const writer = randomUuid(random);
     const path = journalPath(directory, writer);
@@ -96,7 +100,7 @@ export class Journal implements AuditTrail {
       // Locked before its first record: nobody judges a journal without one.
       lock = JournalLock.create(lockPath(directory, writer));
       const origin = { store: storeId, writer, process: identity.process, host: identity.host };
-      const kept = new KeptLines();
+      const kept = new KeptLines(memory);
       const sink = withSinks(keepingSink(new JournalFileSink(file), kept), writer, sinks);
       const chain = new ChainWriter({ origin, clock, random, sink });
       await chain.record({ action: openAction, outcome: "allowed", principal: enginePrincipal, detail: openDetail(identity, continues) });

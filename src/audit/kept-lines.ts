@@ -1,17 +1,9 @@
 import { copyOf, type LineGroup } from "./line-group.ts";
+import { LineMemory, type Piece, pieceBytes } from "./line-memory.ts";
 
 /** Bytes of lines that are kept at most; a group counts a little more than its bytes. */
 const mostBytes = 8 * 1024 * 1024;
 const overhead = 128;
-const pieceBytes = 1024 * 1024;
-
-/** Memory for many groups. */
-interface Piece {
-  readonly memory: Buffer;
-  used: number;
-  /** Groups in it that are kept. */
-  groups: number;
-}
 
 interface Kept {
   readonly group: LineGroup;
@@ -22,17 +14,20 @@ interface Kept {
 /**
  * The newest durable lines of this process's own journal, so that shipping need not read and check again what was just written.
  * Bounded: when shipping falls behind, all of them are dropped and it reads the file.
- *
- * Lines are copied into memory that is used again: memory of their own, which outlives the youngest garbage, made the collector look through
- * everything twice a second.
  */
 export class KeptLines {
   #groups: Kept[] = [];
   #at = 0;
   #bytes = 0;
+  readonly #memory: LineMemory;
+  /** The piece that takes the next lines. */
   #piece: Piece | undefined;
-  #spare: Piece[] = [];
   #onLines: ((count: number) => void) | undefined;
+
+  /** @param memory - that lines are copied into */
+  constructor(memory = new LineMemory()) {
+    this.#memory = memory;
+  }
 
   /** From now on tells of lines that became durable. */
   follow(onLines: (count: number) => void): void {
@@ -82,7 +77,7 @@ export class KeptLines {
     const { first, last, bytes, head } = group;
     if (bytes.length > pieceBytes) return { group: copyOf(group), piece: undefined };
     const piece = this.#pieceFor(bytes.length);
-    const copy = piece.memory.subarray(piece.used, piece.used + bytes.length);
+    const copy = piece.bytes.subarray(piece.used, piece.used + bytes.length);
     copy.set(bytes);
     piece.used += bytes.length;
     piece.groups++;
@@ -92,24 +87,22 @@ export class KeptLines {
   #pieceFor(length: number): Piece {
     const piece = this.#piece;
     if (piece !== undefined && piece.used + length <= pieceBytes) return piece;
-    const next = this.#spare.pop() ?? { memory: Buffer.allocUnsafeSlow(pieceBytes), used: 0, groups: 0 };
-    this.#piece = next;
-    return next;
+    this.#piece = this.#memory.take();
+    return this.#piece;
   }
 
   #release(piece: Piece): void {
     piece.groups--;
     if (piece.groups > 0) return;
-    piece.used = 0;
-    if (piece !== this.#piece) this.#spare.push(piece);
+    if (piece === this.#piece) this.#piece = undefined;
+    this.#memory.give(piece);
   }
 
-  /** Somebody may be reading what was peeked at: its memory is left to them. */
+  /** Somebody may be reading what was peeked at: its memory is not used again. */
   #forget(): void {
     this.#groups = [];
     this.#at = 0;
     this.#bytes = 0;
     this.#piece = undefined;
-    this.#spare = [];
   }
 }

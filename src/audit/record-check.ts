@@ -115,7 +115,7 @@ export function isPlainBody(body: object): boolean {
   return isBody(body);
 }
 
-/** As {@link isPlainBody}, for place and time, which the writer makes itself: those that are not as long as they must be are looked at. */
+/** As {@link isPlainBody}, for place and time, which the writer makes itself: of texts only the length is looked at. */
 export function isPlainHead({ sequence, previous, time, id }: RecordHead): boolean {
   return Number.isSafeInteger(sequence) && sequence >= 1 && previous.length === 64 && time.length === timeLength && id.length === idLength;
 }

@@ -9,6 +9,6 @@ export function randomUuid(random: RandomSource): string {
 
 /** The UUID of 16 random bytes that are 32 hexadecimal digits, lower case. */
 export function uuidOf(hex: string): string {
-  const variant = variants[Number.parseInt(hex.charAt(16), 16) % variants.length] ?? "";
+  const variant = variants.charAt(Number.parseInt(hex.charAt(16), 16) % variants.length);
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20)}`;
 }

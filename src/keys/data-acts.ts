@@ -134,11 +134,7 @@ export class DataActs {
       const event = eventOf(caller, act, key, "allowed");
       if (label !== undefined) event.version = label;
       if (detail !== undefined) event.detail = detail;
-      try {
-        await this.#engine.audit.record(event);
-      } catch (error) {
-        await this.#recordUnfit(event, error);
-      }
+      await this.#record(event);
     }
     return result;
   }
@@ -210,19 +206,16 @@ export class DataActs {
   }
 
   async #record(event: AuditEvent): Promise<void> {
+    const { audit } = this.#engine;
     try {
-      await this.#engine.audit.record(event);
+      await audit.record(event);
     } catch (error) {
-      await this.#recordUnfit(event, error);
+      // What no record can hold is not done; that itself is recorded.
+      if (!isKeysteadError(error, "INVALID_ARGUMENT")) throw error;
+      const { context: _, detail: __, reason: ___, items: ____, ...rest } = event;
+      await audit.record({ ...rest, outcome: "failed", code: error.code });
+      throw error;
     }
-  }
-
-  /** What no record can hold is not done; that itself is recorded. @throws why an event was not recorded */
-  async #recordUnfit(event: AuditEvent, error: unknown): Promise<never> {
-    if (!isKeysteadError(error, "INVALID_ARGUMENT")) throw error;
-    const { context: _, detail: __, reason: ___, items: ____, ...rest } = event;
-    await this.#engine.audit.record({ ...rest, outcome: "failed", code: error.code });
-    throw error;
   }
 }
 

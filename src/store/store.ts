@@ -127,7 +127,7 @@ export interface Store {
    */
   replicated?(patience: number): Promise<void>;
   /**
-   * Adds audit lines in a transaction of their own that keeps nothing else in this process waiting.
+   * Adds audit lines in a transaction of their own that keeps nothing else in this process waiting. Their memory is used again once it is over.
    * Absent where {@link transaction} is as good.
    * @throws KeysteadError `NAME_TAKEN` when one of them is there already, and what the database says
    */

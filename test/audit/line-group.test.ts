@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { extendChain, GrowingChain, startChain } from "../../src/audit/hash-chain.ts";
 import { KeptLines } from "../../src/audit/kept-lines.ts";
+import { LineMemory } from "../../src/audit/line-memory.ts";
 import { LineAssembly, type LineGroup, rowsOf } from "../../src/audit/line-group.ts";
 
 const writer = "7f0d1c9e-93a4-4d51-8a0e-0e7f7e4b1c11";
@@ -151,6 +152,24 @@ describe("lines that are kept for the store", () => {
     }
     for (let count = 0; count < 2_000; count++) kept.add(group(10_000, "c"));
     expect(groups.every((bytes) => bytes.equals(Buffer.alloc(10_000, "b")))).toBe(true);
+  });
+
+  it("give their memory to the next journal once they are dropped", () => {
+    const memory = new LineMemory();
+    const [first, second] = [new KeptLines(memory), new KeptLines(memory)];
+    const [group] = groupsOf([3]);
+    if (group === undefined) throw new Error("there is no group");
+    first.add(group);
+    second.add(group);
+    const [own, others] = [first, second].map((kept) => kept.peek(1, 1)[0]?.bytes.buffer);
+    expect(own).not.toBe(others);
+    first.dropTo(3);
+    second.dropTo(3);
+    second.add(group);
+    first.add(group);
+    const again = [first, second].map((kept) => kept.peek(1, 1)[0]?.bytes.buffer);
+    expect(new Set(again)).toEqual(new Set([own, others]));
+    expect(again[0]).not.toBe(again[1]);
   });
 
   it("are copied even when they are larger than the memory for many", () => {

@@ -1,6 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { inspect } from "node:util";
 import { expect, it } from "vitest";
+import { assertArguments, object, optional, text } from "../../src/arguments.ts";
 import { KeysteadError } from "../../src/errors.ts";
 import { defineFields } from "../../src/fields/field-specification.ts";
 import { RecordCipher } from "../../src/fields/record-cipher.ts";
@@ -222,4 +223,12 @@ it("records and new master key files are refused when they are none", async () =
       code: "INVALID_ARGUMENT",
     });
   }
+});
+
+it("a property that does not show hides no unknown one", () => {
+  const rules = { options: object<{ readonly context?: string }>({ context: optional(text) }) };
+  const options = Object.defineProperty({ contxt: "a" }, "context", { value: "b", enumerable: false });
+  expect(() => assertArguments({ options }, rules)).toThrow("options has an unknown property; known are context");
+  expect(() => assertArguments({ options: Object.defineProperty({}, "context", { value: "b" }) }, rules)).not.toThrow();
+  expect(() => assertArguments({ options: Object.defineProperty({}, "hidden", { value: "b" }) }, rules)).not.toThrow();
 });

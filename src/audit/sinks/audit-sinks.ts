@@ -52,6 +52,11 @@ export class AuditSinks {
     return opened;
   }
 
+  /** True when there are none to give lines to. */
+  get none(): boolean {
+    return this.#sinks.length === 0;
+  }
+
   /** The sinks that fail, each with its cause. */
   get problems(): AuditProblem[] {
     return this.#sinks.flatMap(({ sink, problem }) => (problem === undefined ? [] : [{ where: sink.name, cause: problem.cause }]));
@@ -106,7 +111,7 @@ export class AuditSinks {
 
 /** A sink of lines that is durable once the sinks beside it have them, too. */
 export function withSinks(sink: LineSink, writer: string, sinks: AuditSinks | undefined): LineSink {
-  if (sinks === undefined) return sink;
+  if (sinks === undefined || sinks.none) return sink;
   return {
     append: async (lines) => {
       const [own, others] = await Promise.allSettled([sink.append(lines), sinks.append(writer, lines)]);

@@ -7,7 +7,7 @@ export interface LineBatch {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** What the thread says of a batch: nothing when it is in the database. */
+/** What the thread says of a batch: no problem when it is in the database. */
 export interface LineReply {
   /** Of the batch, for the next one. */
   readonly memory: ArrayBuffer;
