@@ -1,5 +1,5 @@
-import { copyOf, type LineGroup } from "./line-group.ts";
-import { LineMemory, type Piece, pieceBytes } from "./line-memory.ts";
+import type { LineGroup } from "./line-group.ts";
+import { LineMemory, type Piece } from "./line-memory.ts";
 
 /** Bytes of lines that are kept at most; a group counts a little more than its bytes. */
 const mostBytes = 8 * 1024 * 1024;
@@ -7,8 +7,8 @@ const overhead = 128;
 
 interface Kept {
   readonly group: LineGroup;
-  /** Absent for a group that has memory of its own. */
-  readonly piece: Piece | undefined;
+  /** Where its lines are. */
+  readonly piece: Piece;
 }
 
 /**
@@ -65,7 +65,7 @@ export class KeptLines {
     for (let kept = this.#groups[this.#at]; kept !== undefined && kept.group.first <= sequence; kept = this.#groups[this.#at]) {
       this.#bytes -= kept.group.bytes.length + overhead;
       this.#at++;
-      if (kept.piece !== undefined) this.#release(kept.piece);
+      this.#release(kept.piece);
     }
     if (this.#at === this.#groups.length || (this.#at > 1024 && this.#at * 2 > this.#groups.length)) {
       this.#groups = this.#groups.slice(this.#at);
@@ -73,9 +73,7 @@ export class KeptLines {
     }
   }
 
-  #copy(group: LineGroup): Kept {
-    const { first, last, bytes, head } = group;
-    if (bytes.length > pieceBytes) return { group: copyOf(group), piece: undefined };
+  #copy({ first, last, bytes, head }: LineGroup): Kept {
     const piece = this.#pieceFor(bytes.length);
     const copy = piece.bytes.subarray(piece.used, piece.used + bytes.length);
     copy.set(bytes);
@@ -86,8 +84,8 @@ export class KeptLines {
 
   #pieceFor(length: number): Piece {
     const piece = this.#piece;
-    if (piece !== undefined && piece.used + length <= pieceBytes) return piece;
-    this.#piece = this.#memory.take();
+    if (piece !== undefined && piece.used + length <= piece.bytes.length) return piece;
+    this.#piece = this.#memory.take(length);
     return this.#piece;
   }
 

@@ -1,5 +1,5 @@
-/** Bytes of a piece. */
-export const pieceBytes = 1024 * 1024;
+/** Bytes of a piece, but for one that a single group needs larger. */
+const usualBytes = 1024 * 1024;
 
 const mostSpare = 8;
 
@@ -19,15 +19,15 @@ export interface Piece {
 export class LineMemory {
   readonly #spare: Piece[] = [];
 
-  /** An empty piece. */
-  take(): Piece {
-    return this.#spare.pop() ?? { bytes: Buffer.allocUnsafeSlow(pieceBytes), used: 0, groups: 0 };
+  /** An empty piece. @param length - bytes that it has at least */
+  take(length: number): Piece {
+    const spare = length <= usualBytes ? this.#spare.pop() : undefined;
+    return spare ?? { bytes: Buffer.allocUnsafeSlow(Math.max(length, usualBytes)), used: 0, groups: 0 };
   }
 
   /** Takes back a piece that nobody reads any more. */
   give(piece: Piece): void {
     piece.used = 0;
-    piece.groups = 0;
-    if (this.#spare.length < mostSpare) this.#spare.push(piece);
+    if (piece.bytes.length === usualBytes && this.#spare.length < mostSpare) this.#spare.push(piece);
   }
 }

@@ -174,7 +174,7 @@ export class RequestServer {
     const body = await readInput(route, exchange, settings.limits);
     exchange.api = api;
     const answer = await route.handle(api, { ...address, body }, call);
-    if (isUnrecorded(exchange)) await this.#record(exchange, { outcome: "allowed" });
+    await this.#recordUnrecorded(exchange);
     if (this.#parts.checkAnswers === true) assertAnswer(route, answer);
     if (this.#isEnding) exchange.headers["connection"] = "close";
     return sendAnswer(exchange, route, answer);
@@ -185,7 +185,7 @@ export class RequestServer {
     if (exchange.route?.stream === "events") this.#events.add(exchange);
     try {
       const sent = await work();
-      if (isUnrecorded(exchange)) await this.#record(exchange, { outcome: "allowed" });
+      await this.#recordUnrecorded(exchange);
       return sent;
     } finally {
       this.#events.delete(exchange);
@@ -220,10 +220,11 @@ export class RequestServer {
     return caller;
   }
 
-  /** Records a call of which no service wrote a record. @throws KeysteadError `AUDIT_UNAVAILABLE` */
-  async #record({ route, caller, origin }: Exchange, outcome: Pick<AuditEvent, "outcome" | "code">): Promise<void> {
-    const { principal } = caller ?? { principal: anonymousPrincipal };
-    await this.#parts.recordCall({ action: route?.action ?? "server.call", principal, request: origin, ...outcome });
+  /** Records a call that no service has recorded. Not async: nearly every call is recorded already. @throws KeysteadError `AUDIT_UNAVAILABLE` */
+  #recordUnrecorded(exchange: Exchange, outcome: Pick<AuditEvent, "outcome" | "code"> = { outcome: "allowed" }): Promise<void> | void {
+    const { route, caller = { principal: anonymousPrincipal }, origin, api } = exchange;
+    if (route?.audit !== "service" || (api !== undefined && api.records > 0)) return;
+    return this.#parts.recordCall({ action: route.action ?? "server.call", principal: caller.principal, request: origin, ...outcome });
   }
 
   /** @returns the error to answer: another one when the first can't be recorded */
@@ -231,7 +232,7 @@ export class RequestServer {
     const code = error instanceof KeysteadError ? error.code : "INTERNAL";
     if (isShed(error)) return error;
     try {
-      if (isUnrecorded(exchange)) await this.#record(exchange, { outcome: denials.has(code) ? "denied" : "failed", code });
+      await this.#recordUnrecorded(exchange, { outcome: denials.has(code) ? "denied" : "failed", code });
       return error;
     } catch (failure) {
       return isKeysteadError(failure, "AUDIT_UNAVAILABLE")
@@ -241,11 +242,6 @@ export class RequestServer {
           });
     }
   }
-}
-
-/** True for a call that must leave a record, of which no service wrote one. */
-function isUnrecorded({ route, api }: Exchange): boolean {
-  return route?.audit === "service" && (api === undefined || api.records === 0);
 }
 
 /** Recording what is shed would make a flood worse: of each minute and key the first is recorded. */
