@@ -104,12 +104,14 @@ export type { Diagnosis } from "./keystead/diagnosis.ts";
 export type { Doctor } from "./keystead/doctor.ts";
 export type {
   ActOutcome,
+  BegunRequest,
+  EndedRequest,
   ItemOutcomes,
   JobRows,
   KekOperation,
   MetricsCollector,
   MetricsSource,
   Observer,
-  SeenRequest,
+  RequestObserver,
 } from "./observer.ts";
 export type { StoreIdentity } from "./store/store.ts";

@@ -1,3 +1,4 @@
+import type { Clock } from "./clock.ts";
 import { isKeysteadError } from "./errors.ts";
 
 /** How an act ended, as the audit says it. */
@@ -28,44 +29,87 @@ export interface JobRows {
 }
 
 /** A request to a server, as observers see it: never its address, its query or its body. */
-export interface SeenRequest {
+interface SeenRequest {
   readonly method: string;
-  /** The path of the row in the route table; `none` where no row has the address. */
-  readonly route: string;
+  /** The path of the row in the route table; undefined where no row has the address. */
+  readonly route: string | undefined;
+}
+
+/** A request whose answer is under way. */
+export interface BegunRequest extends SeenRequest {
   /** Status of its answer; what it is before that means nothing. */
   readonly status: () => number;
   /** Header fields by which traces go on (W3C Trace Context), and nothing else. */
   readonly trace: Readonly<Record<string, string>>;
 }
 
+/** A request that was answered. */
+export interface EndedRequest extends SeenRequest {
+  readonly status: number;
+}
+
+/** What watches the requests to a server. */
+export interface RequestObserver {
+  /** Runs what answers a request, for who carries something around it: traces. Absent: nobody does. */
+  readonly request?: <T>(request: BegunRequest, work: () => Promise<T>) => Promise<T>;
+  requestBegan(): void;
+  requestEnded(request: EndedRequest, milliseconds: number): void;
+}
+
 /**
  * What watches the engine for the people who run it: metrics, traces. It hears which acts happen, how they end and how long they take:
  * never a value, a context, a principal or the text of an error. It must not throw, apart from what the work throws.
  */
-export interface Observer {
-  /** Runs an act. `outcomeOf` tells how an act ended that did not throw; `allowed` when it is absent. */
-  act<T>(action: string, work: () => Promise<T>, outcomeOf?: (result: T) => ActOutcome): Promise<T>;
+export interface Observer extends RequestObserver {
+  /**
+   * Runs an act, for who carries something around it: traces. `outcomeOf` tells how an act ended that did not throw; `allowed` when it is
+   * absent. Absent: nobody does.
+   */
+  readonly act?: <T>(action: string, work: () => Promise<T>, outcomeOf?: (result: T) => ActOutcome) => Promise<T>;
+  actEnded(action: string, outcome: ActOutcome, milliseconds: number): void;
   /** The items of a batch, which is one act. */
   items(action: string, outcomes: ItemOutcomes): void;
   /** Runs a call to a KEK provider. */
   kekCall<T>(operation: KekOperation, work: () => Promise<T>): Promise<T>;
   jobRows(rows: JobRows): void;
-  /** Runs what answers a request. */
-  request<T>(request: SeenRequest, work: () => Promise<T>): Promise<T>;
 }
+
+const nothing = (): void => undefined;
 
 /** Nobody watches: costs nothing. */
 const noObserver: Observer = {
-  act: (_action, work) => work(),
-  items: () => undefined,
+  actEnded: nothing,
+  items: nothing,
   kekCall: (_operation, work) => work(),
-  jobRows: () => undefined,
-  request: (_request, work) => work(),
+  jobRows: nothing,
+  requestBegan: nothing,
+  requestEnded: nothing,
 };
 
 /** One observer of several: the first is outermost. What one of them leaves out it does not hear of. */
 export function observers(parts: readonly Partial<Observer>[]): Observer {
   return parts.map((part) => ({ ...noObserver, ...boundTo(part) })).reduceRight(around, noObserver);
+}
+
+/** Runs an act under the eyes of an observer. `outcomeOf` tells how it ended when it did not throw. */
+export async function watchAct<T>(
+  { observer, clock }: { readonly observer: Observer; readonly clock: Clock },
+  action: string,
+  work: () => Promise<T>,
+  outcomeOf: (result: T) => ActOutcome = () => "allowed",
+): Promise<T> {
+  const begun = clock.monotonic();
+  let outcome: ActOutcome = "failed";
+  try {
+    const result = await (observer.act === undefined ? work() : observer.act(action, work, outcomeOf));
+    outcome = outcomeOf(result);
+    return result;
+  } catch (error) {
+    outcome = failureOutcome(error);
+    throw error;
+  } finally {
+    observer.actEnded(action, outcome, clock.monotonic() - begun);
+  }
 }
 
 /** Counts how often something was at hand. Counting costs an addition; who watches reads it. */
@@ -127,8 +171,19 @@ export interface MetricsCollector extends Partial<Observer> {
 
 function around(inner: Observer, outer: Observer): Observer {
   if (inner === noObserver) return outer;
+  const act = nested(
+    outer.act,
+    inner.act,
+    (act, within) => (action, work, outcomeOf) => act(action, () => within(action, work, outcomeOf), outcomeOf),
+  );
+  const request = nested(outer.request, inner.request, (serve, within) => (request, work) => serve(request, () => within(request, work)));
   return {
-    act: (action, work, outcomeOf) => outer.act(action, () => inner.act(action, work, outcomeOf), outcomeOf),
+    ...(act !== undefined && { act }),
+    ...(request !== undefined && { request }),
+    actEnded: (action, outcome, milliseconds) => {
+      outer.actEnded(action, outcome, milliseconds);
+      inner.actEnded(action, outcome, milliseconds);
+    },
     items: (action, outcomes) => {
       outer.items(action, outcomes);
       inner.items(action, outcomes);
@@ -138,16 +193,31 @@ function around(inner: Observer, outer: Observer): Observer {
       outer.jobRows(rows);
       inner.jobRows(rows);
     },
-    request: (request, work) => outer.request(request, () => inner.request(request, work)),
+    requestBegan: () => {
+      outer.requestBegan();
+      inner.requestBegan();
+    },
+    requestEnded: (request, milliseconds) => {
+      outer.requestEnded(request, milliseconds);
+      inner.requestEnded(request, milliseconds);
+    },
   };
+}
+
+/** One around the other; the one that is there where the other is not. */
+function nested<F>(outer: F | undefined, inner: F | undefined, nest: (outer: F, inner: F) => F): F | undefined {
+  return outer !== undefined && inner !== undefined ? nest(outer, inner) : (outer ?? inner);
 }
 
 function boundTo(part: Partial<Observer>): Partial<Observer> {
   return {
     ...(part.act !== undefined && { act: part.act.bind(part) }),
+    ...(part.actEnded !== undefined && { actEnded: part.actEnded.bind(part) }),
     ...(part.items !== undefined && { items: part.items.bind(part) }),
     ...(part.kekCall !== undefined && { kekCall: part.kekCall.bind(part) }),
     ...(part.jobRows !== undefined && { jobRows: part.jobRows.bind(part) }),
     ...(part.request !== undefined && { request: part.request.bind(part) }),
+    ...(part.requestBegan !== undefined && { requestBegan: part.requestBegan.bind(part) }),
+    ...(part.requestEnded !== undefined && { requestEnded: part.requestEnded.bind(part) }),
   };
 }

@@ -5,6 +5,7 @@ import type { JsonStructure } from "../crypto/json-text.ts";
 import { isKeyName } from "../crypto/ciphertext.ts";
 import { maxContextPairs } from "../crypto/limits.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
+import { watchAct } from "../observer.ts";
 import { type Approval, takeApproval } from "./access/approval-requests.ts";
 import type { Engine } from "./engine.ts";
 import { lookUpKey, unknownKey } from "./key-records.ts";
@@ -45,7 +46,7 @@ const longest = { dataset: 255, reason: 1024, detail: 4096 } as const;
  * @throws KeysteadError `INVALID_ARGUMENT`, `ACCESS_DENIED`, `APPROVAL_REQUIRED` naming the approval, `CLOSED`, `AUDIT_UNAVAILABLE`, and what the work throws
  */
 export function audited<T>(engine: Engine, act: Act, work: () => Promise<T>, describe?: (result: T) => Partial<Act>): Promise<T> {
-  return engine.acts.run(() => observed(engine, act, () => perform(engine, act, work, describe)));
+  return engine.acts.run(() => watchAct(engine, act.action, () => perform(engine, act, work, describe)));
 }
 
 /**
@@ -71,7 +72,7 @@ export function auditedOnKey<T>(
     const approved = approvedIn !== undefined && phase === approvedIn;
     const named = { ...act, approved, ...(isKeyName(name) && { key: name }), ...(version !== undefined && { version: label }) };
     const found = (): Promise<T> => (key === undefined ? Promise.reject(unknownKey(nameOrAlias)) : work(key.id, approved));
-    return observed(engine, act, () => perform(engine, named, found, describe));
+    return watchAct(engine, act.action, () => perform(engine, named, found, describe));
   });
 }
 
@@ -83,8 +84,8 @@ export function auditedOnKey<T>(
 export function asked<T>(engine: Engine, act: Act, work: () => Promise<T>): Promise<T> {
   const { caller, acts } = engine;
   return caller.request === undefined
-    ? observed(engine, act, () => askQuietly(engine, act, work))
-    : acts.run(() => observed(engine, act, () => perform(engine, act, work)));
+    ? watchAct(engine, act.action, () => askQuietly(engine, act, work))
+    : acts.run(() => watchAct(engine, act.action, () => perform(engine, act, work)));
 }
 
 /**
@@ -101,10 +102,6 @@ export async function askedOnKey<T>(
   const key = await engine.store.read((tables) => lookUpKey(tables, nameOrAlias));
   const name = key?.name ?? nameOrAlias;
   return asked(engine, { ...act, ...(isKeyName(name) && { key: name }) }, () => work(name));
-}
-
-function observed<T>({ observer }: Engine, { action }: Pick<Act, "action">, work: () => Promise<T>): Promise<T> {
-  return observer.act(action, work);
 }
 
 async function askQuietly<T>(engine: Engine, act: Act, work: () => Promise<T>): Promise<T> {

@@ -6,7 +6,7 @@ import { limits } from "../audit/record-check.ts";
 import { isKeyName } from "../crypto/ciphertext.ts";
 import type { Context } from "../crypto/context.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
-import { type ActOutcome, failureOutcome, type ItemOutcomes } from "../observer.ts";
+import { type ActOutcome, failureOutcome, type ItemOutcomes, watchAct } from "../observer.ts";
 import type { Writable } from "../writable.ts";
 import type { Engine } from "./engine.ts";
 import { isAlias } from "./key-records.ts";
@@ -88,8 +88,8 @@ export class DataActs {
    * @throws KeysteadError `ACCESS_DENIED`, `UNKNOWN_KEY`, `UNKNOWN_PURPOSE`, `AUDIT_UNAVAILABLE`, `CLOSED`, and what the work throws
    */
   perform<T>(act: DataAct, work: (key: NamedKey) => Promise<DataDone<T>> | DataDone<T>): Promise<T> {
-    const { acts, observer } = this.#engine;
-    return acts.run(() => observer.act(act.action, () => this.#perform(act, work)));
+    const { observer } = this.#engine;
+    return observer.act === undefined ? this.#perform(act, work) : observer.act(act.action, () => this.#perform(act, work));
   }
 
   /**
@@ -105,38 +105,54 @@ export class DataActs {
     digested: (result: T) => string | Uint8Array | undefined,
     options: BatchOptions<T> = {},
   ): Promise<(T | ItemProblem)[]> {
-    const { acts, observer } = this.#engine;
     const outcomeOf = (results: readonly (T | ItemProblem)[]): ActOutcome => outcomeOfBatch(countOutcomes(results));
-    return acts.run(() => observer.act(action, () => this.#performEach(action, items, digested, options), outcomeOf));
+    return this.#engine.acts.run(() =>
+      watchAct(this.#engine, action, () => this.#performEach(action, items, digested, options), outcomeOf),
+    );
   }
 
+  /** Every served call goes through here: what `RunningActs.run` and `watchAct` do is done in place, as each of them would wait once more. */
   async #perform<T>(act: DataAct, work: (key: NamedKey) => Promise<DataDone<T>> | DataDone<T>): Promise<T> {
-    const { caller, names } = this.#engine;
-    let key: NamedKey | undefined;
-    let done: DataDone<T>;
+    const { acts, audit, caller, clock, names, observer } = this.#engine;
+    acts.enter();
+    const begun = clock.monotonic();
+    let outcome: ActOutcome = "failed";
     try {
-      const { target } = act;
-      key = target === undefined ? noKey : (names.recall(target) ?? (await this.#find(act, target)));
-      const asked = this.#ask(act, resourceOf(act, key));
-      if (asked !== undefined) await asked;
-      const doing = work(key);
-      done = doing instanceof Promise ? await doing : doing;
-    } catch (error) {
-      const denied = isKeysteadError(error, "ACCESS_DENIED") || isKeysteadError(error, "APPROVAL_REQUIRED");
-      if (denied || isRecorded(caller, act)) {
-        const code = error instanceof KeysteadError ? error.code : "INTERNAL";
-        await this.#record({ ...eventOf(caller, act, key, denied ? "denied" : "failed"), code });
+      let key: NamedKey | undefined;
+      let done: DataDone<T>;
+      try {
+        const { target } = act;
+        key = target === undefined ? noKey : (names.recall(target) ?? (await this.#find(act, target)));
+        const asked = this.#ask(act, resourceOf(act, key));
+        if (asked !== undefined) await asked;
+        const doing = work(key);
+        done = doing instanceof Promise ? await doing : doing;
+      } catch (error) {
+        const refusal = failureOutcome(error);
+        if (refusal === "denied" || isRecorded(caller, act)) {
+          const code = error instanceof KeysteadError ? error.code : "INTERNAL";
+          await this.#record({ ...eventOf(caller, act, key, refusal), code });
+        }
+        outcome = refusal;
+        throw error;
       }
-      throw error;
+      const { result, label, detail } = done;
+      if (isRecorded(caller, act)) {
+        const event = eventOf(caller, act, key, "allowed");
+        if (label !== undefined) event.version = label;
+        if (detail !== undefined) event.detail = detail;
+        try {
+          await audit.record(event);
+        } catch (error) {
+          throw await this.#unrecorded(event, error);
+        }
+      }
+      outcome = "allowed";
+      return result;
+    } finally {
+      observer.actEnded(act.action, outcome, clock.monotonic() - begun);
+      acts.leave();
     }
-    const { result, label, detail } = done;
-    if (isRecorded(caller, act)) {
-      const event = eventOf(caller, act, key, "allowed");
-      if (label !== undefined) event.version = label;
-      if (detail !== undefined) event.detail = detail;
-      await this.#record(event);
-    }
-    return result;
   }
 
   async #performEach<T>(
@@ -206,16 +222,17 @@ export class DataActs {
   }
 
   async #record(event: AuditEvent): Promise<void> {
-    const { audit } = this.#engine;
     try {
-      await audit.record(event);
+      await this.#engine.audit.record(event);
     } catch (error) {
-      // What no record can hold is not done; that itself is recorded.
-      if (!isKeysteadError(error, "INVALID_ARGUMENT")) throw error;
-      const { context: _, detail: __, reason: ___, items: ____, ...rest } = event;
-      await audit.record({ ...rest, outcome: "failed", code: error.code });
-      throw error;
+      throw await this.#unrecorded(event, error);
     }
+  }
+
+  /** What no record can hold is not done; that itself is recorded. @returns the error of the act whose record failed */
+  async #unrecorded({ context: _, detail: __, reason: ___, items: ____, ...rest }: AuditEvent, error: unknown): Promise<unknown> {
+    if (isKeysteadError(error, "INVALID_ARGUMENT")) await this.#engine.audit.record({ ...rest, outcome: "failed", code: error.code });
+    return error;
   }
 }
 

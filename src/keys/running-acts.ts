@@ -18,14 +18,23 @@ export class RunningActs {
 
   /** Runs an act. @throws KeysteadError `CLOSED` after {@link end}, and what the act throws */
   async run<T>(act: () => Promise<T>): Promise<T> {
-    if (this.signal.aborted) throw new KeysteadError("CLOSED", "Keystead is closed; open it again");
-    this.#running += 1;
+    this.enter();
     try {
       return await act();
     } finally {
-      this.#running -= 1;
-      this.#endIfDone();
+      this.leave();
     }
+  }
+
+  /** Begins an act, which tells by {@link leave} that it ended. @throws KeysteadError `CLOSED` after {@link end} */
+  enter(): void {
+    if (this.signal.aborted) throw new KeysteadError("CLOSED", "Keystead is closed; open it again");
+    this.#running += 1;
+  }
+
+  leave(): void {
+    this.#running -= 1;
+    this.#endIfDone();
   }
 
   /** Lets no act begin any more, and waits for those that run, so many milliseconds at most. */

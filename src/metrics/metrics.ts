@@ -4,7 +4,7 @@ import {
   type ActOutcome,
   type CacheName,
   cacheNames,
-  failureOutcome,
+  type EndedRequest,
   type HealthFact,
   type ItemOutcomes,
   type JobRows,
@@ -12,7 +12,6 @@ import {
   type KeyFacts,
   type MetricsCollector,
   type MetricsSource,
-  type SeenRequest,
 } from "../observer.ts";
 import type { DurationSeries } from "./durations.ts";
 import { Fresh } from "./fresh.ts";
@@ -112,22 +111,11 @@ export class Metrics implements MetricsCollector {
     return this.#instruments.read();
   }
 
-  /** {@link Observer.act} */
-  async act<T>(action: string, work: () => Promise<T>, outcomeOf: (result: T) => ActOutcome = () => "allowed"): Promise<T> {
-    const begun = this.#clock.monotonic();
-    let outcome: ActOutcome = "failed";
-    try {
-      const result = await work();
-      outcome = outcomeOf(result);
-      return result;
-    } catch (error) {
-      outcome = failureOutcome(error);
-      throw error;
-    } finally {
-      const act = this.#actOf(action);
-      act.outcomes[outcome] += 1;
-      act.durations.observe(this.#secondsSince(begun));
-    }
+  /** {@link Observer.actEnded} */
+  actEnded(action: string, outcome: ActOutcome, milliseconds: number): void {
+    const act = this.#actOf(action);
+    act.outcomes[outcome] += 1;
+    act.durations.observe(milliseconds / millisecondsPerSecond);
   }
 
   /** {@link Observer.items} */
@@ -157,16 +145,15 @@ export class Metrics implements MetricsCollector {
       if (count > 0) counter.inc({ ...place, rows }, count);
   }
 
-  /** {@link Observer.request} */
-  async request<T>({ method, route, status }: SeenRequest, work: () => Promise<T>): Promise<T> {
-    const begun = this.#clock.monotonic();
+  /** {@link RequestObserver.requestBegan} */
+  requestBegan(): void {
     this.#underWay += 1;
-    try {
-      return await work();
-    } finally {
-      this.#underWay -= 1;
-      this.#requestsOf(method, route, Math.floor(status() / 100)).observe(this.#secondsSince(begun));
-    }
+  }
+
+  /** {@link RequestObserver.requestEnded} */
+  requestEnded({ method, route = "none", status }: EndedRequest, milliseconds: number): void {
+    this.#underWay -= 1;
+    this.#requestsOf(method, route, Math.floor(status / 100)).observe(milliseconds / millisecondsPerSecond);
   }
 
   #actOf(action: string): ActNumbers {

@@ -1,13 +1,12 @@
 import { createServer as createHttpServer, type RequestListener, type Server, type ServerOptions } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from "fastify";
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { AnyRoute } from "../api/route.ts";
 import { RandomPool } from "../crypto/random.ts";
 import { KeysteadError } from "../errors.ts";
 import { allRoutes } from "./all-routes.ts";
 import { answerClientError } from "./client-error.ts";
 import { fromFramework } from "./framework-error.ts";
-import { errorForLog } from "./log.ts";
 import { PathMethods } from "./path-methods.ts";
 import { problemOf, problemType } from "./problem.ts";
 import { makeRequestId, requestIdOf } from "./request-id.ts";
@@ -34,19 +33,15 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   const routes = allRoutes(parts);
   const methods = new PathMethods(routes);
   const requests = new RequestServer(parts);
-  const reject = async (error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> =>
+  const reject = (error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<void> =>
     fail(requests, fromFramework(error), request, reply);
   const server = fastify({
     serverFactory: (handler) => makeServer(parts, random, handler),
     genReqId: (request) => requestIdOf(request, random),
     requestIdHeader: false,
     trustProxy: trusted(settings.trustProxy),
-    logController: new LogController({ disableRequestLogging: true }),
-    ...(parts.log === undefined
-      ? { logger: false }
-      : { logger: { level: settings.log.level, stream: parts.log, serializers: { err: loggedError } } }),
-    // A logger of its own for each request would cost as much as the line it writes.
-    childLoggerFactory: (logger) => logger,
+    // Fastify with a log listens to the end of each answer, whether it has anything to say of it or not.
+    logger: false,
     forceCloseConnections: "idle",
     return503OnClosing: false,
     exposeHeadRoutes: false,
@@ -63,7 +58,7 @@ export function buildServer(parts: ServerParts): FastifyInstance {
   server.addContentTypeParser("*", (_request: FastifyRequest, _payload: unknown, done: (error: null) => void) => {
     done(null);
   });
-  const miss = (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+  const miss = (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     const target = request.raw.url ?? "";
     const allowed = methods.of(target);
     const headers = allowed.length > 0 ? { allow: allowed.join(", ") } : {};
@@ -101,7 +96,7 @@ function unreachable(): never {
 }
 
 /** Answers a request that Fastify could not take. @param error - as Keystead says it */
-function fail(requests: RequestServer, error: Error, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+function fail(requests: RequestServer, error: Error, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const route = request.routeOptions.config.keystead;
   return route === undefined ? requests.reject(request, reply, error) : requests.serve(route, request, reply, error);
 }
@@ -115,10 +110,6 @@ declare module "fastify" {
 function trusted(proxies: ServerSettings["trustProxy"]): false | string | string[] {
   if (proxies === "none") return false;
   return typeof proxies === "string" ? proxies : [...proxies];
-}
-
-function loggedError(error: Error): { readonly type: string; readonly message: string; readonly stack: string } {
-  return { type: error.name, message: "", stack: "", ...errorForLog(error) };
 }
 
 function nowhere(method: string, allowed: readonly string[]): KeysteadError {

@@ -1,11 +1,21 @@
 import { isIP } from "node:net";
 import type { FastifyReply, FastifyRequest } from "fastify";
+import type { Logger } from "pino";
 import type { Caller, RequestOrigin } from "../access/caller.ts";
 import type { AnyRoute } from "../api/route.ts";
+import type { Clock } from "../clock.ts";
 import type { ServedApi } from "./server-parts.ts";
 import { KeysteadError } from "../errors.ts";
 import { errorForLog } from "./log.ts";
 import { type Problem, problemOf } from "./problem.ts";
+
+/** What all exchanges of a server have. */
+export interface ExchangeParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Headers of every answer. */
+  readonly headers: Readonly<Record<string, string>>;
+}
 
 /** A request and its answer, while it is under way. */
 export class Exchange {
@@ -23,19 +33,21 @@ export class Exchange {
   failed = false;
   /** What its answer says beside its own type and length. */
   readonly headers: Record<string, string | number>;
+  readonly #logger: Logger;
   #origin: RequestOrigin | undefined;
   #controller: AbortController | undefined;
 
-  constructor(request: FastifyRequest, reply: FastifyReply, started: number, headers: Readonly<Record<string, string>>, route?: AnyRoute) {
+  constructor(request: FastifyRequest, reply: FastifyReply, route: AnyRoute | undefined, { clock, logger, headers }: ExchangeParts) {
     this.request = request;
     this.reply = reply;
-    this.started = started;
-    this.headers = { ...headers, "x-request-id": request.id };
     this.route = route;
+    this.started = clock.monotonic();
+    this.headers = { ...headers, "x-request-id": request.id };
+    this.#logger = logger;
   }
 
   /** Answers at once, with a body of some type or without any. Fastify's reply would take apart and put together what is known already. */
-  answer(status: number, type?: string, body = ""): FastifyReply {
+  answer(status: number, type?: string, body = ""): void {
     const { reply, headers } = this;
     if (type !== undefined) {
       headers["content-type"] = type;
@@ -45,14 +57,13 @@ export class Exchange {
     // From here on nothing else is sent.
     reply.hijack();
     reply.raw.end(body);
-    return reply;
   }
 
   /** What its answer, or the end of its stream, says of a failure. The log tells of it, whatever its status is. */
   fail(error: unknown): Problem {
     this.failed = true;
     const problem = problemOf(error, this.id);
-    if (problem.code === "INTERNAL") this.reply.log.error({ id: this.id, error: errorForLog(error) }, "failed");
+    if (problem.code === "INTERNAL") this.#logger.error({ id: this.id, error: errorForLog(error) }, "failed");
     return problem;
   }
 
@@ -64,7 +75,8 @@ export class Exchange {
   get origin(): RequestOrigin {
     if (this.#origin !== undefined) return this.#origin;
     const { ip, raw } = this.request;
-    const address = isIP(ip) === 0 ? raw.socket.remoteAddress : ip;
+    const { remoteAddress } = raw.socket;
+    const address = ip === remoteAddress || isIP(ip) !== 0 ? ip : remoteAddress;
     this.#origin = address === undefined ? { id: this.id } : { id: this.id, address };
     return this.#origin;
   }

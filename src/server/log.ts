@@ -1,4 +1,11 @@
+import { type Logger, pino } from "pino";
 import { KeysteadError } from "../errors.ts";
+import type { ServerParts } from "./server-parts.ts";
+
+/** The log for what happens to a server, in lines of JSON. Says nothing where there is no log. */
+export function loggerOf({ log, settings }: Pick<ServerParts, "log" | "settings">): Logger {
+  return log === undefined ? pino({ enabled: false }, { write: () => undefined }) : pino({ level: settings.log.level }, log);
+}
 
 /** What a log may say of an error: of Keystead's own code and message; of others only their kind and where they happened. */
 export function errorForLog(error: unknown): Readonly<Record<string, unknown>> {

@@ -57,8 +57,8 @@ function arrivedBody(request: IncomingMessage): Buffer | undefined {
   const { destroyed, readableEnded, readableLength, headers } = request;
   if (destroyed || readableEnded || readableLength === 0 || readableLength !== Number(headers["content-length"])) return undefined;
   const body: unknown = request.read();
-  // So that its end is told to whoever waits for it.
-  request.resume();
+  // So that its end is told to whoever waits for it; when that has arrived, too, reading tells of it.
+  if (!request.complete) request.resume();
   return Buffer.isBuffer(body) ? body : undefined;
 }
 

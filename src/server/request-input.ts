@@ -28,17 +28,24 @@ export function readAddress({ params, query }: RouteFacts, { request }: Exchange
 }
 
 /**
- * The body of a request, as its route's schema makes it. One that isn't there is an empty object, or nothing where the schema takes that.
+ * The body of a request as it came, undefined when there is none. At once when it has arrived, as nearly all have: then nobody waits.
  * @throws KeysteadError `INVALID_ARGUMENT`, `TOO_LARGE`, `REQUEST_TIMEOUT`, `UNSUPPORTED_MEDIA_TYPE`, `CANCELLED`
  */
-export async function readInput(route: AnyRoute, exchange: Exchange, limits: ServerLimits): Promise<unknown> {
+export function takeBody(exchange: Exchange, limits: ServerLimits): Promise<Buffer> | Buffer | undefined {
   const { raw } = exchange.request;
   assertBodyBelongs(exchange);
-  if (!hasBody(raw)) return check("the body", route.body, route.body.safeParse(undefined).success ? undefined : {});
+  if (!hasBody(raw)) return undefined;
   assertContentType(raw.headers["content-type"], raw.headers["content-encoding"], mediaTypes.json);
-  const read = readBody(raw, limits);
-  const bytes = read instanceof Promise ? await read : read;
-  return check("the body", route.body, parseJson(bytes, limits));
+  return readBody(raw, limits);
+}
+
+/**
+ * A body as its route's schema makes it. One that isn't there is an empty object, or nothing where the schema takes that.
+ * @throws KeysteadError `INVALID_ARGUMENT`, `TOO_LARGE`
+ */
+export function checkBody({ body }: AnyRoute, bytes: Buffer | undefined, limits: ServerLimits): unknown {
+  if (bytes === undefined) return check("the body", body, body.safeParse(undefined).success ? undefined : {});
+  return check("the body", body, parseJson(bytes, limits));
 }
 
 /** @throws KeysteadError `INVALID_ARGUMENT` for a body where none belongs: some proxies take it for the next request */

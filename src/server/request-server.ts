@@ -2,24 +2,25 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Caller } from "../access/caller.ts";
 import { anonymousPrincipal } from "../access/principal.ts";
 import type { AnyRoute, Route, RouteCall } from "../api/route.ts";
-import { isKeysteadError, KeysteadError } from "../errors.ts";
 import type { AuditEvent } from "../audit/event.ts";
+import { isKeysteadError, KeysteadError } from "../errors.ts";
 import { sendAnswer } from "./answer.ts";
 import { bearerToken } from "./bearer.ts";
 import { expectedTag } from "./if-match.ts";
-import { Exchange } from "./exchange.ts";
+import { Exchange, type ExchangeParts } from "./exchange.ts";
 import { Load, Shed } from "./load.ts";
+import { loggerOf } from "./log.ts";
 import { assertAcceptable, inUtf8, mediaTypes } from "./media-types.ts";
 import { isPassing, problemType } from "./problem.ts";
 import { RateWindow, type Take } from "./rate-window.ts";
 import { hasBody } from "./read-body.ts";
-import { readAddress, readInput } from "./request-input.ts";
+import { checkBody, readAddress, takeBody } from "./request-input.ts";
 import { targetProblem } from "./request-target.ts";
 import { RequestLog } from "./request-log.ts";
 import { securityHeaders } from "./security-headers.ts";
-import { observed } from "./observed.ts";
 import type { ServerParts } from "./server-parts.ts";
 import { serveBytes, serveStream } from "./serve-stream.ts";
+import { traceOf } from "./trace-fields.ts";
 import { callerOf } from "./who-calls.ts";
 
 /** Failures that say who may not do what. */
@@ -57,7 +58,7 @@ class ExchangeCall implements RouteCall {
 export class RequestServer {
   readonly load: Load;
   readonly #parts: ServerParts;
-  readonly #headers: Readonly<Record<string, string>>;
+  readonly #exchanges: ExchangeParts;
   readonly #failures: RateWindow;
   readonly #calls: RateWindow | undefined;
   readonly #log: RequestLog | undefined;
@@ -69,7 +70,7 @@ export class RequestServer {
     const { settings, clock } = parts;
     const { callsPerMinute, failedAuthenticationsPerMinute } = settings.rateLimits;
     this.#parts = parts;
-    this.#headers = securityHeaders(settings);
+    this.#exchanges = { clock, logger: loggerOf(parts), headers: securityHeaders(settings) };
     this.#log = RequestLog.of(parts);
     this.load = new Load(settings.limits);
     this.#failures = new RateWindow(failedAuthenticationsPerMinute, clock);
@@ -77,22 +78,27 @@ export class RequestServer {
   }
 
   /** Serves one request of a route. @param failure - what is wrong with it already; who asks is found out nevertheless */
-  serve(route: AnyRoute, request: FastifyRequest, reply: FastifyReply, failure?: Error): Promise<FastifyReply> {
-    return observed(this.#parts, request, reply, route, () => this.#serve(route, request, reply, failure));
+  serve(route: AnyRoute, request: FastifyRequest, reply: FastifyReply, failure?: Error): Promise<void> {
+    return this.#observed(new Exchange(request, reply, route, this.#exchanges), (exchange) => this.#serve(route, exchange, failure));
   }
 
   /** Answers a request that no route serves. @param headers - of the answer, beside those that all have */
-  reject(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    error: unknown,
-    headers: Readonly<Record<string, string>> = {},
-  ): Promise<FastifyReply> {
-    return observed(this.#parts, request, reply, undefined, () => this.#reject(request, reply, error, headers));
+  reject(request: FastifyRequest, reply: FastifyReply, error: unknown, headers: Readonly<Record<string, string>> = {}): Promise<void> {
+    return this.#observed(new Exchange(request, reply, undefined, this.#exchanges), (exchange) => this.#reject(exchange, error, headers));
   }
 
-  async #serve(route: AnyRoute, request: FastifyRequest, reply: FastifyReply, failure: Error | undefined): Promise<FastifyReply> {
-    const exchange = this.#begin(request, reply, route);
+  #observed(exchange: Exchange, work: (exchange: Exchange) => Promise<void>): Promise<void> {
+    const { observer } = this.#parts;
+    observer?.requestBegan();
+    if (observer?.request === undefined) return work(exchange);
+    const { request, route, reply } = exchange;
+    const trace = traceOf(request.raw);
+    return observer.request({ method: request.method, route: route?.path, status: () => reply.raw.statusCode, trace }, () =>
+      work(exchange),
+    );
+  }
+
+  async #serve(route: AnyRoute, exchange: Exchange, failure: Error | undefined): Promise<void> {
     let isIn = false;
     try {
       // Whoever watches the server must hear of it most of all when it has too much to do.
@@ -100,41 +106,45 @@ export class RequestServer {
         this.load.enter();
         isIn = true;
       }
-      return await this.#answer(route, exchange, failure);
+      await this.#answer(route, exchange, failure);
     } catch (error) {
-      return await this.refuse(exchange, error);
+      await this.refuse(exchange, error);
     } finally {
       if (isIn) this.load.leave();
-      this.#log?.write(exchange);
+      this.#tell(exchange);
     }
   }
 
-  async #reject(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    error: unknown,
-    headers: Readonly<Record<string, string>>,
-  ): Promise<FastifyReply> {
-    const exchange = this.#begin(request, reply, undefined);
+  async #reject(exchange: Exchange, error: unknown, headers: Readonly<Record<string, string>>): Promise<void> {
     Object.assign(exchange.headers, headers);
-    const sent = await this.refuse(exchange, error);
+    try {
+      await this.refuse(exchange, error);
+    } finally {
+      this.#tell(exchange);
+    }
+  }
+
+  /** Tells whoever watches that a request was answered. */
+  #tell(exchange: Exchange): void {
     this.#log?.write(exchange);
-    return sent;
+    const { clock, observer } = this.#parts;
+    const { request, reply, route, started } = exchange;
+    observer?.requestEnded({ method: request.method, route: route?.path, status: reply.raw.statusCode }, clock.monotonic() - started);
   }
 
   /** Answers with a problem, once the refusal is recorded. */
-  async refuse(exchange: Exchange, error: unknown): Promise<FastifyReply> {
+  async refuse(exchange: Exchange, error: unknown): Promise<void> {
     const { reply, request, headers } = exchange;
     const failure = await this.#recordRefusal(exchange, error);
     const problem = exchange.fail(failure);
-    if (reply.sent) return reply;
+    if (reply.sent) return;
     if (problem.status === 401) headers["www-authenticate"] = `Bearer realm="keystead"${challengeFor(request)}`;
     if (failure instanceof RateLimited) headers["retry-after"] = failure.take.retryAfter;
     else if (isPassing(problem)) headers["retry-after"] = retrySeconds;
     // What was not read must not be taken for the next request, nor be waited for.
     if (this.#isEnding || (!request.raw.complete && (hasBody(request.raw) || problem.code === "REQUEST_TIMEOUT")))
       headers["connection"] = "close";
-    return exchange.answer(problem.status, inUtf8(problemType), JSON.stringify(problem));
+    exchange.answer(problem.status, inUtf8(problemType), JSON.stringify(problem));
   }
 
   /** Ends what would never end by itself; connections are closed by their next answer. */
@@ -147,16 +157,13 @@ export class RequestServer {
     this.load.close();
   }
 
-  #begin(request: FastifyRequest, reply: FastifyReply, route: AnyRoute | undefined): Exchange {
-    return new Exchange(request, reply, this.#parts.clock.monotonic(), this.#headers, route);
-  }
-
-  async #answer(route: AnyRoute, exchange: Exchange, failure: Error | undefined): Promise<FastifyReply> {
+  async #answer(route: AnyRoute, exchange: Exchange, failure: Error | undefined): Promise<void> {
     const { apiFor, settings } = this.#parts;
     const { raw } = exchange.request;
     const problem = targetProblem(raw.url ?? "", settings.limits.urlBytes);
     if (problem !== undefined) throw problem;
     assertClear(raw);
+    // Waits in any case: what came with the head is there then.
     const caller = await this.#authenticate(route, exchange);
     if (failure !== undefined) throw failure;
     const answerType = answerTypeOf(route);
@@ -167,37 +174,41 @@ export class RequestServer {
     const api = apiFor(caller);
     if (route.stream !== undefined) {
       const stream = { api, address, call, parts: this.#parts };
-      return await this.#stream(exchange, () =>
+      await this.#stream(exchange, () =>
         route.stream === "bytes" ? serveBytes(route, exchange, stream) : serveStream(route, exchange, stream),
       );
+      return;
     }
-    const body = await readInput(route, exchange, settings.limits);
+    const taken = takeBody(exchange, settings.limits);
+    const body = checkBody(route, taken instanceof Promise ? await taken : taken, settings.limits);
     exchange.api = api;
     const answer = await route.handle(api, { ...address, body }, call);
-    await this.#recordUnrecorded(exchange);
+    const recorded = this.#recordUnrecorded(exchange);
+    if (recorded !== undefined) await recorded;
     if (this.#parts.checkAnswers === true) assertAnswer(route, answer);
     if (this.#isEnding) exchange.headers["connection"] = "close";
-    return sendAnswer(exchange, route, answer);
+    sendAnswer(exchange, route, answer);
   }
 
-  async #stream(exchange: Exchange, work: () => Promise<FastifyReply>): Promise<FastifyReply> {
+  async #stream(exchange: Exchange, work: () => Promise<void>): Promise<void> {
     this.load.enterStream();
     if (exchange.route?.stream === "events") this.#events.add(exchange);
     try {
-      const sent = await work();
+      await work();
       await this.#recordUnrecorded(exchange);
-      return sent;
     } finally {
       this.#events.delete(exchange);
       this.load.leaveStream();
     }
   }
 
-  /** Who asks, with the request; nobody where nobody is asked. @throws KeysteadError `UNAUTHENTICATED`, `RATE_LIMITED`, `OVERLOADED` */
-  async #authenticate(route: AnyRoute, exchange: Exchange): Promise<Caller> {
-    const request = exchange.origin;
-    if (route.audit === "none" && route.action === undefined) return { principal: anonymousPrincipal, request };
-    let found: Caller;
+  /**
+   * Who asks, with the request; nobody where nobody is asked. Not async: nearly every token is known already.
+   * @throws KeysteadError `UNAUTHENTICATED`, `RATE_LIMITED`, `OVERLOADED`
+   */
+  #authenticate(route: AnyRoute, exchange: Exchange): Promise<Caller> | Caller {
+    if (route.audit === "none" && route.action === undefined) return { principal: anonymousPrincipal, request: exchange.origin };
+    let found: Promise<Caller> | Caller;
     try {
       const token = bearerToken(exchange.request.raw);
       if (token === undefined)
@@ -205,19 +216,34 @@ export class RequestServer {
           "UNAUTHENTICATED",
           'there is no token; send "Authorization: Bearer TOKEN" (`keystead tokens create` makes one)',
         );
-      const answer = callerOf(token, this.#parts.authenticators);
-      found = answer instanceof Promise ? await answer : answer;
+      found = callerOf(token, this.#parts.authenticators);
     } catch (error) {
-      // A token of an issuer that is away is not a good one either: whoever makes up such tokens must not fill the audit.
-      if (!isKeysteadError(error, "UNAUTHENTICATED") && !isKeysteadError(error, "OVERLOADED")) throw error;
-      const take = this.#failures.take(request.address ?? "");
-      throw take.within ? error : new RateLimited("requests without a good token came from your address", take);
+      throw this.#refusedToken(exchange, error);
     }
-    const caller = { ...found, request };
+    if (!(found instanceof Promise)) return this.#admit(exchange, found);
+    return found.then(
+      (caller) => this.#admit(exchange, caller),
+      (error: unknown) => {
+        throw this.#refusedToken(exchange, error);
+      },
+    );
+  }
+
+  /** @throws KeysteadError `RATE_LIMITED` */
+  #admit(exchange: Exchange, found: Caller): Caller {
+    const caller = { ...found, request: exchange.origin };
     exchange.caller = caller;
     const take = this.#calls?.take(`${caller.principal.source}:${caller.principal.id}`);
     if (take?.within === false) throw new RateLimited("calls came with your credential", take);
     return caller;
+  }
+
+  /** The error to answer for a token that is not good, or can't be checked. */
+  #refusedToken({ origin }: Exchange, error: unknown): unknown {
+    // A token of an issuer that is away is not a good one either: whoever makes up such tokens must not fill the audit.
+    if (!isKeysteadError(error, "UNAUTHENTICATED") && !isKeysteadError(error, "OVERLOADED")) return error;
+    const take = this.#failures.take(origin.address ?? "");
+    return take.within ? error : new RateLimited("requests without a good token came from your address", take);
   }
 
   /** Records a call that no service has recorded. Not async: nearly every call is recorded already. @throws KeysteadError `AUDIT_UNAVAILABLE` */

@@ -1,8 +1,7 @@
-import type { FastifyReply } from "fastify";
 import type { ByteRoute, EventRoute, LineRoute, RouteCall } from "../api/route.ts";
 import type { Exchange } from "./exchange.ts";
 import { mediaTypes } from "./media-types.ts";
-import { assertBodyBelongs, readInput } from "./request-input.ts";
+import { assertBodyBelongs, checkBody, takeBody } from "./request-input.ts";
 import { readLines } from "./read-lines.ts";
 import type { ServedApi, ServerParts } from "./server-parts.ts";
 import { StreamWriter } from "./stream-writer.ts";
@@ -41,7 +40,7 @@ const formats: Readonly<Record<"ndjson" | "events", Format>> = {
  * Serves a stream to its end. What fails before its first item is thrown, to be answered as ever; what fails later ends the stream with a
  * problem.
  */
-export async function serveStream(route: LineRoute | EventRoute, exchange: Exchange, stream: StreamCall): Promise<FastifyReply> {
+export async function serveStream(route: LineRoute | EventRoute, exchange: Exchange, stream: StreamCall): Promise<void> {
   const { item, problem, heartbeat } = formats[route.stream];
   const answers = (await begin(route, exchange, stream))[Symbol.asyncIterator]();
   // Looked at now, so that it is there to be aborted.
@@ -60,12 +59,13 @@ export async function serveStream(route: LineRoute | EventRoute, exchange: Excha
     clearInterval(timer);
     await answers.return?.(undefined);
   }
-  return writer.end();
+  writer.end();
 }
 
 /** Serves bytes to their end, no faster than the client reads. What fails once it has begun cuts the connection off, and is thrown. */
-export async function serveBytes(route: ByteRoute, exchange: Exchange, { api, address, call, parts }: StreamCall): Promise<FastifyReply> {
-  const body = await readInput(route, exchange, parts.settings.limits);
+export async function serveBytes(route: ByteRoute, exchange: Exchange, { api, address, call, parts }: StreamCall): Promise<void> {
+  const { limits } = parts.settings;
+  const body = checkBody(route, await takeBody(exchange, limits), limits);
   exchange.api = api;
   // Looked at now, so that it is there to be aborted.
   const { signal } = exchange;
@@ -81,7 +81,7 @@ export async function serveBytes(route: ByteRoute, exchange: Exchange, { api, ad
     if (writer.hasBegun) exchange.reply.raw.destroy();
     throw error;
   }
-  return writer.end();
+  writer.end();
 }
 
 async function begin(
@@ -91,7 +91,7 @@ async function begin(
 ): Promise<AsyncIterable<unknown>> {
   const { limits } = parts.settings;
   if (route.stream === "events") {
-    const body = await readInput(route, exchange, limits);
+    const body = checkBody(route, await takeBody(exchange, limits), limits);
     exchange.api = api;
     return route.handle(api, { ...address, body }, call);
   }

@@ -6,7 +6,7 @@ import type { AuditEvent } from "../audit/event.ts";
 import type { Clock } from "../clock.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import type { ReadinessCheck } from "../keystead/readiness.ts";
-import type { Observer } from "../observer.ts";
+import type { RequestObserver } from "../observer.ts";
 import type { ServerSettings } from "./settings.ts";
 import type { ServerTls } from "./server-tls.ts";
 
@@ -39,7 +39,7 @@ export interface ServerParts {
   /** Absent: plain HTTP. */
   readonly tls?: ServerTls;
   /** Hears of every request. Nobody when absent. */
-  readonly observer?: Pick<Observer, "request">;
+  readonly observer?: RequestObserver;
   /** Absent: nothing is logged. */
   readonly log?: LogTarget;
   /** Checks every answer against its route's schema: for tests, as it costs as much as the answer. */

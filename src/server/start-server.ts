@@ -1,5 +1,6 @@
 import type { AddressInfo } from "node:net";
 import type { FastifyInstance } from "fastify";
+import type { Logger } from "pino";
 import type { Authenticator } from "../access/authenticator.ts";
 import type { AnyRoute } from "../api/route.ts";
 import { systemClock } from "../clock.ts";
@@ -8,6 +9,7 @@ import { KeysteadError } from "../errors.ts";
 import type { Keystead } from "../keystead.ts";
 import { buildServer } from "./build-server.ts";
 import { Health } from "./health.ts";
+import { loggerOf } from "./log.ts";
 import type { LogTarget } from "./server-parts.ts";
 import { ServerTls } from "./server-tls.ts";
 import type { ServerSettings } from "./settings.ts";
@@ -75,31 +77,31 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
     ...(options.checkAnswers === true && { checkAnswers: true }),
     ...(watch !== undefined && { observer: watch.observer }),
   });
-  tls?.onProblem((problem) => server.log.error({ problem }, "the files of TLS are not good; the old ones stay in use"));
+  const logger = loggerOf({ settings, ...(log !== undefined && { log }) });
+  tls?.onProblem((problem) => logger.error({ problem }, "the files of TLS are not good; the old ones stay in use"));
   await listen(server, settings).catch(async (error: unknown) => {
     tls?.close();
     await server.close();
     throw error;
   });
+  const address = urlOf(server, settings);
+  logger.info(`listening at ${address}`);
   let closed: Promise<void> | undefined;
   return {
-    url: settings.publicUrl ?? urlOf(server, settings),
+    url: settings.publicUrl ?? address,
     reload: async () => tls?.reload(),
     close: () => {
       health.end();
       tls?.close();
-      closed ??= closeWithin(server, settings.shutdownSeconds * millisecondsPerSecond);
+      closed ??= closeWithin(server, settings.shutdownSeconds * millisecondsPerSecond, logger);
       return closed;
     },
   };
 }
 
-async function listen(server: FastifyInstance, { host, port, tls }: ServerSettings): Promise<void> {
-  // Fastify does not know that the connections it is given are those of TLS.
-  const listenTextResolver = (address: string): string =>
-    `listening at ${tls === undefined ? address : address.replace(/^http:/, "https:")}`;
+async function listen(server: FastifyInstance, { host, port }: ServerSettings): Promise<void> {
   try {
-    await server.listen({ host, port, listenTextResolver });
+    await server.listen({ host, port });
   } catch (cause) {
     const code: unknown = cause instanceof Error ? Reflect.get(cause, "code") : undefined;
     const why = code === "EADDRINUSE" ? "something listens there already" : "the system refuses it";
@@ -111,9 +113,9 @@ async function listen(server: FastifyInstance, { host, port, tls }: ServerSettin
   }
 }
 
-async function closeWithin(server: FastifyInstance, milliseconds: number): Promise<void> {
+async function closeWithin(server: FastifyInstance, milliseconds: number, logger: Logger): Promise<void> {
   const timer = setTimeout(() => {
-    server.log.warn({ milliseconds }, "requests were still under way when the time to end was over; they were cut off");
+    logger.warn({ milliseconds }, "requests were still under way when the time to end was over; they were cut off");
     server.server.closeAllConnections();
   }, milliseconds);
   try {

@@ -1,4 +1,3 @@
-import type { FastifyReply } from "fastify";
 import type { Exchange } from "./exchange.ts";
 
 const chunkLength = 16_384;
@@ -55,12 +54,10 @@ export class StreamWriter {
     this.#send();
   }
 
-  end(): FastifyReply {
-    const { reply } = this.#exchange;
+  end(): void {
     this.#begin();
     this.#send();
-    reply.raw.end();
-    return reply;
+    this.#exchange.reply.raw.end();
   }
 
   #begin(): void {

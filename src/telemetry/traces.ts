@@ -1,7 +1,7 @@
 import type * as Api from "@opentelemetry/api";
 import type { Context, Span, Tracer } from "@opentelemetry/api";
 import { KeysteadError } from "../errors.ts";
-import { type ActOutcome, failureOutcome, type KekOperation, type Observer, type SeenRequest } from "../observer.ts";
+import { type ActOutcome, type BegunRequest, failureOutcome, type KekOperation, type Observer } from "../observer.ts";
 
 /** Lowest status of an answer for which the server is to blame. */
 const serverFault = 500;
@@ -11,7 +11,7 @@ const serverFault = 500;
  * (W3C Trace Context). Attributes are names of actions and routes, outcomes and error codes: no key, no context, no principal, no text of
  * an error.
  */
-export class Traces implements Pick<Observer, "act" | "kekCall" | "request"> {
+export class Traces implements Required<Pick<Observer, "act" | "kekCall" | "request">> {
   readonly #api: typeof Api;
   readonly #tracer: Tracer;
 
@@ -53,7 +53,7 @@ export class Traces implements Pick<Observer, "act" | "kekCall" | "request"> {
   }
 
   /** {@link Observer.request} */
-  request<T>({ method, route, status, trace }: SeenRequest, work: () => Promise<T>): Promise<T> {
+  request<T>({ method, route = "none", status, trace }: BegunRequest, work: () => Promise<T>): Promise<T> {
     const { context, propagation, SpanKind, SpanStatusCode } = this.#api;
     const attributes = { "http.request.method": method, "http.route": route };
     const parent = propagation.extract(context.active(), trace);

@@ -4,6 +4,7 @@ import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from "
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Caller } from "../../src/access/caller.ts";
 import { KeysteadError } from "../../src/errors.ts";
+import { observers } from "../../src/observer.ts";
 import { Traces } from "../../src/telemetry/traces.ts";
 import { RawConnection, requestText, startTestServer } from "../server/support/test-server.ts";
 import { canaries } from "../setup/canary.ts";
@@ -94,7 +95,7 @@ describe("traces", () => {
     const traces = await Traces.open("1");
     const { keystead } = await createTestKeystead({ observers: [traces], access: { authorize: () => undefined } });
     await keystead.keys.create({ name: "pii-email", purpose: "pii" });
-    const { port } = await startTestServer({ apiFor: (caller) => keystead.as(caller), observer: traces });
+    const { port } = await startTestServer({ apiFor: (caller) => keystead.as(caller), observer: observers([traces]) });
     exporter.reset();
     const headers = { traceparent: `00-${traceId}-${spanId}-01` };
     await new RawConnection(port).send(requestText("GET", "/v1/keys/pii-email", headers)).answer();
