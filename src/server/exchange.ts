@@ -49,14 +49,16 @@ export class Exchange {
   /** Answers at once, with a body of some type or without any. Fastify's reply would take apart and put together what is known already. */
   answer(status: number, type?: string, body = ""): void {
     const { reply, headers } = this;
+    const length = Buffer.byteLength(body);
     if (type !== undefined) {
       headers["content-type"] = type;
-      headers["content-length"] = Buffer.byteLength(body);
+      headers["content-length"] = length;
     }
     reply.raw.writeHead(status, headers);
     // From here on nothing else is sent.
     reply.hijack();
-    reply.raw.end(body);
+    // What is ASCII is the same in both, and not encoded then.
+    reply.raw.end(body, length === body.length ? "latin1" : "utf8");
   }
 
   /** What its answer, or the end of its stream, says of a failure. The log tells of it, whatever its status is. */

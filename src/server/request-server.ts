@@ -21,6 +21,7 @@ import { securityHeaders } from "./security-headers.ts";
 import type { ServerParts } from "./server-parts.ts";
 import { serveBytes, serveStream } from "./serve-stream.ts";
 import { traceOf } from "./trace-fields.ts";
+import { Turn } from "./turn.ts";
 import { callerOf } from "./who-calls.ts";
 
 /** Failures that say who may not do what. */
@@ -62,6 +63,7 @@ export class RequestServer {
   readonly #failures: RateWindow;
   readonly #calls: RateWindow | undefined;
   readonly #log: RequestLog | undefined;
+  readonly #turn = new Turn();
   /** Events that are being sent: they end when the server does. */
   readonly #events = new Set<Exchange>();
   #isEnding = false;
@@ -163,8 +165,9 @@ export class RequestServer {
     const problem = targetProblem(raw.url ?? "", settings.limits.urlBytes);
     if (problem !== undefined) throw problem;
     assertClear(raw);
-    // Waits in any case: what came with the head is there then.
-    const caller = await this.#authenticate(route, exchange);
+    await this.#turn.end();
+    const found = this.#authenticate(route, exchange);
+    const caller = found instanceof Promise ? await found : found;
     if (failure !== undefined) throw failure;
     const answerType = answerTypeOf(route);
     assertAcceptable(raw.headers.accept, answerType);

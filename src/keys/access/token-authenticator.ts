@@ -41,7 +41,9 @@ export class TokenAuthenticator implements Authenticator {
     const record = snapshot.tokens.get(id);
     if (record === undefined || !timingSafeEqual(hashToken(token), record.hash)) throw refused();
     if (snapshot.tokenProblem(id, this.#clock.now()) !== undefined) throw refused();
-    const caller = this.#callers.get(record) ?? snapshot.callerOf(record);
+    const known = this.#callers.get(record);
+    if (known !== undefined) return known;
+    const caller = snapshot.callerOf(record);
     this.#callers.set(record, caller);
     return caller;
   }
