@@ -54,11 +54,11 @@ export function readBody(request: IncomingMessage, { bodyBytes, bodyMilliseconds
 
 /** A body that came with its head, as most do: nobody has to wait for it, and nothing has to be timed. */
 function arrivedBody(request: IncomingMessage): Buffer | undefined {
-  const { destroyed, readableEnded, readableLength, headers } = request;
-  if (destroyed || readableEnded || readableLength === 0 || readableLength !== Number(headers["content-length"])) return undefined;
+  const { complete, destroyed, readableEnded, readableLength, headers } = request;
+  if (!complete || destroyed || readableEnded || readableLength === 0 || readableLength !== Number(headers["content-length"]))
+    return undefined;
+  // Its end has come, too: reading all that is there tells of it.
   const body: unknown = request.read();
-  // So that its end is told to whoever waits for it; when that has arrived, too, reading tells of it.
-  if (!request.complete) request.resume();
   return Buffer.isBuffer(body) ? body : undefined;
 }
 

@@ -4,7 +4,7 @@ import { routes } from "../../src/api/routes.ts";
 import { systemClock } from "../../src/clock.ts";
 import { KeysteadError } from "../../src/errors.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
-import { requestText, RawConnection, startTestServer, tokens } from "../server/support/test-server.ts";
+import { requestText, RawConnection, startTestServer, type TestServerOptions, tokens } from "../server/support/test-server.ts";
 import { canaries } from "../setup/canary.ts";
 import { createTestKeystead } from "../support/test-keystead.ts";
 import { samplesOf, valueOf } from "./support/samples.ts";
@@ -16,19 +16,19 @@ const access: AccessControl = {
   },
 };
 
-async function watchedServer() {
+async function watchedServer(parts: TestServerOptions = {}) {
   const metrics = new Metrics({ version: "1", clock: systemClock });
   const { keystead } = await createTestKeystead({ metrics, access });
   await keystead.keys.create({ name: "pii-email", purpose: "pii" });
   const metricsRoute = routes.filter(({ path }) => path === "/metrics");
-  const { port } = await startTestServer({ routes: metricsRoute, apiFor: (caller) => keystead.as(caller), observer: metrics });
+  const { port } = await startTestServer({ routes: metricsRoute, apiFor: (caller) => keystead.as(caller), observer: metrics, ...parts });
   const ask = async (...request: Parameters<typeof requestText>) => new RawConnection(port).send(requestText(...request)).answer();
-  return ask;
+  return { ask, port, metrics };
 }
 
 describe("GET /metrics", () => {
   it("is denied to whoever may not, and answers text to others", async () => {
-    const ask = await watchedServer();
+    const { ask } = await watchedServer();
     expect((await ask("GET", "/metrics", { Authorization: `Bearer ${tokens.berta}` }))?.status).toBe(403);
     const answer = await ask("GET", "/metrics");
     expect(answer?.status).toBe(200);
@@ -37,7 +37,7 @@ describe("GET /metrics", () => {
   });
 
   it("counts requests by the row of the route table, never by what they ask for", async () => {
-    const ask = await watchedServer();
+    const { ask } = await watchedServer();
     await ask("GET", "/v1/keys/pii-email");
     await ask("GET", `/v1/keys/${canaries.email.text.replace("@", "-at-")}`);
     await ask("GET", `/v1/nothing/${encodeURIComponent(canaries.email.text)}`);
@@ -50,5 +50,27 @@ describe("GET /metrics", () => {
     expect(count("none", "4xx")).toBe(1);
     expect(valueOf(text, "keystead_http_requests_in_flight")).toBe(1);
     expect(new Set(samplesOf(text).flatMap(({ labels }) => labels["route"] ?? []))).toEqual(new Set(["/v1/keys/:name", "none"]));
+  });
+
+  it("says of no request that it is under way once it ended, however it did", async () => {
+    const { ask, port, metrics } = await watchedServer({ settings: { limits: { bodyMilliseconds: 100 } } });
+    const underWay = async (): Promise<number | undefined> => valueOf(await metrics.read(), "keystead_http_requests_in_flight");
+    const json = { "Content-Type": "application/json" };
+    for (const [method, path] of [
+      ["POST", "/v1/fail"],
+      ["HEAD", "/livez"],
+      ["PATCH", "/livez"],
+      ["GET", "/v1/nothing"],
+      ["GET", "//"],
+    ] as const)
+      await ask(method, path, { Connection: "close", ...(method === "POST" && { "Content-Length": "0" }) });
+    await ask("POST", "/v1/echo", json, "{");
+    await ask("POST", "/v1/lines", json, '{"text":"break"}');
+    const slow = new RawConnection(port).send(requestText("POST", "/v1/echo", { ...json, "Content-Length": "5" }));
+    expect((await slow.answer())?.status).toBe(408);
+    const gone = new RawConnection(port).send(requestText("POST", "/v1/echo", { ...json, "Content-Length": "5" }));
+    await expect.poll(underWay).toBe(1);
+    gone.socket.destroy();
+    await expect.poll(underWay).toBe(0);
   });
 });

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import type { Route } from "../../src/api/route.ts";
@@ -188,6 +189,31 @@ describe("a connection", () => {
     expect(received?.status).toBe(401);
     connection.send(requestText("GET", "/livez", { Connection: "close" }));
     expect(await connection.all()).not.toContain("pii-email");
+  });
+
+  it("keeps nothing of a request that is over, in however many pieces it came", async () => {
+    const { server, port } = await startTestServer();
+    const closed: Promise<unknown>[] = [];
+    server.server.on("request", (request: IncomingMessage) => closed.push(once(request, "close")));
+    const connection = new RawConnection(port);
+    const whole = requestText("POST", "/v1/echo", {}, hello);
+    const chunked = requestText("POST", "/v1/echo", { "Content-Type": "application/json", "Transfer-Encoding": "chunked" });
+    const pieces = [
+      [whole],
+      [whole.slice(0, -5), whole.slice(-5)],
+      [`${chunked}${hello.length.toString(16)}\r\n${hello}\r\n0\r\n\r\n`],
+      [requestText("GET", "/livez")],
+      [requestText("POST", "/v1/echo", { Authorization: "Bearer wrong" }, hello)],
+    ];
+    const statuses: unknown[] = [];
+    for (const [index, [head = "", ...rest]] of pieces.entries()) {
+      connection.send(head);
+      await expect.poll(() => closed.length).toBe(index + 1);
+      connection.send(rest.join(""));
+      statuses.push((await connection.answer())?.status);
+    }
+    expect(statuses).toEqual([200, 200, 200, 200, 401]);
+    await Promise.all(closed);
   });
 
   it("is closed when the headers don't arrive", async () => {
