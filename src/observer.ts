@@ -1,4 +1,3 @@
-import type { Clock } from "./clock.ts";
 import { isKeysteadError } from "./errors.ts";
 
 /** How an act ended, as the audit says it. */
@@ -31,8 +30,8 @@ export interface JobRows {
 /** A request to a server, as observers see it: never its address, its query or its body. */
 interface SeenRequest {
   readonly method: string;
-  /** The path of the row in the route table; undefined where no row has the address. */
-  readonly route: string | undefined;
+  /** The path of the row in the route table; `none` where no row has the address. */
+  readonly route: string;
 }
 
 /** A request whose answer is under way. */
@@ -76,7 +75,7 @@ export interface Observer extends RequestObserver {
 
 const nothing = (): void => undefined;
 
-/** Nobody watches: costs nothing. */
+/** Nobody watches. */
 const noObserver: Observer = {
   actEnded: nothing,
   items: nothing,
@@ -89,27 +88,6 @@ const noObserver: Observer = {
 /** One observer of several: the first is outermost. What one of them leaves out it does not hear of. */
 export function observers(parts: readonly Partial<Observer>[]): Observer {
   return parts.map((part) => ({ ...noObserver, ...boundTo(part) })).reduceRight(around, noObserver);
-}
-
-/** Runs an act under the eyes of an observer. `outcomeOf` tells how it ended when it did not throw. */
-export async function watchAct<T>(
-  { observer, clock }: { readonly observer: Observer; readonly clock: Clock },
-  action: string,
-  work: () => Promise<T>,
-  outcomeOf: (result: T) => ActOutcome = () => "allowed",
-): Promise<T> {
-  const begun = clock.monotonic();
-  let outcome: ActOutcome = "failed";
-  try {
-    const result = await (observer.act === undefined ? work() : observer.act(action, work, outcomeOf));
-    outcome = outcomeOf(result);
-    return result;
-  } catch (error) {
-    outcome = failureOutcome(error);
-    throw error;
-  } finally {
-    observer.actEnded(action, outcome, clock.monotonic() - begun);
-  }
 }
 
 /** Counts how often something was at hand. Counting costs an addition; who watches reads it. */

@@ -1,7 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { KeysteadError } from "../src/errors.ts";
-import { type Observer, observers, watchAct } from "../src/observer.ts";
-import { TestClock } from "./support/test-clock.ts";
+import { type Observer, observers } from "../src/observer.ts";
 
 /** An observer that writes down what it hears, and in which order. */
 function listener(name: string, heard: string[]): Required<Observer> {
@@ -26,7 +24,7 @@ function listener(name: string, heard: string[]): Required<Observer> {
 }
 
 const rows = { kind: "reencrypt", source: "sqlite", read: 1, replaced: 1, changed: 0, problems: 0 };
-const request = { method: "GET", route: undefined, status: () => 200, trace: {} };
+const request = { method: "GET", route: "none", status: () => 200, trace: {} };
 const done = async (): Promise<void> => undefined;
 
 describe("several observers", () => {
@@ -62,38 +60,5 @@ describe("several observers", () => {
     nobody.requestBegan();
     nobody.actEnded("data.encrypt", "allowed", 1);
     expect(await nobody.kekCall("open", async () => 3)).toBe(3);
-  });
-});
-
-describe("an act that is watched", () => {
-  it.each([
-    ["allowed", undefined],
-    ["denied", new KeysteadError("ACCESS_DENIED", "no")],
-    ["denied", new KeysteadError("APPROVAL_REQUIRED", "ask")],
-    ["failed", new KeysteadError("KEY_STATE", "no")],
-    ["failed", new Error("broken")],
-  ] as const)("is told as %s once it ended", async (outcome, error) => {
-    const heard: string[] = [];
-    const clock = new TestClock();
-    const act = watchAct({ observer: observers([listener("a", heard)]), clock }, "keys.list", async () => {
-      clock.advance(20);
-      if (error !== undefined) throw error;
-    });
-    expect(await act.catch((failure: unknown) => failure)).toBe(error);
-    expect(heard).toEqual(["a keys.list {", "} a", `a keys.list ${outcome} 20`]);
-  });
-
-  it("is told as what its result says", async () => {
-    const heard: string[] = [];
-    const watched = { observer: observers([listener("a", heard)]), clock: new TestClock() };
-    expect(
-      await watchAct(
-        watched,
-        "data.encrypt",
-        async () => 1,
-        () => "denied",
-      ),
-    ).toBe(1);
-    expect(heard.at(-1)).toBe("a data.encrypt denied 0");
   });
 });

@@ -5,7 +5,6 @@ import type { JsonStructure } from "../crypto/json-text.ts";
 import { isKeyName } from "../crypto/ciphertext.ts";
 import { maxContextPairs } from "../crypto/limits.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
-import { watchAct } from "../observer.ts";
 import { type Approval, takeApproval } from "./access/approval-requests.ts";
 import type { Engine } from "./engine.ts";
 import { lookUpKey, unknownKey } from "./key-records.ts";
@@ -13,6 +12,7 @@ import { describeVersion } from "./keyset.ts";
 import { isPurposeName } from "./purpose-records.ts";
 import type { VersionPhase } from "./version-state.ts";
 import { assertHere, movedTo } from "./store-history.ts";
+import { watchAct } from "./watch-act.ts";
 
 /** An act as a service describes it before it happens. */
 export interface Act

@@ -6,13 +6,14 @@ import { limits } from "../audit/record-check.ts";
 import { isKeyName } from "../crypto/ciphertext.ts";
 import type { Context } from "../crypto/context.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
-import { type ActOutcome, failureOutcome, type ItemOutcomes, watchAct } from "../observer.ts";
+import { type ActOutcome, failureOutcome, type ItemOutcomes } from "../observer.ts";
 import type { Writable } from "../writable.ts";
 import type { Engine } from "./engine.ts";
 import { isAlias } from "./key-records.ts";
 import type { NamedKey } from "./key-names.ts";
 import type { KeyTarget } from "./key-target.ts";
 import { isPurposeName } from "./purpose-records.ts";
+import { watchAct } from "./watch-act.ts";
 
 /** Asks in place of `authorize`, where more than yes and no is answered. */
 type Ask = (resource: Resource) => Promise<void>;
@@ -99,19 +100,27 @@ export class DataActs {
    * @returns one result or problem per item, in order
    * @throws KeysteadError `TOO_LARGE` for more than 1,000 items, `AUDIT_UNAVAILABLE`, `CLOSED`
    */
-  performEach<T>(
+  async performEach<T>(
     action: string,
     items: readonly BatchItem<T>[],
     digested: (result: T) => string | Uint8Array | undefined,
     options: BatchOptions<T> = {},
   ): Promise<(T | ItemProblem)[]> {
-    const outcomeOf = (results: readonly (T | ItemProblem)[]): ActOutcome => outcomeOfBatch(countOutcomes(results));
-    return this.#engine.acts.run(() =>
-      watchAct(this.#engine, action, () => this.#performEach(action, items, digested, options), outcomeOf),
+    const { results } = await this.#engine.acts.run(() =>
+      watchAct(
+        this.#engine,
+        action,
+        () => this.#performEach(action, items, digested, options),
+        ({ outcome }) => outcome,
+      ),
     );
+    return results;
   }
 
-  /** Every served call goes through here: what `RunningActs.run` and `watchAct` do is done in place, as each of them would wait once more. */
+  /**
+   * Every operation on a single value goes through here: what `RunningActs.run`, `watchAct` and `#record` do is done in place, as each of them
+   * would wait once more.
+   */
   async #perform<T>(act: DataAct, work: (key: NamedKey) => Promise<DataDone<T>> | DataDone<T>): Promise<T> {
     const { acts, audit, caller, clock, names, observer } = this.#engine;
     acts.enter();
@@ -144,14 +153,14 @@ export class DataActs {
         try {
           await audit.record(event);
         } catch (error) {
-          throw await this.#unrecorded(event, error);
+          throw await this.#recordRefused(event, error);
         }
       }
       outcome = "allowed";
       return result;
     } finally {
-      observer.actEnded(act.action, outcome, clock.monotonic() - begun);
       acts.leave();
+      observer.actEnded(act.action, outcome, clock.monotonic() - begun);
     }
   }
 
@@ -160,7 +169,7 @@ export class DataActs {
     items: readonly BatchItem<T>[],
     digested: (result: T) => string | Uint8Array | undefined,
     { detail, isAlwaysRecorded = false, reason, tally }: BatchOptions<T>,
-  ): Promise<(T | ItemProblem)[]> {
+  ): Promise<{ readonly results: (T | ItemProblem)[]; readonly outcome: ActOutcome }> {
     if (items.length > limits.items)
       throw new KeysteadError("TOO_LARGE", `a batch has at most ${String(limits.items)} items; send several, or a stream`);
     const { caller, names, observer } = this.#engine;
@@ -185,11 +194,12 @@ export class DataActs {
     }
     const outcomes = countOutcomes(results);
     observer.items(action, outcomes);
+    const outcome = outcomeOfBatch(outcomes);
     if (caller.request !== undefined || outcomes.denied > 0 || isAlwaysRecorded) {
       const [only] = used;
       const [dataset] = datasets;
       await this.#record({
-        ...eventOf(caller, { action, reason, dataset: datasets.size === 1 ? dataset : undefined }, undefined, outcomeOfBatch(outcomes)),
+        ...eventOf(caller, { action, reason, dataset: datasets.size === 1 ? dataset : undefined }, undefined, outcome),
         ...(used.size === 1 && only !== undefined && { key: only }),
         items: results.map((result, index) => digestOf(result, items[index], digested)),
         detail: {
@@ -202,7 +212,7 @@ export class DataActs {
         },
       });
     }
-    return results;
+    return { results, outcome };
   }
 
   /** Whoever may do nothing with a name does not learn whether there is such a key. */
@@ -225,12 +235,12 @@ export class DataActs {
     try {
       await this.#engine.audit.record(event);
     } catch (error) {
-      throw await this.#unrecorded(event, error);
+      throw await this.#recordRefused(event, error);
     }
   }
 
-  /** What no record can hold is not done; that itself is recorded. @returns the error of the act whose record failed */
-  async #unrecorded({ context: _, detail: __, reason: ___, items: ____, ...rest }: AuditEvent, error: unknown): Promise<unknown> {
+  /** What no record can hold is not done; that itself is recorded. @param error - by which its record was refused, returned to be thrown */
+  async #recordRefused({ context: _, detail: __, reason: ___, items: ____, ...rest }: AuditEvent, error: unknown): Promise<unknown> {
     if (isKeysteadError(error, "INVALID_ARGUMENT")) await this.#engine.audit.record({ ...rest, outcome: "failed", code: error.code });
     return error;
   }

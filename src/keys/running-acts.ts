@@ -32,6 +32,7 @@ export class RunningActs {
     this.#running += 1;
   }
 
+  /** Ends what {@link enter} began: once for each, whatever came of it. */
   leave(): void {
     this.#running -= 1;
     this.#endIfDone();

@@ -151,7 +151,7 @@ export class Metrics implements MetricsCollector {
   }
 
   /** {@link RequestObserver.requestEnded} */
-  requestEnded({ method, route = "none", status }: EndedRequest, milliseconds: number): void {
+  requestEnded({ method, route, status }: EndedRequest, milliseconds: number): void {
     this.#underWay -= 1;
     this.#requestsOf(method, route, Math.floor(status / 100)).observe(milliseconds / millisecondsPerSecond);
   }

@@ -25,6 +25,8 @@ export class Exchange {
   readonly route: AnyRoute | undefined;
   /** By the monotonic clock. */
   readonly started: number;
+  /** Id and address, for the audit. Known from the beginning: the socket of a client that went away has no address. */
+  readonly origin: RequestOrigin;
   /** Who asks; undefined until it is known. */
   caller: Caller | undefined;
   /** The services that have the call; undefined until it is handed to them. */
@@ -34,14 +36,15 @@ export class Exchange {
   /** What its answer says beside its own type and length. */
   readonly headers: Record<string, string | number>;
   readonly #logger: Logger;
-  #origin: RequestOrigin | undefined;
   #controller: AbortController | undefined;
+  #isAborted = false;
 
   constructor(request: FastifyRequest, reply: FastifyReply, route: AnyRoute | undefined, { clock, logger, headers }: ExchangeParts) {
     this.request = request;
     this.reply = reply;
     this.route = route;
     this.started = clock.monotonic();
+    this.origin = originOf(request);
     this.headers = { ...headers, "x-request-id": request.id };
     this.#logger = logger;
   }
@@ -73,14 +76,9 @@ export class Exchange {
     return this.request.id;
   }
 
-  /** Id and address, for the audit. What a proxy says is an address only when it is one. */
-  get origin(): RequestOrigin {
-    if (this.#origin !== undefined) return this.#origin;
-    const { ip, raw } = this.request;
-    const { remoteAddress } = raw.socket;
-    const address = ip === remoteAddress || isIP(ip) !== 0 ? ip : remoteAddress;
-    this.#origin = address === undefined ? { id: this.id } : { id: this.id, address };
-    return this.#origin;
+  /** The path of its row in the route table, for whoever watches; `none` where no row has the address. */
+  get path(): string {
+    return this.route?.path ?? "none";
   }
 
   /** Aborts when the client goes away. Made when somebody looks: few do, and it costs. */
@@ -89,7 +87,7 @@ export class Exchange {
     const controller = new AbortController();
     this.#controller = controller;
     const { raw } = this.reply;
-    if (raw.destroyed) this.abort();
+    if (raw.destroyed || this.#isAborted) this.abort();
     raw.once("close", () => {
       if (!raw.writableFinished) this.abort();
     });
@@ -98,6 +96,14 @@ export class Exchange {
 
   /** Tells what is under way that nobody waits for its answer any more. */
   abort(): void {
+    this.#isAborted = true;
     this.#controller?.abort(new KeysteadError("CANCELLED", "the client went away, or the server ends"));
   }
+}
+
+/** What a proxy says is an address only when it is one. */
+function originOf({ id, ip, raw }: FastifyRequest): RequestOrigin {
+  const { remoteAddress } = raw.socket;
+  const address = ip === remoteAddress || isIP(ip) !== 0 ? ip : remoteAddress;
+  return address === undefined ? { id } : { id, address };
 }

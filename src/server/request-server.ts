@@ -89,19 +89,18 @@ export class RequestServer {
     return this.#observed(new Exchange(request, reply, undefined, this.#exchanges), (exchange) => this.#reject(exchange, error, headers));
   }
 
+  /** Where somebody carries something around the work, a trace for example, that is around it. */
   #observed(exchange: Exchange, work: (exchange: Exchange) => Promise<void>): Promise<void> {
     const { observer } = this.#parts;
-    observer?.requestBegan();
     if (observer?.request === undefined) return work(exchange);
-    const { request, route, reply } = exchange;
+    const { request, path, reply } = exchange;
     const trace = traceOf(request.raw);
-    return observer.request({ method: request.method, route: route?.path, status: () => reply.raw.statusCode, trace }, () =>
-      work(exchange),
-    );
+    return observer.request({ method: request.method, route: path, status: () => reply.raw.statusCode, trace }, () => work(exchange));
   }
 
   async #serve(route: AnyRoute, exchange: Exchange, failure: Error | undefined): Promise<void> {
     let isIn = false;
+    this.#parts.observer?.requestBegan();
     try {
       // Whoever watches the server must hear of it most of all when it has too much to do.
       if (route.audit === "service") {
@@ -119,6 +118,7 @@ export class RequestServer {
 
   async #reject(exchange: Exchange, error: unknown, headers: Readonly<Record<string, string>>): Promise<void> {
     Object.assign(exchange.headers, headers);
+    this.#parts.observer?.requestBegan();
     try {
       await this.refuse(exchange, error);
     } finally {
@@ -126,12 +126,12 @@ export class RequestServer {
     }
   }
 
-  /** Tells whoever watches that a request was answered. */
+  /** Tells whoever watches, and the log, that a request was answered. */
   #tell(exchange: Exchange): void {
-    this.#log?.write(exchange);
     const { clock, observer } = this.#parts;
-    const { request, reply, route, started } = exchange;
-    observer?.requestEnded({ method: request.method, route: route?.path, status: reply.raw.statusCode }, clock.monotonic() - started);
+    const { request, reply, path, started } = exchange;
+    observer?.requestEnded({ method: request.method, route: path, status: reply.raw.statusCode }, clock.monotonic() - started);
+    this.#log?.write(exchange);
   }
 
   /** Answers with a problem, once the refusal is recorded. */
@@ -195,7 +195,11 @@ export class RequestServer {
 
   async #stream(exchange: Exchange, work: () => Promise<void>): Promise<void> {
     this.load.enterStream();
-    if (exchange.route?.stream === "events") this.#events.add(exchange);
+    if (exchange.route?.stream === "events") {
+      this.#events.add(exchange);
+      // It came just before the end began.
+      if (this.#isEnding) exchange.abort();
+    }
     try {
       await work();
       await this.#recordUnrecorded(exchange);

@@ -53,7 +53,7 @@ export class Traces implements Required<Pick<Observer, "act" | "kekCall" | "requ
   }
 
   /** {@link Observer.request} */
-  request<T>({ method, route = "none", status, trace }: BegunRequest, work: () => Promise<T>): Promise<T> {
+  request<T>({ method, route, status, trace }: BegunRequest, work: () => Promise<T>): Promise<T> {
     const { context, propagation, SpanKind, SpanStatusCode } = this.#api;
     const attributes = { "http.request.method": method, "http.route": route };
     const parent = propagation.extract(context.active(), trace);

@@ -2,8 +2,10 @@ import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import type { AccessControl } from "../../src/access/access-control.ts";
 import type { Principal } from "../../src/access/principal.ts";
+import { systemClock } from "../../src/clock.ts";
 import { isKeysteadError, KeysteadError } from "../../src/errors.ts";
 import { initKeystead, type Keystead } from "../../src/keystead.ts";
+import type { Observer } from "../../src/observer.ts";
 import { canaries } from "../setup/canary.ts";
 import { day } from "../support/test-clock.ts";
 import { codeOf, createTestKeystead, fileStore, openTestKeystead, temporaryFolder } from "../support/test-keystead.ts";
@@ -164,6 +166,19 @@ describe("closing", () => {
     await closing;
     const again = await openTestKeystead(fileStore(folder));
     expect(await again.audit.show()).toContainEqual(expect.objectContaining({ action: "keys.rotate", outcome: "allowed" }));
+  });
+
+  it("waits for nothing that ended, also where an observer broke its word and threw", async () => {
+    const observer: Partial<Observer> = {
+      actEnded: () => {
+        throw new Error("broken");
+      },
+    };
+    const { keystead } = await createTestKeystead({ observers: [observer] });
+    await expect(keystead.encrypt("k", "x")).rejects.toThrow("broken");
+    const begun = systemClock.monotonic();
+    await keystead.close();
+    expect(systemClock.monotonic() - begun).toBeLessThan(5_000);
   });
 
   it("ends every handle, loses no count, and can be done twice", async () => {

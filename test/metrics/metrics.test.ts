@@ -136,7 +136,7 @@ describe("metrics", () => {
     await call.encrypt("k", canaries.email.text, { context: { person: canaries.diagnosis.text } });
     await codeOf(call.encrypt(canaries.email.text, "x"));
     metrics.actEnded("payroll.run", "allowed", 1);
-    metrics.requestEnded({ method: "PROPFIND", route: undefined, status: 404 }, 1);
+    metrics.requestEnded({ method: "PROPFIND", route: "none", status: 404 }, 1);
     metrics.jobRows({ kind: "strange", source: "mysql", read: 1, replaced: 1, changed: 1, problems: 1 });
     metrics.attach({ health: async () => [{ check: canaries.email.text, ready: true }] });
     const allowed: Readonly<Record<string, ReadonlySet<string>>> = {

@@ -4,6 +4,7 @@ import { routes } from "../../src/api/routes.ts";
 import { systemClock } from "../../src/clock.ts";
 import { KeysteadError } from "../../src/errors.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
+import { observers } from "../../src/observer.ts";
 import { requestText, RawConnection, startTestServer, type TestServerOptions, tokens } from "../server/support/test-server.ts";
 import { canaries } from "../setup/canary.ts";
 import { createTestKeystead } from "../support/test-keystead.ts";
@@ -72,5 +73,17 @@ describe("GET /metrics", () => {
     await expect.poll(underWay).toBe(1);
     gone.socket.destroy();
     await expect.poll(underWay).toBe(0);
+  });
+
+  it("counts right also where a log or an observer breaks its word and throws", async () => {
+    const broken = (): never => {
+      throw new Error("broken");
+    };
+    const metrics = new Metrics({ version: "1", clock: systemClock });
+    for (const parts of [{ log: { write: broken } }, { observer: observers([{ request: broken }, metrics]) }]) {
+      const { ask } = await watchedServer({ observer: metrics, settings: { log: { requests: "all" } }, ...parts });
+      for (const path of ["/v1/keys/pii-email", "/v1/nothing"]) await ask("GET", path, { Connection: "close" });
+      expect(valueOf(await metrics.read(), "keystead_http_requests_in_flight")).toBe(0);
+    }
   });
 });

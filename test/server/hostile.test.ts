@@ -2,9 +2,11 @@ import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
+import type { Authenticator } from "../../src/access/authenticator.ts";
 import type { Route } from "../../src/api/route.ts";
 import { usual } from "../../src/api/route-row.ts";
 import { canaries } from "../setup/canary.ts";
+import { TestClock } from "../support/test-clock.ts";
 import { RawConnection, requestText, startTestServer, type TestServer, tokens } from "./support/test-server.ts";
 
 const hello = JSON.stringify({ text: "hello" });
@@ -243,6 +245,25 @@ describe("a connection", () => {
     await new RawConnection(server.port).send(requestText("GET", "/livez")).answer();
     connection.socket.destroy();
     await expect.poll(() => server.refusals).toMatchObject([{ code: "CANCELLED", principal: { id: "anna" } }]);
+  });
+
+  it("is known by its address in every record and limit, also when it is gone before it is known who it is", async () => {
+    const issuer = Promise.withResolvers<undefined>();
+    const slow: Authenticator = { authenticate: (token) => (token === "of-an-issuer" ? issuer.promise : undefined) };
+    const settings = { rateLimits: { failedAuthenticationsPerMinute: 3 } };
+    const { port, refusals } = await startTestServer({ settings, authenticators: [slow], clock: new TestClock() });
+    const broken = { "Content-Type": "application/json", "Transfer-Encoding": "chunked" };
+    for (const token of ["made-up", "of-an-issuer"]) {
+      const head = requestText("POST", "/v1/echo", { ...broken, Authorization: `Bearer ${token}` });
+      await new RawConnection(port).send(`${head}zz\r\n`).all();
+    }
+    issuer.resolve(undefined);
+    await expect.poll(() => refusals).toHaveLength(2);
+    const unknown = requestText("GET", "/v1/keys", { Authorization: "Bearer made-up" });
+    const statuses: unknown[] = [];
+    for (let count = 0; count < 2; count++) statuses.push((await new RawConnection(port).send(unknown).answer())?.status);
+    expect(statuses).toEqual([401, 429]);
+    expect(refusals.map(({ request }) => request?.address)).toEqual(Array.from({ length: 4 }, () => "127.0.0.1"));
   });
 
   it("that sends a body without end is closed", async () => {
