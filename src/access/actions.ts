@@ -31,7 +31,10 @@ const actions = {
 
   "data.encrypt": { does: "encrypt", context: true },
   "data.decrypt": { does: "decrypt", context: true },
-  "data.rewrap": { does: "move ciphertext to another version or key, without seeing its plaintext", context: true },
+  "data.rewrap": {
+    does: "move ciphertext to another version, without seeing its plaintext; to another key with data.decrypt of its own and data.encrypt of the other",
+    context: true,
+  },
   "data.reveal": { does: "show a field to a person: its plaintext for a reason, or a masked form", context: true },
   "data.index": { does: "make blind-index tokens of values: whoever may can find out values by trying", context: true },
   "data.mac": { does: "make a tag" },

@@ -7,7 +7,7 @@ import { decodeUtf8 } from "../crypto/text.ts";
 import { encodeTypedValue, type FieldValue } from "../crypto/typed-value.ts";
 import { KeysteadError } from "../errors.ts";
 import { auditedOnKey } from "./audited.ts";
-import { type BatchItem, type DataAct, DataActs, type ItemProblem } from "./data-acts.ts";
+import { type BatchItem, type DataAct, DataActs, type DataDone, type ItemProblem } from "./data-acts.ts";
 import type { Engine } from "./engine.ts";
 import { type HandlePool, openingActs } from "./handle-pool.ts";
 import type { KeyHandle } from "./key-handle.ts";
@@ -184,7 +184,8 @@ export class CipherService {
   }
 
   /**
-   * Moves a ciphertext of {@link encrypt} or {@link encryptValue} to the current version of its key, or to another key. The context stays. It is
+   * Moves a ciphertext of {@link encrypt} or {@link encryptValue} to the current version of its key, or to another key: that asks for
+   * `data.decrypt` of the one and `data.encrypt` of the other, too. The context stays. It is
    * re-encryption outside datasets: like a job it also opens what a suspended or compromised version sealed, or one that waits for
    * destruction.
    * @returns ciphertext of the kind and in the form that it had
@@ -195,10 +196,10 @@ export class CipherService {
     assertArguments({ sealed, options }, rules.rewrap);
     const parsed = parseSealed(sealed);
     const form = typeof sealed === "string" ? "text" : "binary";
-    return this.#acts.perform(rewrapAct(parsed, options), async (key) => ({
-      result: await this.#rewrap(key, parsed, form, options),
-      label: parsed.label,
-    }));
+    return this.#acts.perform(rewrapAct(parsed, options), async (key) => {
+      const to = await this.#destination(key, options);
+      return { result: await this.#rewrap(key, to, parsed, form, options), ...wentTo(key, to) };
+    });
   }
 
   /**
@@ -211,7 +212,9 @@ export class CipherService {
     const batch = items.map(({ ciphertext, ...options }): BatchItem<string> => {
       const parsed = tryParseSealed(ciphertext);
       if (parsed instanceof KeysteadError) return { ciphertext, problem: parsed };
-      return { ...rewrapAct(parsed, options), ciphertext, work: async (key) => String(await this.#rewrap(key, parsed, "text", options)) };
+      const work = async (key: NamedKey): Promise<string> =>
+        String(await this.#rewrap(key, await this.#destination(key, options), parsed, "text", options));
+      return { ...rewrapAct(parsed, options), ciphertext, work };
     });
     return this.#acts.performEach("data.rewrap", batch, () => undefined);
   }
@@ -267,7 +270,7 @@ export class CipherService {
       const fileKey = await this.#pool.use({ key, opening: "reencrypt" }, (handle) => handle.openFileKey(sealed, options.context));
       try {
         const { head } = await this.#sealFileKey(to, fileKey, options);
-        return { result: head, label: header.label };
+        return { result: head, ...wentTo(key, to) };
       } finally {
         fileKey.fill(0);
       }
@@ -282,15 +285,19 @@ export class CipherService {
     });
   }
 
-  #open<T>({ key: target, label }: CiphertextHeader, { context }: CipherOptions, open: (key: KeyHandle) => T): Promise<T> {
-    return this.#acts.perform({ action: "data.decrypt", target, context }, (key) =>
-      this.#pool.now({ key }, (handle) => ({ result: open(handle), label })),
+  #open<T>({ key: target, label: version }: CiphertextHeader, { context }: CipherOptions, open: (key: KeyHandle) => T): Promise<T> {
+    return this.#acts.perform({ action: "data.decrypt", target, version, context }, (key) =>
+      this.#pool.now({ key }, (handle) => ({ result: open(handle) })),
     );
   }
 
-  async #rewrap(key: NamedKey, parsed: ParsedCiphertext, form: "text" | "binary", options: RewrapOptions): Promise<string | Buffer> {
-    const { context, dataset } = options;
-    const to = await this.#destination(key, options);
+  async #rewrap(
+    key: NamedKey,
+    to: NamedKey,
+    parsed: ParsedCiphertext,
+    form: "text" | "binary",
+    { context, dataset }: RewrapOptions,
+  ): Promise<string | Buffer> {
     const { kind, plaintext } = await this.#pool.use({ key, opening: "reencrypt" }, (handle) => openEitherKind(handle, parsed, context));
     try {
       return await this.#pool.use({ key: to, dataset }, (handle) => handle.sealBytes(kind, form, plaintext, context));
@@ -299,11 +306,17 @@ export class CipherService {
     }
   }
 
-  /** The key that a rewrapping seals under. To seal under another one is to encrypt with it. @throws KeysteadError `ACCESS_DENIED` */
+  /**
+   * The key that a rewrapping seals under. To move to another one is to decrypt with this one and to encrypt with that one: whoever may open
+   * what the other key seals would else read what this one does.
+   * @throws KeysteadError `ACCESS_DENIED`
+   */
   async #destination(key: NamedKey, { key: target, context, dataset }: RewrapOptions): Promise<NamedKey> {
     if (target === undefined) return key;
     const { access, caller, names } = this.#engine;
     const to = await names.find(target);
+    if (to.id !== key.id)
+      await access.authorize(caller, "data.decrypt", { key: key.name, purpose: key.purpose, ...(context !== undefined && { context }) });
     const resource = {
       key: to.name,
       purpose: to.purpose,
@@ -325,8 +338,16 @@ export class CipherService {
 }
 
 /** Asks for the key of a ciphertext. */
-function rewrapAct({ key: target }: CiphertextHeader, { context, dataset }: RewrapOptions): DataAct & { readonly target: string } {
-  return { action: "data.rewrap", target, context, dataset };
+function rewrapAct(
+  { key: target, label: version }: CiphertextHeader,
+  { context, dataset }: RewrapOptions,
+): DataAct & { readonly target: string } {
+  return { action: "data.rewrap", target, version, context, dataset };
+}
+
+/** What the record of a rewrapping says of its way. */
+function wentTo(key: NamedKey, to: NamedKey): Pick<DataDone<unknown>, "detail"> {
+  return to.id === key.id ? {} : { detail: { to: to.name } };
 }
 
 function eitherPlaintextOrValue(): KeysteadError {

@@ -24,6 +24,8 @@ export interface DataAct {
   /** Undefined for one that needs no key. */
   readonly target?: KeyTarget | undefined;
   readonly context?: Context | undefined;
+  /** Label of the version that a ciphertext names, whether it opens or not. */
+  readonly version?: string | undefined;
   readonly dataset?: string | undefined;
   readonly reason?: string | undefined;
   readonly detail?: AuditEvent["detail"];
@@ -43,7 +45,7 @@ interface BatchOptions<T> {
   readonly isAlwaysRecorded?: boolean;
 }
 
-/** What an operation gave, the label of the version that it used, and what else the record says. */
+/** What an operation gave, the label of the version that it used where only that tells it, and what else the record says. */
 export interface DataDone<T> {
   readonly result: T;
   readonly label?: string;
@@ -268,7 +270,7 @@ function namedBy(target: KeyTarget | undefined): { readonly key?: string; readon
 
 function eventOf(
   { principal, request }: Caller,
-  { action, target, context, dataset, reason, detail }: DataAct,
+  { action, target, version, context, dataset, reason, detail }: DataAct,
   key: NamedKey | undefined,
   outcome: AuditEvent["outcome"],
 ): Writable<AuditEvent> {
@@ -276,6 +278,7 @@ function eventOf(
   if (request !== undefined) event.request = request;
   if (key !== undefined && key !== noKey) event.key = key.name;
   else Object.assign(event, namedBy(target));
+  if (version !== undefined) event.version = version;
   if (dataset !== undefined && isAlias(dataset)) event.dataset = dataset;
   if (context !== undefined) event.context = context;
   if (reason !== undefined) event.reason = reason;

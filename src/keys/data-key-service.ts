@@ -98,9 +98,8 @@ export class DataKeyService {
     assertArguments({ ciphertext, options }, rules.open);
     const parsed = parseSealed(ciphertext);
     const { context } = options;
-    return this.#acts.perform({ action: "data-keys.open", target: parsed.key, context }, async (key) => ({
+    return this.#acts.perform({ action: "data-keys.open", target: parsed.key, version: parsed.label, context }, async (key) => ({
       result: await this.#pool.use({ key }, (handle) => handle.openBytes("data-key", parsed, context)),
-      label: parsed.label,
     }));
   }
 

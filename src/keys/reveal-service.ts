@@ -80,9 +80,10 @@ export class RevealService {
     assertReason(reason);
     const parsed = parseSealed(sealed);
     const { ask, show } = this.#showing(parsed, options);
-    return this.#acts.perform({ action: revealAction, target: parsed.key, context, reason, recorded: true, ask }, async (key) => {
+    const act = { action: revealAction, target: parsed.key, version: parsed.label, context, reason, recorded: true, ask };
+    return this.#acts.perform(act, async (key) => {
       const { mask, ...result } = await show(key);
-      return { result, label: parsed.label, detail: mask === undefined ? { shown: "plain" } : { shown: "masked", mask } };
+      return { result, detail: mask === undefined ? { shown: "plain" } : { shown: "masked", mask } };
     });
   }
 

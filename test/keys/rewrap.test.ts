@@ -188,12 +188,52 @@ describe("rewrapping", () => {
     expect(await codeOf(keystead.rewrap(sealed, { key: "other" }))).toBe("ACCESS_DENIED");
     denied.clear();
     await keystead.rewrap(sealed, { key: "other" });
-    expect(asked).toEqual(["data.rewrap k", "data.rewrap k", "data.encrypt other", "data.rewrap k", "data.encrypt other"]);
+    const elsewhere = ["data.rewrap k", "data.decrypt k", "data.encrypt other"];
+    expect(asked).toEqual(["data.rewrap k", ...elsewhere, ...elsewhere]);
     expect(await keystead.audit.show({ action: "keys.rewrap" })).toMatchObject([{ key: "k", outcome: "allowed" }]);
     const records = await keystead.audit.show({ action: "data.rewrap" });
     expect(records).toMatchObject([
       { key: "k", outcome: "denied" },
       { key: "k", outcome: "denied" },
     ]);
+  });
+
+  it.each(everything)("$what is no way to read with another key's rights what one may not open", async ({ seal, move }) => {
+    const denied = new Set(["data.decrypt k"]);
+    const access: AccessControl = {
+      authorize: (_, action, { key, context: asked }) => {
+        if (!denied.has(`${action} ${key ?? ""}`)) return;
+        expect(asked).toEqual(context);
+        throw new KeysteadError("ACCESS_DENIED", "no");
+      },
+    };
+    const { keystead } = await createTestKeystead({ access });
+    for (const name of ["k", "other"]) await keystead.keys.create({ name, purpose: "pii" });
+    const sealed = await seal(keystead, {});
+    const served = keystead.as({ principal: { source: "token", id: "t" }, request: { id: "r" } });
+    expect(headerOf(await move(keystead, sealed, { context, key: "k" }))).toBe("k 1");
+    expect(await codeOf(move(keystead, sealed, { context, key: "other" }))).toBe("ACCESS_DENIED");
+    denied.clear();
+    const text = await keystead.encrypt("k", "x");
+    const [, , version] = text.split(":");
+    await served.rewrap(text, { key: "other" });
+    expect(await keystead.audit.show({ action: "data.rewrap" })).toMatchObject([
+      { key: "k", outcome: "denied" },
+      { key: "k", version, outcome: "allowed", detail: { to: "other" } },
+    ]);
+  });
+
+  it("of many asks the same of each item", async () => {
+    const access: AccessControl = {
+      authorize: (_, action, { key }) => {
+        if (action === "data.decrypt" && key === "k") throw new KeysteadError("ACCESS_DENIED", "no");
+      },
+    };
+    const { keystead } = await createTestKeystead({ access });
+    for (const name of ["k", "other"]) await keystead.keys.create({ name, purpose: "pii" });
+    const ciphertext = await keystead.encrypt("k", "x");
+    const [moved, refused] = await keystead.rewrapMany([{ ciphertext }, { ciphertext, key: "other" }]);
+    expect(moved).toMatch(/^ks1:k:/);
+    expect(refused).toMatchObject({ problem: { code: "ACCESS_DENIED" } });
   });
 });

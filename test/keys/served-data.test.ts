@@ -64,6 +64,25 @@ describe("a served call on data", () => {
     ]);
   });
 
+  it("that opens nothing is recorded with the version that its ciphertext names", async () => {
+    const { keystead } = await createTestKeystead({ access: except("data.reveal k") });
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    const ciphertext = await keystead.encrypt("k", "x");
+    const sealedKey = (await keystead.dataKeys.create("k")).ciphertext;
+    await keystead.keys.rotate("k");
+    await keystead.keys.suspend("k", 1);
+    const call = keystead.as(anna);
+    expect(await codeOf(call.decrypt(ciphertext))).toBe("KEY_STATE");
+    expect(await codeOf(call.dataKeys.open(sealedKey))).toBe("KEY_STATE");
+    expect(await codeOf(call.reveal(ciphertext, { reason: "r" }))).toBe("ACCESS_DENIED");
+    expect(await codeOf(call.rewrap(ciphertext, { context: { other: "context" } }))).toBe("DECRYPTION_FAILED");
+    const [, key, version] = ciphertext.split(":");
+    const refused = (await keystead.audit.show()).filter(({ outcome }) => outcome !== "allowed");
+    expect(refused).toMatchObject(
+      ["data.decrypt", "data-keys.open", "data.reveal", "data.rewrap"].map((action) => ({ action, key, version })),
+    );
+  });
+
   it("follows an alias and a purpose where they are moved", async () => {
     const { keystead } = await createTestKeystead({ access: except() });
     for (const name of ["k", "l"]) await keystead.keys.create({ name, purpose: "pii" });

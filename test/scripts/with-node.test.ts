@@ -5,6 +5,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
+import { z } from "zod";
 import { root } from "../../scripts/tools.ts";
 import { temporaryTree } from "./temporary-tree.ts";
 
@@ -136,6 +137,22 @@ describe("with-node", () => {
     waiting.stdout?.once("data", () => waiting.kill("SIGTERM"));
     expect(await waiting.ended).toMatchObject({ code: 42 });
     expect(await start(folder, ["scripts/die.ts"]).ended).toMatchObject({ code: null, signal: "SIGKILL" });
+  });
+
+  it("hears a signal that npm got, so that nothing is left behind when npm ends", async () => {
+    const folder = project();
+    await start(folder, ["scripts/say.ts"]).ended;
+    const { scripts } = z
+      .object({ scripts: z.record(z.string(), z.string()) })
+      .parse(JSON.parse(readFileSync(join(root, "package.json"), "utf8")));
+    for (const [name, command] of Object.entries(scripts))
+      if (command.includes("with-node.mjs")) expect([name, command]).toEqual([name, expect.stringMatching(/^exec node /)]);
+    const waiting = scripts["start"]?.replace(/ src\/cli\/main\.ts .*$/, " scripts/wait.ts");
+    writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "sample", version: "1.0.0", scripts: { start: waiting } }));
+    const npm = spawn("npm", ["start", "--silent"], { cwd: folder });
+    const ended = new Promise((resolve) => npm.once("close", resolve));
+    npm.stdout.once("data", () => npm.kill("SIGTERM"));
+    expect(await ended).toBe(42);
   });
 
   it("starts in the root, or where the caller stands when asked", async () => {
