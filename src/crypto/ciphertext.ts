@@ -93,6 +93,12 @@ export function formatText(headerPrefix: string, payload: Uint8Array): string {
   return headerPrefix + encodeBase64url(payload);
 }
 
+/** The label in a text ciphertext that was made a moment ago; what it is of another text means nothing. */
+export function labelOf(sealed: string): string {
+  const start = sealed.indexOf(":", ciphertextMagic.text.length) + 1;
+  return sealed.slice(start, sealed.indexOf(":", start));
+}
+
 /** A binary ciphertext. `headerPrefix` comes from {@link binaryPrefix}. */
 export function formatBinary(headerPrefix: Uint8Array, payload: Uint8Array): Buffer {
   return Buffer.concat([headerPrefix, payload]);

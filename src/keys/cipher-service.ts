@@ -1,5 +1,5 @@
 import { anything, assertArguments, flag, having, listOf, object, optional, recordOf, text, textOrBytes } from "../arguments.ts";
-import type { CiphertextHeader, ParsedCiphertext } from "../crypto/ciphertext.ts";
+import { type CiphertextHeader, labelOf, type ParsedCiphertext } from "../crypto/ciphertext.ts";
 import type { Context } from "../crypto/context.ts";
 import { formatStreamHeader, readStreamHeader } from "../crypto/stream-header.ts";
 import { fileKeyBytes, openChunks, sealChunks, streamPrefix } from "../crypto/stream.ts";
@@ -149,7 +149,7 @@ export class CipherService {
   }
 
   /**
-   * Seals many values, each under the key that it names; the calls are asked for and fail item by item, and leave one record.
+   * Seals many values, each under the key that it names; the calls are asked for and fail item by item, and leave one record for each key.
    * @returns for each item in order its ciphertext, or the problem with it
    * @throws KeysteadError `INVALID_ARGUMENT`, `TOO_LARGE` for more than 1,000 items, `AUDIT_UNAVAILABLE`
    * @example
@@ -163,7 +163,7 @@ export class CipherService {
         plaintext === undefined ? key.encryptValue(value ?? "", context) : key.encrypt(plaintext, context);
       return { target, context, dataset, work: (key) => this.#pool.now({ key, dataset }, seal) };
     });
-    return this.#acts.performEach("data.encrypt", batch, (sealed) => sealed);
+    return this.#acts.performEach("data.encrypt", batch, (sealed) => sealed, { versionOf: labelOf });
   }
 
   /**
@@ -178,7 +178,7 @@ export class CipherService {
       if (parsed instanceof KeysteadError) return { ciphertext, problem: parsed };
       const open = (key: KeyHandle): OpenedItem =>
         typed ? { value: key.decryptValue(ciphertext, context) } : { plaintext: key.openBytes("value", parsed, context) };
-      return { target: parsed.key, context, ciphertext, work: (key) => this.#pool.now({ key }, open) };
+      return { target: parsed.key, version: parsed.label, context, ciphertext, work: (key) => this.#pool.now({ key }, open) };
     });
     return this.#acts.performEach("data.decrypt", batch, () => undefined);
   }

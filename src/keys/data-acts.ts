@@ -8,6 +8,7 @@ import type { Context } from "../crypto/context.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import { type ActOutcome, failureOutcome, type ItemOutcomes } from "../observer.ts";
 import type { Writable } from "../writable.ts";
+import { type BatchEntry, countOutcomes, groupBatch } from "./batch-groups.ts";
 import type { Engine } from "./engine.ts";
 import { isAlias } from "./key-records.ts";
 import type { NamedKey } from "./key-names.ts";
@@ -41,6 +42,8 @@ interface BatchOptions<T> {
   readonly detail?: AuditEvent["detail"];
   /** Counts that the record says besides. */
   readonly tally?: (results: readonly (T | ItemProblem)[]) => Readonly<Record<string, number>>;
+  /** Label of the version that made a result, where it tells. */
+  readonly versionOf?: (result: T) => string | undefined;
   /** True to record it also for a program that embeds Keystead. */
   readonly isAlwaysRecorded?: boolean;
 }
@@ -73,6 +76,8 @@ export type BatchItem<T> = (
 ) & {
   /** Ciphertext that came in; its digest goes into the record. */
   readonly ciphertext?: string | Uint8Array;
+  /** Label of the version that it names, whether it opens or not. */
+  readonly version?: string | undefined;
 };
 
 /**
@@ -96,9 +101,10 @@ export class DataActs {
   }
 
   /**
-   * Does many operations of one kind: each is asked for, each fails alone, and one record holds a digest of every item.
+   * Does many operations of one kind: each is asked for and fails alone. One record for each key, and one for what was denied of it, tells what
+   * the items of the key share, and holds a digest of each.
    * @param digested the ciphertext that an item gave, where it gave one
-   * @param options `reason`, `detail`, `tally`: what the record says besides; `isAlwaysRecorded`: also for a program that embeds Keystead
+   * @param options `reason`, `detail`, `tally`, `versionOf`: what records say besides; `isAlwaysRecorded`: also for a program that embeds Keystead
    * @returns one result or problem per item, in order
    * @throws KeysteadError `TOO_LARGE` for more than 1,000 items, `AUDIT_UNAVAILABLE`, `CLOSED`
    */
@@ -170,50 +176,61 @@ export class DataActs {
     action: string,
     items: readonly BatchItem<T>[],
     digested: (result: T) => string | Uint8Array | undefined,
-    { detail, isAlwaysRecorded = false, reason, tally }: BatchOptions<T>,
+    { detail, isAlwaysRecorded = false, reason, tally, versionOf }: BatchOptions<T>,
   ): Promise<{ readonly results: (T | ItemProblem)[]; readonly outcome: ActOutcome }> {
     if (items.length > limits.items)
       throw new KeysteadError("TOO_LARGE", `a batch has at most ${String(limits.items)} items; send several, or a stream`);
     const { caller, names, observer } = this.#engine;
     const results: (T | ItemProblem)[] = [];
-    const used = new Set<string>();
-    const datasets = new Set<string | undefined>(items.map((item) => ("problem" in item ? undefined : item.dataset)));
+    const entries: BatchEntry[] = [];
     for (const item of items) {
+      const entry: Writable<BatchEntry> = { version: item.version, outcome: "allowed" };
+      entries.push(entry);
       try {
         if ("problem" in item) throw item.problem;
         const { target, context, dataset, ask } = item;
+        Object.assign(entry, namedBy(target), { context, dataset: dataset !== undefined && isAlias(dataset) ? dataset : undefined });
         const act = { action: item.action ?? action, target, context, dataset, ask };
         const key = target === undefined ? noKey : (names.recall(target) ?? (await this.#find(act, target)));
-        if (key !== noKey) used.add(key.name);
+        if (key !== noKey) {
+          entry.key = key.name;
+          delete entry.purpose;
+        }
         const asked = this.#ask(act, resourceOf(act, key));
         if (asked !== undefined) await asked;
         const doing = item.work(key);
-        results.push(doing instanceof Promise ? await doing : doing);
+        const result = doing instanceof Promise ? await doing : doing;
+        results.push(result);
+        entry.version ??= versionOf?.(result);
       } catch (error) {
         if (!(error instanceof KeysteadError)) throw error;
+        entry.outcome = failureOutcome(error);
         results.push({ problem: error });
       }
     }
-    const outcomes = countOutcomes(results);
+    const outcomes = countOutcomes(entries);
     observer.items(action, outcomes);
     const outcome = outcomeOfBatch(outcomes);
-    if (caller.request !== undefined || outcomes.denied > 0 || isAlwaysRecorded) {
-      const [only] = used;
-      const [dataset] = datasets;
-      await this.#record({
-        ...eventOf(caller, { action, reason, dataset: datasets.size === 1 ? dataset : undefined }, undefined, outcome),
-        ...(used.size === 1 && only !== undefined && { key: only }),
-        items: results.map((result, index) => digestOf(result, items[index], digested)),
-        detail: {
-          ...detail,
-          items: items.length,
-          failed: outcomes.denied + outcomes.failed,
-          denied: outcomes.denied,
-          ...tally?.(results),
-          ...(used.size > 1 && { keys: used.size }),
-        },
-      });
-    }
+    const groups = groupBatch(entries);
+    const recorded = caller.request !== undefined || isAlwaysRecorded ? groups : groups.filter(({ outcomes }) => outcomes.denied > 0);
+    const records = recorded.map(
+      ({ places, outcomes: { allowed, denied, failed }, shared: { key, purpose, version, context, dataset } }) => {
+        const event = eventOf(
+          caller,
+          { action, version, context, dataset, reason },
+          undefined,
+          outcomeOfBatch({ allowed, denied, failed }),
+        );
+        if (key !== undefined) event.key = key;
+        if (purpose !== undefined) event.purpose = purpose;
+        event.items = places.map((place) => digestOf(results[place], items[place], digested));
+        const told = tally?.(places.map((place) => results[place]).filter((result) => result !== undefined));
+        const whole = groups.length > 1 ? { batch: items.length } : {};
+        event.detail = { ...detail, items: places.length, failed: denied + failed, denied, ...told, ...whole };
+        return this.#record(event);
+      },
+    );
+    await Promise.all(records);
     return { results, outcome };
   }
 
@@ -286,24 +303,18 @@ function eventOf(
   return event;
 }
 
-function countOutcomes(results: readonly unknown[]): ItemOutcomes {
-  const problems = results.filter(isProblem);
-  const denied = problems.filter(({ problem }) => failureOutcome(problem) === "denied").length;
-  return { allowed: results.length - problems.length, denied, failed: problems.length - denied };
-}
-
 function outcomeOfBatch({ allowed, denied, failed }: ItemOutcomes): ActOutcome {
   if (allowed > 0 || denied + failed === 0) return "allowed";
   return failed === 0 ? "denied" : "failed";
 }
 
 function digestOf<T>(
-  result: T | ItemProblem,
+  result: T | ItemProblem | undefined,
   item: BatchItem<T> | undefined,
   digested: (result: T) => string | Uint8Array | undefined,
 ): string {
   if (isProblem(result)) return `${digest(item?.ciphertext)}!${result.problem.code}`;
-  return digest(item?.ciphertext ?? digested(result));
+  return digest(item?.ciphertext ?? (result === undefined ? undefined : digested(result)));
 }
 
 function digest(ciphertext: string | Uint8Array | undefined): string {

@@ -1,4 +1,5 @@
 import { assertArguments, flag, listOf, number, object, optional, recordOf, text, textOrBytes } from "../arguments.ts";
+import { labelOf } from "../crypto/ciphertext.ts";
 import type { Context } from "../crypto/context.ts";
 import { KeysteadError } from "../errors.ts";
 import { type BatchItem, type DataAct, DataActs, type ItemProblem } from "./data-acts.ts";
@@ -85,7 +86,8 @@ export class DataKeyService {
       return { action, target, context: options.context, work: (key) => this.#create(key, options) };
     });
     const isPlain = items.some(({ plain = true }) => plain);
-    return this.#acts.performEach(isPlain ? "data-keys.create-plain" : "data-keys.create", batch, ({ ciphertext }) => ciphertext);
+    const action = isPlain ? "data-keys.create-plain" : "data-keys.create";
+    return this.#acts.performEach(action, batch, ({ ciphertext }) => ciphertext, { versionOf: ({ ciphertext }) => labelOf(ciphertext) });
   }
 
   /**
@@ -111,7 +113,7 @@ export class DataKeyService {
       if (parsed instanceof KeysteadError) return { ciphertext, problem: parsed };
       const work = (key: NamedKey): Promise<Buffer> | Buffer =>
         this.#pool.now({ key }, (handle) => handle.openBytes("data-key", parsed, context));
-      return { target: parsed.key, context, ciphertext, work };
+      return { target: parsed.key, version: parsed.label, context, ciphertext, work };
     });
     return this.#acts.performEach("data-keys.open", batch, () => undefined);
   }

@@ -62,7 +62,7 @@ export class MacService {
       target,
       work: (key) => this.#pool.now({ key }, (handle) => handle.mac(data)),
     }));
-    return this.#acts.performEach("data.mac", batch, (tag) => tag);
+    return this.#acts.performEach("data.mac", batch, (tag) => tag, { versionOf: labelOf });
   }
 
   /** As {@link verifyMac}, for many. @throws KeysteadError as {@link macMany} */

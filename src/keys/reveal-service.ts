@@ -88,7 +88,7 @@ export class RevealService {
   }
 
   /**
-   * Shows many fields for one reason. Each is asked for and fails alone, and one record tells how many were shown plain and masked.
+   * Shows many fields for one reason. Each is asked for and fails alone, and a record for each key tells how many were shown plain and masked.
    * @throws KeysteadError `INVALID_ARGUMENT`, `TOO_LARGE` for more than 1,000 items, `AUDIT_UNAVAILABLE`
    */
   async revealMany(items: readonly RevealItem[], options: RevealReason = {}): Promise<(Revealed | ItemProblem)[]> {
@@ -103,7 +103,7 @@ export class RevealService {
         const { mask: _, ...result } = await show(key);
         return result;
       };
-      return { target: parsed.key, context, ciphertext, ask, work };
+      return { target: parsed.key, version: parsed.label, context, ciphertext, ask, work };
     });
     return this.#acts.performEach(revealAction, batch, () => undefined, { reason, isAlwaysRecorded: true, tally: countShown });
   }

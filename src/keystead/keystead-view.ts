@@ -306,7 +306,7 @@ export class KeysteadView {
   }
 
   /**
-   * Seals up to 1,000 values, each under the key that it names. Each is asked for and fails alone; one record tells of all.
+   * Seals up to 1,000 values, each under the key that it names. Each is asked for and fails alone; one record tells of all of a key.
    * @returns for each item in order its ciphertext, or the problem with it
    * @throws KeysteadError `INVALID_ARGUMENT`, `TOO_LARGE`, `AUDIT_UNAVAILABLE`
    * @example

@@ -140,7 +140,7 @@ describe("what was shown", () => {
     expect(JSON.stringify(told)).not.toMatch(/1120|078/);
   });
 
-  it("in a batch leaves one record that counts what was plain and what was masked", async () => {
+  it("in a batch is counted in its records: what was plain and what was masked", async () => {
     const { keystead, sealed } = await withPolicies(
       allow("os-user:anna", { mask: "***-**-{last:4}", context: { column: ["ssn"] } }),
       allow("os-user:anna", { context: { column: ["email"] } }),
@@ -164,10 +164,21 @@ describe("what was shown", () => {
       "MALFORMED_CIPHERTEXT",
     ]);
     const digest = (text: string): string => createHash("sha256").update(text).digest("base64url");
-    const digests = [digest(sealed), digest(mail), `${digest(other)}!ACCESS_DENIED`, `${digest("x")}!MALFORMED_CIPHERTEXT`];
+    const denied = {
+      outcome: "denied",
+      key: "k",
+      items: [`${digest(other)}!ACCESS_DENIED`],
+      detail: { items: 1, denied: 1, plain: 0, masked: 0 },
+    };
+    const malformed = { outcome: "failed", items: [`${digest("x")}!MALFORMED_CIPHERTEXT`] };
+    const shown = { outcome: "allowed", key: "k", items: [digest(sealed), digest(mail)] };
     expect(await keystead.audit.show({ action: "data.reveal" })).toMatchObject([
-      { outcome: "allowed", detail: { items: 4, failed: 3, denied: 1, plain: 0, masked: 1 } },
-      { outcome: "allowed", reason, key: "k", items: digests, detail: { items: 4, failed: 2, denied: 1, plain: 1, masked: 1 } },
+      { outcome: "allowed", key: "k", detail: { items: 2, failed: 1, denied: 0, plain: 0, masked: 1, batch: 4 } },
+      denied,
+      malformed,
+      { ...shown, reason, detail: { items: 2, failed: 0, denied: 0, plain: 1, masked: 1, batch: 4 } },
+      { ...denied, reason },
+      { ...malformed, reason },
     ]);
     expect(await codeOf(keystead.as(user("eve")).revealMany(items.slice(0, 1), { reason }).then(told))).toBe("no error");
     expect((await keystead.audit.show({ action: "data.reveal" })).at(-1)).toMatchObject({ outcome: "denied", reason });

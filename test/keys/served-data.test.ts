@@ -108,7 +108,7 @@ describe("a served call on data", () => {
 });
 
 describe("a batch", () => {
-  it("answers each item in its place and leaves one record with their digests", async () => {
+  it("answers each item in its place, and leaves a record for each key with the digests of its items, what was denied apart", async () => {
     const { keystead } = await createTestKeystead({ access: except("data.encrypt secret") });
     for (const name of ["k", "secret"]) await keystead.keys.create({ name, purpose: "pii" });
     const sealed = await keystead
@@ -125,10 +125,57 @@ describe("a batch", () => {
     const [first, , , typed] = sealed.map(String);
     expect(await keystead.decryptText(first ?? "")).toBe("a");
     expect(await keystead.decryptValue(typed ?? "")).toBe(7n);
-    const items = [sha256(first ?? ""), "!ACCESS_DENIED", "!UNKNOWN_KEY", sha256(typed ?? ""), "!INVALID_ARGUMENT"];
+    const items = [sha256(first ?? ""), sha256(typed ?? "")];
+    const [, , version] = (first ?? "").split(":");
+    const told = { action: "data.encrypt", ...by };
     expect(await keystead.audit.show({ action: "data" })).toMatchObject([
-      { action: "data.encrypt", outcome: "allowed", items, detail: { items: 5, failed: 3, denied: 1 }, ...by },
+      { ...told, outcome: "allowed", key: "k", version, items, detail: { items: 2, failed: 0, denied: 0, batch: 5 } },
+      { ...told, outcome: "denied", key: "secret", items: ["!ACCESS_DENIED"], detail: { items: 1, failed: 1, denied: 1, batch: 5 } },
+      { ...told, outcome: "failed", key: "unknown", items: ["!UNKNOWN_KEY"], detail: { items: 1, failed: 1, denied: 0, batch: 5 } },
+      { ...told, outcome: "failed", items: ["!INVALID_ARGUMENT"], detail: { items: 1, failed: 1, denied: 0, batch: 5 } },
     ]);
+    expect(await keystead.audit.show({ key: "secret", outcome: "denied" })).toHaveLength(1);
+  });
+
+  it("tells of the context what its items share, and of the version when it is one", async () => {
+    const { keystead } = await createTestKeystead({ access: except() });
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    const call = keystead.as(anna);
+    const long = "x".repeat(5_000);
+    const place = (row: string): Record<string, string> => ({ row, column: "email", long });
+    const old = await keystead.encrypt("k", "a", { context: place("1") });
+    await keystead.keys.rotate("k");
+    const current = await keystead.encrypt("k", "b", { context: place("2") });
+    const [one, two] = [
+      { ciphertext: old, context: place("1") },
+      { ciphertext: current, context: place("2") },
+    ];
+    await call.decryptMany([one]);
+    await call.decryptMany([one, two]);
+    await call.decryptMany([one, { ciphertext: current }]);
+    const [, , version] = old.split(":");
+    const records = (await keystead.audit.show({ action: "data.decrypt" })).map((record) => [record["version"], record["context"]]);
+    expect(records).toEqual([
+      [version, { row: "1", column: "email" }],
+      [undefined, { column: "email" }],
+      [undefined, undefined],
+    ]);
+  });
+
+  it("of a program that embeds Keystead leaves a record of what was denied, and of nothing else", async () => {
+    const { keystead } = await createTestKeystead({ access: except("data.encrypt secret") });
+    for (const name of ["k", "secret"]) await keystead.keys.create({ name, purpose: "pii" });
+    await keystead.encryptMany([
+      { target: "k", plaintext: "a" },
+      { target: "secret", plaintext: "b" },
+    ]);
+    expect(await keystead.audit.show({ action: "data" })).toMatchObject([{ outcome: "denied", key: "secret", items: ["!ACCESS_DENIED"] }]);
+  });
+
+  it("of nothing leaves a record, too", async () => {
+    const { keystead } = await createTestKeystead({ access: except() });
+    expect(await keystead.as(anna).encryptMany([])).toEqual([]);
+    expect(await keystead.audit.show({ action: "data" })).toMatchObject([{ outcome: "allowed", items: [], detail: { items: 0 } }]);
   });
 
   it("of ciphertext is recorded by the digests of what came", async () => {
@@ -151,11 +198,15 @@ describe("a batch", () => {
       "DECRYPTION_FAILED",
       "MALFORMED_CIPHERTEXT",
     ]);
-    const items = [sha256(sealed), `${sha256(sealed)}!DECRYPTION_FAILED`, `${sha256("x")}!MALFORMED_CIPHERTEXT`];
-    expect(await keystead.audit.show({ action: "data" })).toMatchObject([
-      { action: "data.decrypt", outcome: "allowed", key: "k", items },
-      { action: "data.rewrap", outcome: "allowed", key: "k", items },
-    ]);
+    const items = [sha256(sealed), `${sha256(sealed)}!DECRYPTION_FAILED`];
+    const malformed = { outcome: "failed", items: [`${sha256("x")}!MALFORMED_CIPHERTEXT`] };
+    const [, , version] = sealed.split(":");
+    expect(await keystead.audit.show({ action: "data" })).toMatchObject(
+      ["data.decrypt", "data.rewrap"].flatMap((action) => [
+        { action, outcome: "allowed", key: "k", version, items },
+        { action, ...malformed },
+      ]),
+    );
   });
 
   it("has at most 1,000 items, which its record holds", async () => {
@@ -200,6 +251,7 @@ describe("data keys, tags, hashes and random bytes", () => {
       "data.decrypt",
       "data-keys.create",
       "data-keys.create-plain",
+      "data-keys.open",
       "data-keys.open",
       "data.mac",
       "data.verify-mac",

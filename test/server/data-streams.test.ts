@@ -61,5 +61,8 @@ it("a stream seals line by line, in order, with a problem in the place of a line
     { key: "k" },
   ]);
   const { records } = await keystead.audit.page({ principal: "oidc:main:carl" });
-  expect(records).toMatchObject([{ action: "data.encrypt", outcome: "allowed", detail: { items: 3, failed: 1 } }]);
+  expect(records).toMatchObject([
+    { action: "data.encrypt", outcome: "failed", key: "none", detail: { items: 1, failed: 1, batch: 3 } },
+    { action: "data.encrypt", outcome: "allowed", key: "k", detail: { items: 2, failed: 0, batch: 3 } },
+  ]);
 });

@@ -27,7 +27,7 @@ import {
 } from "../schemas/data.ts";
 import { dataMany, problemJson } from "./data-many.ts";
 
-/** Operations on data for as many items as there are: a line each, answered in order, up to 500 of them by one record. */
+/** Operations on data for as many items as there are: a line each, answered in order, up to 500 of them by one batch. */
 export const streamRoutes = {
   "POST /v1/streams/encrypt": stream("data.encrypt", "Seal line by line.", sealItem, sealed, dataMany.encrypt),
   "POST /v1/streams/decrypt": stream("data.decrypt", "Open line by line.", openItem, openedItem, dataMany.decrypt),

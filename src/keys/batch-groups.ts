@@ -1,0 +1,80 @@
+import { limits } from "../audit/record-check.ts";
+import type { Context } from "../crypto/context.ts";
+import type { ActOutcome, ItemOutcomes } from "../observer.ts";
+
+/** What a record tells of an item of a batch. */
+export interface BatchEntry {
+  /** Name of its key; absent where it needs none, or what it named can be no key's name. */
+  readonly key?: string;
+  /** Where it named a purpose that leads to no key. */
+  readonly purpose?: string;
+  /** Label of the version that it used, or that its ciphertext names. */
+  readonly version?: string | undefined;
+  readonly context?: Context | undefined;
+  readonly dataset?: string | undefined;
+  readonly outcome: ActOutcome;
+}
+
+/** Items of a batch that one record tells of. */
+export interface BatchGroup {
+  /** Their places in the batch, in order. */
+  readonly places: readonly number[];
+  readonly outcomes: ItemOutcomes;
+  /** What all of them share. */
+  readonly shared: Omit<BatchEntry, "outcome">;
+}
+
+/**
+ * The items of a batch by what its records tell of them: one group for each key, and those that were denied apart, so that whoever looks for a
+ * key, or for what was denied, finds them as if each had come alone. A batch without items is one group.
+ *
+ * @example
+ * groupBatch([{ key: "k", outcome: "allowed" }, { key: "k", outcome: "denied" }]); // two groups
+ */
+export function groupBatch(entries: readonly BatchEntry[]): readonly BatchGroup[] {
+  const groups = new Map<string, number[]>();
+  for (const [place, { key = "", purpose = "", outcome }] of entries.entries()) {
+    // No name has a space in it.
+    const name = `${outcome === "denied" ? outcome : ""} ${key} ${purpose}`;
+    const places = groups.get(name);
+    if (places === undefined) groups.set(name, [place]);
+    else places.push(place);
+  }
+  if (groups.size === 0) return [{ places: [], outcomes: countOutcomes([]), shared: {} }];
+  return [...groups.values()].map((places) => groupOf(places, entries));
+}
+
+function groupOf(places: readonly number[], entries: readonly BatchEntry[]): BatchGroup {
+  const members = places.map((place) => entries[place]).filter((entry) => entry !== undefined);
+  const [{ key, purpose, version, dataset, context } = {}] = members;
+  const shared = {
+    ...(key !== undefined && { key }),
+    ...(purpose !== undefined && { purpose }),
+    ...(version !== undefined && members.every((entry) => entry.version === version) && { version }),
+    ...(dataset !== undefined && members.every((entry) => entry.dataset === dataset) && { dataset }),
+    ...(context !== undefined && sharedContext(context, members)),
+  };
+  return { places, outcomes: countOutcomes(members), shared };
+}
+
+/** The pairs that all have; what no record can hold is not told. */
+function sharedContext(first: Context, members: readonly BatchEntry[]): { readonly context?: Context } {
+  const pairs = Object.entries(first).filter(
+    ([name, value]) =>
+      isRecordable(name, 1, limits.name) &&
+      isRecordable(value, 0, limits.value) &&
+      members.every(({ context }) => context !== undefined && Object.hasOwn(context, name) && context[name] === value),
+  );
+  return pairs.length === 0 ? {} : { context: Object.fromEntries(pairs.slice(0, limits.pairs)) };
+}
+
+function isRecordable(text: string, least: number, most: number): boolean {
+  return text.length >= least && text.length <= most && text.isWellFormed();
+}
+
+/** How many entries ended how. */
+export function countOutcomes(entries: readonly Pick<BatchEntry, "outcome">[]): ItemOutcomes {
+  const counts = { allowed: 0, denied: 0, failed: 0 };
+  for (const { outcome } of entries) counts[outcome]++;
+  return counts;
+}

@@ -1,0 +1,62 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type BatchEntry, groupBatch } from "../../src/keys/batch-groups.ts";
+
+const entry = fc.record(
+  {
+    key: fc.constantFrom("k", "l"),
+    purpose: fc.constantFrom("pii", "pay"),
+    version: fc.constantFrom("1-aaaaaa", "2-bbbbbb"),
+    dataset: fc.constantFrom("crm", "hr"),
+    context: fc.dictionary(fc.constantFrom("row", "column", "table"), fc.constantFrom("1", "2")),
+    outcome: fc.constantFrom("allowed", "denied", "failed"),
+  },
+  { requiredKeys: ["outcome"] },
+) satisfies fc.Arbitrary<BatchEntry>;
+
+describe("the records of a batch", () => {
+  it("tell of what was denied of a key apart", () => {
+    const entries: BatchEntry[] = [
+      { key: "k", outcome: "allowed" },
+      { key: "k", outcome: "denied" },
+      { key: "k", outcome: "failed" },
+      { purpose: "pii", outcome: "failed" },
+      { outcome: "failed" },
+    ];
+    expect(groupBatch(entries)).toEqual([
+      { places: [0, 2], outcomes: { allowed: 1, denied: 0, failed: 1 }, shared: { key: "k" } },
+      { places: [1], outcomes: { allowed: 0, denied: 1, failed: 0 }, shared: { key: "k" } },
+      { places: [3], outcomes: { allowed: 0, denied: 0, failed: 1 }, shared: { purpose: "pii" } },
+      { places: [4], outcomes: { allowed: 0, denied: 0, failed: 1 }, shared: {} },
+    ]);
+  });
+
+  it("tell of each item once, and of nothing that an item of theirs does not have", () => {
+    fc.assert(
+      fc.property(fc.array(entry, { minLength: 1, maxLength: 12 }), (entries) => {
+        const groups = groupBatch(entries);
+        expect(groups.flatMap(({ places }) => places).sort((a, b) => a - b)).toEqual(entries.map((_, place) => place));
+        for (const { places, outcomes, shared } of groups) {
+          const members = places.map((place) => entries[place]);
+          expect(outcomes.denied === 0 || outcomes.denied === places.length).toBe(true);
+          const { context = {}, ...others } = shared;
+          for (const member of members) {
+            expect(member).toMatchObject(others);
+            expect(member?.context ?? {}).toMatchObject(context);
+          }
+          const pairs = Object.entries(members[0]?.context ?? {});
+          expect(Object.entries(context)).toEqual(
+            pairs.filter(([name, value]) => members.every((member) => member?.context?.[name] === value)),
+          );
+          for (const name of ["key", "purpose", "version", "dataset"] as const)
+            expect(shared[name]).toBe(new Set(members.map((member) => member?.[name])).size === 1 ? members[0]?.[name] : undefined);
+        }
+      }),
+    );
+  });
+
+  it("leave out what no record can hold", () => {
+    const context = { fits: "x", long: "x".repeat(4_097), ["y".repeat(256)]: "long name", broken: "\ud800" };
+    expect(groupBatch([{ key: "k", outcome: "allowed", context }])[0]?.shared.context).toEqual({ fits: "x" });
+  });
+});
