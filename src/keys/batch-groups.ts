@@ -5,9 +5,9 @@ import type { ActOutcome, ItemOutcomes } from "../observer.ts";
 /** What a record tells of an item of a batch. */
 export interface BatchEntry {
   /** Name of its key; absent where it needs none, or what it named can be no key's name. */
-  readonly key?: string;
+  readonly key?: string | undefined;
   /** Where it named a purpose that leads to no key. */
-  readonly purpose?: string;
+  readonly purpose?: string | undefined;
   /** Label of the version that it used, or that its ciphertext names. */
   readonly version?: string | undefined;
   readonly context?: Context | undefined;
@@ -33,15 +33,30 @@ export interface BatchGroup {
  */
 export function groupBatch(entries: readonly BatchEntry[]): readonly BatchGroup[] {
   const groups = new Map<string, number[]>();
-  for (const [place, { key = "", purpose = "", outcome }] of entries.entries()) {
-    // No name has a space in it.
-    const name = `${outcome === "denied" ? outcome : ""} ${key} ${purpose}`;
-    const places = groups.get(name);
-    if (places === undefined) groups.set(name, [place]);
-    else places.push(place);
+  let before: BatchEntry | undefined;
+  let places: number[] = [];
+  for (const [place, entry] of entries.entries()) {
+    // Most items are told of together with the one before.
+    if (before === undefined || !isToldWith(entry, before)) {
+      const { key = "", purpose = "" } = entry;
+      // No name has a space in it.
+      const name = `${isDenied(entry) ? "denied" : ""} ${key} ${purpose}`;
+      places = groups.get(name) ?? [];
+      groups.set(name, places);
+    }
+    places.push(place);
+    before = entry;
   }
   if (groups.size === 0) return [{ places: [], outcomes: countOutcomes([]), shared: {} }];
   return [...groups.values()].map((places) => groupOf(places, entries));
+}
+
+function isToldWith(a: BatchEntry, b: BatchEntry): boolean {
+  return a.key === b.key && a.purpose === b.purpose && isDenied(a) === isDenied(b);
+}
+
+function isDenied({ outcome }: BatchEntry): boolean {
+  return outcome === "denied";
 }
 
 function groupOf(places: readonly number[], entries: readonly BatchEntry[]): BatchGroup {

@@ -184,18 +184,14 @@ export class DataActs {
     const results: (T | ItemProblem)[] = [];
     const entries: BatchEntry[] = [];
     for (const item of items) {
-      const entry: Writable<BatchEntry> = { version: item.version, outcome: "allowed" };
+      const entry = newEntry(item);
       entries.push(entry);
       try {
         if ("problem" in item) throw item.problem;
         const { target, context, dataset, ask } = item;
-        Object.assign(entry, namedBy(target), { context, dataset: dataset !== undefined && isAlias(dataset) ? dataset : undefined });
         const act = { action: item.action ?? action, target, context, dataset, ask };
         const key = target === undefined ? noKey : (names.recall(target) ?? (await this.#find(act, target)));
-        if (key !== noKey) {
-          entry.key = key.name;
-          delete entry.purpose;
-        }
+        if (key !== noKey) entry.key = key.name;
         const asked = this.#ask(act, resourceOf(act, key));
         if (asked !== undefined) await asked;
         const doing = item.work(key);
@@ -205,6 +201,7 @@ export class DataActs {
       } catch (error) {
         if (!(error instanceof KeysteadError)) throw error;
         entry.outcome = failureOutcome(error);
+        if (entry.key === undefined && "target" in item) Object.assign(entry, namedBy(item.target));
         results.push({ problem: error });
       }
     }
@@ -306,6 +303,13 @@ function eventOf(
 function outcomeOfBatch({ allowed, denied, failed }: ItemOutcomes): ActOutcome {
   if (allowed > 0 || denied + failed === 0) return "allowed";
   return failed === 0 ? "denied" : "failed";
+}
+
+/** What is known of an item before anything is done. Every member is there: there are hundreds of them in a call. */
+function newEntry<T>(item: BatchItem<T>): Writable<BatchEntry> {
+  const { context, dataset } = "problem" in item ? {} : item;
+  const named = dataset !== undefined && isAlias(dataset) ? dataset : undefined;
+  return { key: undefined, purpose: undefined, version: item.version, context, dataset: named, outcome: "allowed" };
 }
 
 function digestOf<T>(
