@@ -1,6 +1,17 @@
+import { maxLineLength } from "../audit/record.ts";
 import { limits } from "../audit/record-check.ts";
 import type { Context } from "../crypto/context.ts";
 import type { ActOutcome, ItemOutcomes } from "../observer.ts";
+
+/** Items that one record tells of at most: a thousand digests with error codes, and a context, would not go into a line. */
+const mostPlaces = 500;
+
+/** What a line has room for beside digests and context: everything else that a record says, its reason among it. */
+const otherBytes = 8_192;
+/** A digest, the longest error code and what is between them. */
+const bytesPerPlace = 80;
+/** What a UTF-16 unit takes in JSON at most: `\u0001`. */
+const bytesPerUnit = 6;
 
 /** What a record tells of an item of a batch. */
 export interface BatchEntry {
@@ -26,29 +37,34 @@ export interface BatchGroup {
 
 /**
  * The items of a batch by what its records tell of them: one group for each key, and those that were denied apart, so that whoever looks for a
- * key, or for what was denied, finds them as if each had come alone. A batch without items is one group.
+ * key, or for what was denied, finds them as if each had come alone. More than 500 are told of in several records. A batch without items is one
+ * group.
  *
  * @example
  * groupBatch([{ key: "k", outcome: "allowed" }, { key: "k", outcome: "denied" }]); // two groups
  */
 export function groupBatch(entries: readonly BatchEntry[]): readonly BatchGroup[] {
+  const all: number[][] = [];
+  /** The last group of each name. */
   const groups = new Map<string, number[]>();
   let before: BatchEntry | undefined;
   let places: number[] = [];
   for (const [place, entry] of entries.entries()) {
     // Most items are told of together with the one before.
-    if (before === undefined || !isToldWith(entry, before)) {
+    if (before === undefined || places.length === mostPlaces || !isToldWith(entry, before)) {
       const { key = "", purpose = "" } = entry;
       // No name has a space in it.
       const name = `${isDenied(entry) ? "denied" : ""} ${key} ${purpose}`;
-      places = groups.get(name) ?? [];
+      const found = groups.get(name);
+      places = found === undefined || found.length === mostPlaces ? [] : found;
+      if (places.length === 0) all.push(places);
       groups.set(name, places);
     }
     places.push(place);
     before = entry;
   }
-  if (groups.size === 0) return [{ places: [], outcomes: countOutcomes([]), shared: {} }];
-  return [...groups.values()].map((places) => groupOf(places, entries));
+  if (all.length === 0) all.push([]);
+  return all.map((places) => groupOf(places, entries));
 }
 
 function isToldWith(a: BatchEntry, b: BatchEntry): boolean {
@@ -72,14 +88,15 @@ function groupOf(places: readonly number[], entries: readonly BatchEntry[]): Bat
   return { places, outcomes: countOutcomes(members), shared };
 }
 
-/** The pairs that all have; what no record can hold is not told. */
+/** The pairs that all have; what no record can hold is not told, nor are those for which it has no room. */
 function sharedContext(first: Context, members: readonly BatchEntry[]): { readonly context?: Context } {
-  const pairs = Object.entries(first).filter(
-    ([name, value]) =>
-      isRecordable(name, 1, limits.name) &&
-      isRecordable(value, 0, limits.value) &&
-      members.every(({ context }) => context !== undefined && Object.hasOwn(context, name) && context[name] === value),
-  );
+  let room = (maxLineLength - otherBytes - bytesPerPlace * members.length) / bytesPerUnit;
+  const pairs = Object.entries(first).filter(([name, value]) => {
+    if (!isRecordable(name, 1, limits.name) || !isRecordable(value, 0, limits.value)) return false;
+    if (!members.every(({ context }) => context !== undefined && Object.hasOwn(context, name) && context[name] === value)) return false;
+    room -= name.length + value.length + '"":"",'.length;
+    return room >= 0;
+  });
   return pairs.length === 0 ? {} : { context: Object.fromEntries(pairs.slice(0, limits.pairs)) };
 }
 

@@ -55,6 +55,11 @@ describe("the records of a batch", () => {
     );
   });
 
+  it("hold as many pairs as a record may have", () => {
+    const context = Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`name-${String(index)}`, "x"]));
+    expect(Object.keys(groupBatch([{ outcome: "failed", context }])[0]?.shared.context ?? {})).toHaveLength(64);
+  });
+
   it("leave out what no record can hold", () => {
     const context = { fits: "x", long: "x".repeat(4_097), ["y".repeat(256)]: "long name", broken: "\ud800" };
     expect(groupBatch([{ key: "k", outcome: "allowed", context }])[0]?.shared.context).toEqual({ fits: "x" });

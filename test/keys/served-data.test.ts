@@ -209,13 +209,27 @@ describe("a batch", () => {
     );
   });
 
-  it("has at most 1,000 items, which its record holds", async () => {
+  it("of 1,000 items that are long to tell of is recorded, too", async () => {
+    const { keystead } = await createTestKeystead({ access: except() });
+    const context = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`name-${String(index)}`, "\u0001".repeat(4_000)]));
+    const opened = await keystead.as(anna).decryptMany(Array.from({ length: 1_000 }, () => ({ ciphertext: "x", context })));
+    expect(opened.every((item) => isProblem(item) && item.problem.code === "MALFORMED_CIPHERTEXT")).toBe(true);
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    const sealed = await keystead.as(anna).encryptMany(Array.from({ length: 1_000 }, () => ({ target: "k", plaintext: "x", context })));
+    expect(sealed.some(isProblem)).toBe(false);
+    const records = await keystead.audit.show({ action: "data" });
+    expect(records.map(({ action, detail }) => [action, detail])).toMatchObject(
+      ["data.decrypt", "data.decrypt", "data.encrypt", "data.encrypt"].map((action) => [action, { items: 500, batch: 1_000 }]),
+    );
+  });
+
+  it("has at most 1,000 items, which its records hold", async () => {
     const { keystead } = await createTestKeystead({ access: except() });
     await keystead.keys.create({ name: "k", purpose: "pii" });
     const item = { target: "k", plaintext: "x" };
     expect(await keystead.as(anna).encryptMany(Array.from({ length: 1000 }, () => item))).toHaveLength(1000);
     expect(await codeOf(keystead.as(anna).encryptMany(Array.from({ length: 1001 }, () => item)))).toBe("TOO_LARGE");
-    expect((await keystead.audit.show({ action: "data" }))[0]).toMatchObject({ detail: { items: 1000, failed: 0 } });
+    expect((await keystead.audit.show({ action: "data" }))[0]).toMatchObject({ detail: { items: 500, failed: 0, batch: 1_000 } });
   });
 });
 
