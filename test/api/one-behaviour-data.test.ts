@@ -145,7 +145,10 @@ everywhere("data", (openPlace) => {
       reason,
       detail: { items: 2, failed: 1, plain: 1, masked: 0 },
     });
-    expect(JSON.stringify(records)).not.toContain("1120");
+    // Random ids and hashes have four given digits now and then.
+    const random = new Set(["id", "items", "previous", "process", "request", "store", "writer"]);
+    expect(JSON.stringify(records, (name, value: unknown) => (random.has(name) ? undefined : value))).not.toContain("1120");
+    expect(JSON.stringify(records)).not.toContain("078-05");
   });
 
   it("makes data keys, tags, hashes and random bytes", async () => {
