@@ -76,6 +76,12 @@ function matches(pattern: RegExp, max = Number.POSITIVE_INFINITY): Check {
 }
 
 const isValue = text(limits.value, 0);
+const isContextName = text(limits.name);
+
+/** True for a pair of a context that a record can hold. */
+export function isContextPair(name: string, value: string): boolean {
+  return isContextName(name) && isValue(value);
+}
 
 const isDetailValue: Check = (value) =>
   value === null || typeof value === "boolean" || (typeof value === "number" ? Number.isFinite(value) : isValue(value));
@@ -101,7 +107,7 @@ const bodyChecks: Readonly<Record<string, Check>> = {
   version: text(limits.version),
   dataset: text(limits.name),
   purpose: text(limits.purpose),
-  context: entries(text(limits.name), isValue, limits.pairs),
+  context: entries(isContextName, isValue, limits.pairs),
   items: isItems,
   reason: text(limits.reason),
   code: text(limits.code),

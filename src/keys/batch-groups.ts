@@ -1,5 +1,5 @@
 import { maxLineLength } from "../audit/record.ts";
-import { limits } from "../audit/record-check.ts";
+import { isContextPair, limits } from "../audit/record-check.ts";
 import type { Context } from "../crypto/context.ts";
 import type { ActOutcome, ItemOutcomes } from "../observer.ts";
 
@@ -92,16 +92,12 @@ function groupOf(places: readonly number[], entries: readonly BatchEntry[]): Bat
 function sharedContext(first: Context, members: readonly BatchEntry[]): { readonly context?: Context } {
   let room = (maxLineLength - otherBytes - bytesPerPlace * members.length) / bytesPerUnit;
   const pairs = Object.entries(first).filter(([name, value]) => {
-    if (!isRecordable(name, 1, limits.name) || !isRecordable(value, 0, limits.value)) return false;
+    if (!isContextPair(name, value)) return false;
     if (!members.every(({ context }) => context !== undefined && Object.hasOwn(context, name) && context[name] === value)) return false;
     room -= name.length + value.length + '"":"",'.length;
     return room >= 0;
   });
   return pairs.length === 0 ? {} : { context: Object.fromEntries(pairs.slice(0, limits.pairs)) };
-}
-
-function isRecordable(text: string, least: number, most: number): boolean {
-  return text.length >= least && text.length <= most && text.isWellFormed();
 }
 
 /** How many entries ended how. */

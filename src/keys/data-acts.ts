@@ -210,23 +210,17 @@ export class DataActs {
     const outcome = outcomeOfBatch(outcomes);
     const groups = groupBatch(entries);
     const recorded = caller.request !== undefined || isAlwaysRecorded ? groups : groups.filter(({ outcomes }) => outcomes.denied > 0);
-    const records = recorded.map(
-      ({ places, outcomes: { allowed, denied, failed }, shared: { key, purpose, version, context, dataset } }) => {
-        const event = eventOf(
-          caller,
-          { action, version, context, dataset, reason },
-          undefined,
-          outcomeOfBatch({ allowed, denied, failed }),
-        );
-        if (key !== undefined) event.key = key;
-        if (purpose !== undefined) event.purpose = purpose;
-        event.items = places.map((place) => digestOf(results[place], items[place], digested));
-        const told = tally?.(places.map((place) => results[place]).filter((result) => result !== undefined));
-        const whole = groups.length > 1 ? { batch: items.length } : {};
-        event.detail = { ...detail, items: places.length, failed: denied + failed, denied, ...told, ...whole };
-        return this.#record(event);
-      },
-    );
+    const records = recorded.map(({ places, outcomes, shared: { key, purpose, version, context, dataset } }) => {
+      const event = eventOf(caller, { action, version, context, dataset, reason }, undefined, outcomeOfBatch(outcomes));
+      if (key !== undefined) event.key = key;
+      if (purpose !== undefined) event.purpose = purpose;
+      event.items = places.map((place) => digestOf(results[place], items[place], digested));
+      const told = tally?.(places.map((place) => results[place]).filter((result) => result !== undefined));
+      const whole = groups.length > 1 ? { batch: items.length } : {};
+      const { denied, failed } = outcomes;
+      event.detail = { ...detail, items: places.length, failed: denied + failed, denied, ...told, ...whole };
+      return this.#record(event);
+    });
     await Promise.all(records);
     return { results, outcome };
   }
@@ -308,8 +302,7 @@ function outcomeOfBatch({ allowed, denied, failed }: ItemOutcomes): ActOutcome {
 /** What is known of an item before anything is done. Every member is there: there are hundreds of them in a call. */
 function newEntry<T>(item: BatchItem<T>): Writable<BatchEntry> {
   const { context, dataset } = "problem" in item ? {} : item;
-  const named = dataset !== undefined && isAlias(dataset) ? dataset : undefined;
-  return { key: undefined, purpose: undefined, version: item.version, context, dataset: named, outcome: "allowed" };
+  return { key: undefined, purpose: undefined, version: item.version, context, dataset, outcome: "allowed" };
 }
 
 function digestOf<T>(

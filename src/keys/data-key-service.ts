@@ -70,7 +70,7 @@ export class DataKeyService {
     assertLength(options);
     return this.#acts.perform(createAct(target, options), async (key) => {
       const result = await this.#create(key, options);
-      return { result, label: parseSealed(result.ciphertext).label };
+      return { result, label: labelOf(result.ciphertext) };
     });
   }
 

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { labelOf } from "../../crypto/ciphertext.ts";
 import { decodeUtf8 } from "../../crypto/text.ts";
 import { fromTypedJson, toTypedJson } from "../../crypto/typed-json.ts";
 import { KeysteadError } from "../../errors.ts";
@@ -124,9 +125,8 @@ export function sealOptionsOf({ context, dataset }: Pick<z.output<typeof sealIte
 /** A ciphertext with what its header says. */
 export function sealedBy(ciphertext: string): Sealed {
   const keyAt = "ks1:".length;
-  const keyEnd = ciphertext.indexOf(":", keyAt);
-  const label = ciphertext.slice(keyEnd + 1, ciphertext.indexOf(":", keyEnd + 1));
-  return { ciphertext, key: ciphertext.slice(keyAt, keyEnd), version: Number.parseInt(label, 10), label };
+  const label = labelOf(ciphertext);
+  return { ciphertext, key: ciphertext.slice(keyAt, ciphertext.indexOf(":", keyAt)), version: Number.parseInt(label, 10), label };
 }
 
 /** The data of an item. */
