@@ -22,15 +22,20 @@ export interface ConnectionOptions {
   readonly clock?: Clock;
 }
 
+/** Milliseconds of a day: no answer is waited for any longer. */
+export const longestTimeout = 86_400_000;
+/** How often a call may be sent again. */
+export const mostRetries = 10;
+
 const rules = {
   options: object<ConnectionOptions>({
     url: text,
     token: rule("text or a function", (value) => typeof value === "string" || typeof value === "function"),
     ca: optional(textOrBytes),
     certificate: optional(object<NonNullable<ConnectionOptions["certificate"]>>({ cert: textOrBytes, key: textOrBytes })),
-    timeout: optional(whole(1, 86_400_000)),
-    retries: optional(whole(0, 10)),
-    connections: optional(whole(1, 1_000)),
+    timeout: optional(wholeNumber(1, longestTimeout)),
+    retries: optional(wholeNumber(0, mostRetries)),
+    connections: optional(wholeNumber(1, 1_000)),
     clock: anything,
   }),
 } as const;
@@ -59,7 +64,8 @@ function isLoopback(host: string): boolean {
   return host === "localhost" || host === "[::1]" || /^127(?:\.\d{1,3}){3}$/.test(host);
 }
 
-function whole(least: number, most: number): ReturnType<typeof rule> {
+/** A rule for whole numbers of a range. */
+export function wholeNumber(least: number, most: number): ReturnType<typeof rule> {
   const fits = (value: unknown): boolean => typeof value === "number" && Number.isInteger(value) && value >= least && value <= most;
   return rule(`a whole number from ${String(least)} to ${String(most)}`, fits);
 }

@@ -42,7 +42,8 @@ export function jobFollower(http: HttpCalls): FollowJob {
     const started = await start(toldServer(options));
     let current = started.id;
     const pause = (): void => {
-      http.call("POST /v1/datasets/:dataset/job/pause", { params: { dataset } }, false).catch(() => undefined);
+      // Also when the signal that pauses the job is the one that stops the calls.
+      http.unstopped.call("POST /v1/datasets/:dataset/job/pause", { params: { dataset } }, false).catch(() => undefined);
     };
     signal?.addEventListener("abort", pause, { once: true });
     const isOfOrder = ({ id, kind }: Pick<Job, "id" | "kind">): boolean => id === started.id || kind === next;

@@ -1,10 +1,9 @@
 import { Readable } from "node:stream";
-import { Agent, type Dispatcher } from "undici";
-import { type Clock, systemClock } from "../clock.ts";
+import type { Dispatcher } from "undici";
 import { KeysteadError } from "../errors.ts";
-import { askToken } from "./ask-token.ts";
+import type { CallBounds } from "./call-bounds.ts";
 import { cancelled, failureOf, mayPass, parseJson, problemError, readJson, readProblem, readText } from "./call-failures.ts";
-import { assertConnectionOptions, type ConnectionOptions, parseAddress } from "./connection-options.ts";
+import type { Connection, Request } from "./connection.ts";
 import type {
   ByteEndpoint,
   EndpointAnswer,
@@ -22,14 +21,8 @@ import { cutOff, readAnswers } from "./read-answers.ts";
 import { readEvents } from "./read-events.ts";
 
 /** A call, as it is sent. */
-interface Sent {
-  readonly method: Dispatcher.HttpMethod;
-  readonly path: string;
-  /** JSON, or lines of it. */
-  readonly body: string | Readable | undefined;
+interface Sent extends Omit<Request, "timeout"> {
   readonly idempotent: boolean;
-  readonly ifMatch: string | undefined;
-  readonly signal: AbortSignal | undefined;
 }
 
 /** What a call takes beside its input. */
@@ -40,9 +33,7 @@ interface CallOptions {
 
 /** Status of an answer that is none. */
 const noContent = 204;
-const defaults = { timeout: 30_000, retries: 2, connections: 16 } as const;
-/** Milliseconds in which a connection is made, however long its answers may take. */
-const longestConnecting = 30_000;
+const defaultRetries = 2;
 /** Milliseconds before the first repetition; each further one waits twice as long. */
 const firstPause = 100;
 const longestPause = 10_000;
@@ -51,30 +42,19 @@ const longestLost = 10_000;
 
 /** Calls of a server's routes over connections that are kept. */
 export class HttpCalls {
-  readonly #options: ConnectionOptions;
-  readonly #clock: Clock;
-  readonly #origin: URL;
-  readonly #agent: Agent;
-  #closing: Promise<void> | undefined;
+  readonly #connection: Connection;
+  readonly #bounds: CallBounds;
 
-  /** @throws KeysteadError `INVALID_ARGUMENT`, also for an address that carries a password, or is remote without TLS */
-  constructor(options: ConnectionOptions) {
-    assertConnectionOptions(options);
-    const { url, ca, certificate, connections = defaults.connections, timeout = defaults.timeout, clock = systemClock } = options;
-    this.#options = options;
-    this.#clock = clock;
-    this.#origin = parseAddress(url);
-    this.#agent = new Agent({
-      connections,
-      pipelining: 1,
-      headersTimeout: timeout,
-      bodyTimeout: timeout,
-      connect: {
-        timeout: Math.min(timeout, longestConnecting),
-        ...(ca !== undefined && { ca: pem(ca) }),
-        ...(certificate !== undefined && { cert: pem(certificate.cert), key: pem(certificate.key) }),
-      },
-    });
+  /** @param bounds of every call, beside what each one takes */
+  constructor(connection: Connection, bounds: CallBounds = {}) {
+    this.#connection = connection;
+    this.#bounds = bounds;
+  }
+
+  /** The same calls, which nothing but what each one takes stops. */
+  get unstopped(): HttpCalls {
+    const { signal: _, ...bounds } = this.#bounds;
+    return new HttpCalls(this.#connection, bounds);
   }
 
   /**
@@ -95,7 +75,7 @@ export class HttpCalls {
       body: body === undefined ? undefined : JSON.stringify(body),
       idempotent,
       ifMatch: options.ifMatch,
-      signal: options.signal,
+      signal: this.#signal(options.signal),
     };
     return this.#repeat(sent, async (response) => {
       const answer = await readJson(response);
@@ -106,12 +86,13 @@ export class HttpCalls {
 
   /** The text that a route answers. @throws KeysteadError as {@link call} */
   text(endpoint: TextEndpoint): Promise<string> {
-    const sent: Sent = { ...address(endpoint, {}), body: undefined, idempotent: true, ifMatch: undefined, signal: undefined };
+    const sent: Sent = { ...address(endpoint, {}), body: undefined, idempotent: true, ifMatch: undefined, signal: this.#signal() };
     return this.#repeat(sent, ({ body }) => readText(body));
   }
 
   /** Follows the events of a route until it ends. @throws KeysteadError as {@link call} */
-  async *events<E extends EventEndpoint>(endpoint: E, input: EndpointInput<E>, signal?: AbortSignal): AsyncGenerator<EndpointAnswer<E>> {
+  async *events<E extends EventEndpoint>(endpoint: E, input: EndpointInput<E>, stop?: AbortSignal): AsyncGenerator<EndpointAnswer<E>> {
+    const signal = this.#signal(stop);
     const sent: Sent = { ...address(endpoint, input), body: undefined, idempotent: true, ifMatch: undefined, signal };
     const { body } = await this.#repeat(sent, (response) => Promise.resolve(response));
     try {
@@ -135,8 +116,9 @@ export class HttpCalls {
     endpoint: E,
     items: LineSource<T>,
     sentAs: (item: T) => LineSent<E>,
-    signal?: AbortSignal,
+    stop?: AbortSignal,
   ): AsyncGenerator<LineAnswer<E>> {
+    const signal = this.#signal(stop);
     const feed = new LineFeed(items, sentAs);
     const left = new AbortController();
     const sent: Sent = {
@@ -144,7 +126,7 @@ export class HttpCalls {
       body: Readable.from(feed.body(), { objectMode: false }),
       idempotent: false,
       ifMatch: undefined,
-      signal: signal === undefined ? left.signal : AbortSignal.any([signal, left.signal]),
+      signal: anyOf(signal, left.signal),
     };
     try {
       const { body } = await this.#repeat(sent, (response) => Promise.resolve(response));
@@ -171,12 +153,8 @@ export class HttpCalls {
    * before the first.
    * @throws KeysteadError as {@link call}; `SERVER_UNREACHABLE` also when the answer is cut off; what `write` throws
    */
-  async bytes<E extends ByteEndpoint>(
-    endpoint: E,
-    input: EndpointInput<E>,
-    write: (chunk: Buffer) => Promise<void> | void,
-    signal?: AbortSignal,
-  ): Promise<void> {
+  async bytes<E extends ByteEndpoint>(endpoint: E, input: EndpointInput<E>, write: (chunk: Buffer) => Promise<void> | void): Promise<void> {
+    const signal = this.#signal();
     const sent: Sent = { ...address(endpoint, input), body: undefined, idempotent: true, ifMatch: undefined, signal };
     const { body } = await this.#repeat(sent, (response) => Promise.resolve(response));
     const chunks: AsyncIterator<unknown> = body[Symbol.asyncIterator]();
@@ -193,22 +171,18 @@ export class HttpCalls {
     }
   }
 
-  /** Ends connections once what is under way has ended. Closing again does nothing. */
-  close(): Promise<void> {
-    return (this.#closing ??= this.#agent.close());
-  }
-
   async #repeat<T>(sent: Sent, read: (response: Dispatcher.ResponseData) => Promise<T>): Promise<T> {
-    const { retries = defaults.retries } = this.#options;
+    const { clock, options } = this.#connection;
+    const { retries = options.retries ?? defaultRetries, timeout } = this.#bounds;
     for (let attempt = 0; ; attempt += 1) {
-      const begun = this.#clock.monotonic();
+      const begun = clock.monotonic();
       try {
-        const response = await this.#send(sent);
+        const response = await this.#connection.send({ ...sent, timeout });
         if (response.statusCode < 300) return await read(response);
         throw await readProblem(response);
       } catch (error) {
         const { error: failure, retryAfter } = failureOf(error, sent.signal, sent.idempotent);
-        const isLate = failure.code === "SERVER_UNREACHABLE" && this.#clock.monotonic() - begun > longestLost;
+        const isLate = failure.code === "SERVER_UNREACHABLE" && clock.monotonic() - begun > longestLost;
         if (!sent.idempotent || attempt >= retries || isLate || !mayPass(failure)) throw failure;
         // Asked again earlier than the server wants, it would only refuse again.
         if (retryAfter !== undefined && retryAfter > longestPause)
@@ -218,32 +192,24 @@ export class HttpCalls {
     }
   }
 
-  async #send({ method, path, body, ifMatch, signal }: Sent): Promise<Dispatcher.ResponseData> {
-    const credential = await askToken(this.#options.token, signal);
-    if (this.#closing !== undefined) throw new KeysteadError("CLOSED", "the client is closed; make another one");
-    return this.#agent.request({
-      origin: this.#origin.origin,
-      path: this.#origin.pathname.replace(/\/$/, "") + path,
-      method,
-      headers: {
-        authorization: `Bearer ${credential}`,
-        accept: "application/json, application/problem+json, text/event-stream, application/x-ndjson, text/plain",
-        ...(body !== undefined && { "content-type": typeof body === "string" ? "application/json" : "application/x-ndjson" }),
-        ...(ifMatch !== undefined && { "if-match": `"${ifMatch}"` }),
-      },
-      ...(body !== undefined && { body }),
-      ...(signal !== undefined && { signal }),
-    });
-  }
-
   /** Waits by the client's clock. @throws KeysteadError `CANCELLED` */
-  async wait(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  async wait(milliseconds: number, stop?: AbortSignal): Promise<void> {
     try {
-      await this.#clock.wait(milliseconds, signal);
+      await this.#connection.clock.wait(milliseconds, this.#signal(stop));
     } catch (cause) {
       throw cancelled(cause);
     }
   }
+
+  /** What stops a call: what it was given itself, and what stops all calls. */
+  #signal(own?: AbortSignal): AbortSignal | undefined {
+    return anyOf(own, this.#bounds.signal);
+  }
+}
+
+function anyOf(...signals: readonly (AbortSignal | undefined)[]): AbortSignal | undefined {
+  const given = signals.filter((signal) => signal !== undefined);
+  return given.length > 1 ? AbortSignal.any(given) : given[0];
 }
 
 /** The server holds its answers to the table's schemas; here only their outermost form is looked at. */
@@ -281,7 +247,3 @@ function wellFormed(text: string): string {
 }
 
 const methods: readonly Dispatcher.HttpMethod[] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-
-function pem(text: string | Uint8Array): string {
-  return typeof text === "string" ? text : Buffer.from(text).toString("utf8");
-}

@@ -1,53 +1,19 @@
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { createServer as createTcpServer, type Socket } from "node:net";
-import { inspect } from "node:util";
+import { createServer, type Socket } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { ConnectionOptions } from "../../src/client/connection-options.ts";
 import { KeysteadClient } from "../../src/client/keystead-client.ts";
 import { systemClock } from "../../src/clock.ts";
 import { KeysteadError } from "../../src/errors.ts";
-import { canaries } from "../setup/canary.ts";
 import { freePort } from "../support/free-port.ts";
 import { SleepyClock } from "../support/sleepy-clock.ts";
 import { TestClock } from "../support/test-clock.ts";
 import { codeOf } from "../support/test-keystead.ts";
-
-type Act = (response: ServerResponse, request: IncomingMessage) => unknown;
-
-const token = "kst-token-that-nobody-shows";
-const plain = canaries.name.text;
-
-/** A server that does what each request's act says, the last one for all that follow; what it was asked on how many connections. */
-async function serverOf(...acts: readonly Act[]) {
-  const asked: string[] = [];
-  let connections = 0;
-  const server = createServer((request, response) => {
-    const act = acts[Math.min(asked.length, acts.length - 1)];
-    asked.push(`${String(request.method)} ${String(request.url)}`);
-    request.resume().once("end", () => act?.(response, request));
-  });
-  server.on("connection", (socket) => {
-    connections += 1;
-    socket.on("error", () => undefined);
-  });
-  const listen = async (port: number): Promise<string> => {
-    server.listen(port, "127.0.0.1");
-    await once(server, "listening");
-    const address = server.address();
-    return `http://127.0.0.1:${String(typeof address === "object" && address !== null ? address.port : 0)}`;
-  };
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { server, listen, asked, connections: () => connections };
-}
+import { type Act, clientOf, failureOf, good, plain, problem, serverOf, token } from "./support/acting-server.ts";
 
 /** A server of bytes: what it writes to each connection that has sent something. */
 async function rawServer(answer: string, onAsked: (socket: Socket) => void = () => undefined): Promise<string> {
   const sockets = new Set<Socket>();
-  const server = createTcpServer((socket) => {
+  const server = createServer((socket) => {
     sockets.add(socket);
     socket.on("error", () => undefined);
     socket.on("data", () => {
@@ -64,29 +30,6 @@ async function rawServer(answer: string, onAsked: (socket: Socket) => void = () 
   return `http://127.0.0.1:${String(typeof address === "object" && address !== null ? address.port : 0)}`;
 }
 
-function clientOf(url: string, options: Partial<ConnectionOptions> = {}): KeysteadClient {
-  const client = new KeysteadClient({ url, token, ...options });
-  onTestFinished(() => client.close());
-  return client;
-}
-
-/** What a call failed with. It is an error of Keystead in which neither the token nor the answer is found. */
-async function failureOf(work: Promise<unknown>): Promise<KeysteadError> {
-  const error = await work.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  if (!(error instanceof KeysteadError)) throw new Error("it did not fail as Keystead does", { cause: error });
-  const shown = inspect(error, { depth: 20, showHidden: true, maxStringLength: Infinity, maxArrayLength: Infinity });
-  for (const secret of [token, plain, Buffer.from(plain).toString("hex").slice(0, 20)]) expect(shown.includes(secret)).toBe(false);
-  return error;
-}
-
-const good: Act = (response) => response.setHeader("content-type", "application/json").end(JSON.stringify({ text: plain, hash: "AA==" }));
-const problem =
-  (code: string, status: number, headers: Readonly<Record<string, string>> = {}): Act =>
-  (response) =>
-    response.writeHead(status, { "content-type": "application/problem+json", ...headers }).end(JSON.stringify({ code, detail: "not now" }));
 const proxied =
   (status: number): Act =>
   (response) =>

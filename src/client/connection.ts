@@ -1,0 +1,80 @@
+import type { Readable } from "node:stream";
+import { Agent, type Dispatcher } from "undici";
+import { type Clock, systemClock } from "../clock.ts";
+import { KeysteadError } from "../errors.ts";
+import { askToken } from "./ask-token.ts";
+import { assertConnectionOptions, type ConnectionOptions, parseAddress } from "./connection-options.ts";
+
+/** What is sent to a server. */
+export interface Request {
+  readonly method: Dispatcher.HttpMethod;
+  readonly path: string;
+  /** JSON, or lines of it. */
+  readonly body: string | Readable | undefined;
+  readonly ifMatch: string | undefined;
+  readonly signal: AbortSignal | undefined;
+  /** Milliseconds within which the answer has to begin; as the connection has it when undefined. */
+  readonly timeout: number | undefined;
+}
+
+const defaults = { timeout: 30_000, connections: 16 } as const;
+/** Milliseconds in which a connection is made, however long its answers may take. */
+const longestConnecting = 30_000;
+
+/** The way to one server: its address, its credential, connections that are kept. */
+export class Connection {
+  readonly options: ConnectionOptions;
+  readonly clock: Clock;
+  readonly #origin: URL;
+  readonly #agent: Agent;
+  #closing: Promise<void> | undefined;
+
+  /** @throws KeysteadError `INVALID_ARGUMENT`, also for an address that carries a password, or is remote without TLS */
+  constructor(options: ConnectionOptions) {
+    assertConnectionOptions(options);
+    const { url, ca, certificate, connections = defaults.connections, timeout = defaults.timeout, clock = systemClock } = options;
+    this.options = options;
+    this.clock = clock;
+    this.#origin = parseAddress(url);
+    this.#agent = new Agent({
+      connections,
+      pipelining: 1,
+      headersTimeout: timeout,
+      bodyTimeout: timeout,
+      connect: {
+        timeout: Math.min(timeout, longestConnecting),
+        ...(ca !== undefined && { ca: pem(ca) }),
+        ...(certificate !== undefined && { cert: pem(certificate.cert), key: pem(certificate.key) }),
+      },
+    });
+  }
+
+  /** Sends a request once. @throws KeysteadError of the credential, `CLOSED`; what the network says */
+  async send({ method, path, body, ifMatch, signal, timeout }: Request): Promise<Dispatcher.ResponseData> {
+    const credential = await askToken(this.options.token, signal);
+    if (this.#closing !== undefined) throw new KeysteadError("CLOSED", "the client is closed; make another one");
+    return this.#agent.request({
+      origin: this.#origin.origin,
+      path: this.#origin.pathname.replace(/\/$/, "") + path,
+      method,
+      headers: {
+        authorization: `Bearer ${credential}`,
+        accept: "application/json, application/problem+json, text/event-stream, application/x-ndjson, text/plain",
+        ...(body !== undefined && { "content-type": typeof body === "string" ? "application/json" : "application/x-ndjson" }),
+        ...(ifMatch !== undefined && { "if-match": `"${ifMatch}"` }),
+      },
+      ...(body !== undefined && { body }),
+      ...(signal !== undefined && { signal }),
+      ...(timeout !== undefined && { headersTimeout: timeout, bodyTimeout: timeout }),
+    });
+  }
+
+  /** Ends connections once what is under way has ended. Closing again does nothing. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#agent.close());
+  }
+}
+
+function pem(text: string | Uint8Array): string {
+  return typeof text === "string" ? text : Buffer.from(text).toString("utf8");
+}
