@@ -1,13 +1,11 @@
 import { z } from "zod";
-import { errorCodes } from "../errors.ts";
+import { type ErrorCode, errorCodes } from "../errors.ts";
 import type { AnyRoute } from "./route.ts";
+import { problemsOf, usualCodes } from "./route-problems.ts";
 import { routeTags } from "./route-row.ts";
 
 /** A part of an OpenAPI document. */
 type Json = Readonly<Record<string, unknown>>;
-
-/** First digits of the statuses of problems. */
-const problemClasses = ["4", "5"] as const;
 
 const tagNotes: Readonly<Record<(typeof routeTags)[number], string>> = {
   data: "Operations on data. Each takes one item, or up to 1,000 as `items`, and answers in the same order, a `problem` in the place of an item that failed.",
@@ -47,7 +45,7 @@ export function openApiDocument(routes: readonly AnyRoute[], version: string): J
     components: {
       securitySchemes: { bearer: { type: "http", scheme: "bearer", description: "An API token, or a token of an identity provider." } },
       schemas: { ...Object.fromEntries(shared), Problem: problemSchema },
-      responses: Object.fromEntries(problemClasses.map((digit) => [`Problem${digit}XX`, problemResponse(digit)])),
+      responses: Object.fromEntries(usualProblems.map(([status, codes]) => [`Problem${status}`, problemResponse(status, codes)])),
     },
   };
 }
@@ -77,7 +75,7 @@ function operation(route: AnyRoute): Json {
     responses: {
       [String(route.status)]: answerOf(route),
       ...(route.tagged && route.method === "GET" && { "304": { description: "It is what `If-None-Match` names." } }),
-      ...Object.fromEntries(problemClasses.map((digit) => [`${digit}XX`, { $ref: `#/components/responses/Problem${digit}XX` }])),
+      ...Object.fromEntries(byStatus(problemsOf(route)).map(([status, codes]) => [status, refusal(status, codes)])),
     },
   };
 }
@@ -196,12 +194,28 @@ const problemSchema: Json = {
   required: ["type", "title", "status", "code", "detail", "requestId"],
 };
 
-function problemResponse(digit: string): Json {
-  const codes = Object.entries(errorCodes).filter(([, { status }]) => String(status).startsWith(digit));
-  const statuses = [...new Set(codes.map(([, { status }]) => status))].sort();
-  const properties = { status: { enum: statuses }, code: { enum: codes.map(([code]) => code) } };
+/** Codes by their status, ordered by it. */
+function byStatus(codes: Iterable<ErrorCode>): readonly (readonly [string, readonly ErrorCode[]])[] {
+  const found = new Map<string, ErrorCode[]>();
+  for (const code of codes) {
+    const status = String(errorCodes[code].status);
+    found.set(status, [...(found.get(status) ?? []), code]);
+  }
+  return [...found].map(([status, some]) => [status, some.sort()] as const).sort(([one], [other]) => Number(one) - Number(other));
+}
+
+/** What nearly all routes answer with these codes; the others say it themselves. */
+const usualProblems = byStatus(usualCodes);
+const usualTexts = new Map(usualProblems.map(([status, codes]) => [status, codes.join()]));
+
+function refusal(status: string, codes: readonly ErrorCode[]): Json {
+  return usualTexts.get(status) === codes.join() ? { $ref: `#/components/responses/Problem${status}` } : problemResponse(status, codes);
+}
+
+function problemResponse(status: string, codes: readonly ErrorCode[]): Json {
+  const properties = { status: { const: Number(status) }, code: { enum: codes } };
   return {
-    description: codes.map(([code, { status }]) => `${String(status)} \`${code}\``).join(", "),
+    description: codes.map((code) => `\`${code}\``).join(", "),
     content: { "application/problem+json": { schema: { allOf: [aProblem, { properties }] } } },
   };
 }

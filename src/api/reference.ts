@@ -9,8 +9,9 @@ export function referencePage(routes: readonly AnyRoute[]): string {
   });
   return `# API reference
 
-Made from the route table. \`GET /openapi.json\` has every schema. What a route asks of policies is its action. Names in addresses are
-percent-encoded: \`/v1/keys/acme%2Fpii-email\`. Failures are problems (RFC 9457) with a code of [errors.md](errors.md).
+Made from the route table. \`GET /openapi.json\` has every schema, and the statuses and codes that each route refuses calls with. What a
+route asks of policies is its action. Names in addresses are percent-encoded: \`/v1/keys/acme%2Fpii-email\`. Failures are problems (RFC 9457)
+with a code of [errors.md](errors.md).
 
 ${parts.join("\n\n")}
 `;

@@ -43,6 +43,7 @@ export const usual = {
   idempotent: false,
   status: 200,
   tagged: false,
+  problems: [],
 } as const;
 
 /** What routes have in common that have nothing to answer. */

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { KeysteadError } from "../errors.ts";
+import type { ErrorCode, KeysteadError } from "../errors.ts";
 import type { KeysteadApi } from "./keystead-api.ts";
 
 /** What handlers know of a call beside its input. */
@@ -59,6 +59,8 @@ export interface RouteFacts<
   readonly status: 200 | 201 | 202 | 204;
   /** True when the answer has an `ETag`, and a change of it takes `If-Match`. */
   readonly tagged: boolean;
+  /** Codes that it refuses calls with, beside those that follow from the rest of its row (`problemsOf`). */
+  readonly problems: readonly ErrorCode[];
 }
 
 /**

@@ -6,6 +6,7 @@ export function registryCalls(http: HttpCalls): Pick<KeysteadApi, "purposes" | "
   return {
     purposes: {
       list: async () => [...(await http.call("GET /v1/purposes", {}, true)).purposes],
+      show: (purpose) => http.call("GET /v1/purposes/:purpose", { params: { purpose } }, true),
       create: (name, settings = {}) => http.call("POST /v1/purposes", { body: { name, ...bodyOf(settings) } }, false),
       set: (purpose, settings, { ifMatch } = {}) =>
         http.call("PATCH /v1/purposes/:purpose", { params: { purpose }, body: bodyOf(settings) }, false, { ifMatch }),

@@ -23,6 +23,8 @@ export interface BatchEntry {
   readonly version?: string | undefined;
   readonly context?: Context | undefined;
   readonly dataset?: string | undefined;
+  /** Name of another key to which it was moved. */
+  readonly to?: string | undefined;
   readonly outcome: ActOutcome;
 }
 
@@ -36,8 +38,8 @@ export interface BatchGroup {
 }
 
 /**
- * The items of a batch by what its records tell of them: one group for each key, and those that were denied apart, so that whoever looks for a
- * key, or for what was denied, finds them as if each had come alone. More than 500 are told of in several records. A batch without items is one
+ * The items of a batch by what its records tell of them: one group for each key, and each to which items of it were moved, and those that were
+ * denied apart, so that whoever looks for a key, or for what was denied, finds them as if each had come alone. More than 500 are told of in several records. A batch without items is one
  * group.
  *
  * @example
@@ -52,9 +54,9 @@ export function groupBatch(entries: readonly BatchEntry[]): readonly BatchGroup[
   for (const [place, entry] of entries.entries()) {
     // Most items are told of together with the one before.
     if (before === undefined || places.length === mostPlaces || !isToldWith(entry, before)) {
-      const { key = "", purpose = "" } = entry;
+      const { key = "", purpose = "", to = "" } = entry;
       // No name has a space in it.
-      const name = `${isDenied(entry) ? "denied" : ""} ${key} ${purpose}`;
+      const name = `${isDenied(entry) ? "denied" : ""} ${key} ${purpose} ${to}`;
       const found = groups.get(name);
       places = found === undefined || found.length === mostPlaces ? [] : found;
       if (places.length === 0) all.push(places);
@@ -68,7 +70,7 @@ export function groupBatch(entries: readonly BatchEntry[]): readonly BatchGroup[
 }
 
 function isToldWith(a: BatchEntry, b: BatchEntry): boolean {
-  return a.key === b.key && a.purpose === b.purpose && isDenied(a) === isDenied(b);
+  return a.key === b.key && a.purpose === b.purpose && a.to === b.to && isDenied(a) === isDenied(b);
 }
 
 function isDenied({ outcome }: BatchEntry): boolean {
@@ -77,10 +79,11 @@ function isDenied({ outcome }: BatchEntry): boolean {
 
 function groupOf(places: readonly number[], entries: readonly BatchEntry[]): BatchGroup {
   const members = places.map((place) => entries[place]).filter((entry) => entry !== undefined);
-  const [{ key, purpose, version, dataset, context } = {}] = members;
+  const [{ key, purpose, to, version, dataset, context } = {}] = members;
   const shared = {
     ...(key !== undefined && { key }),
     ...(purpose !== undefined && { purpose }),
+    ...(to !== undefined && { to }),
     ...(version !== undefined && members.every((entry) => entry.version === version) && { version }),
     ...(dataset !== undefined && members.every((entry) => entry.dataset === dataset) && { dataset }),
     ...(context !== undefined && sharedContext(context, members)),

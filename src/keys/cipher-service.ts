@@ -7,7 +7,7 @@ import { decodeUtf8 } from "../crypto/text.ts";
 import { encodeTypedValue, type FieldValue } from "../crypto/typed-value.ts";
 import { KeysteadError } from "../errors.ts";
 import { auditedOnKey } from "./audited.ts";
-import { type BatchItem, type DataAct, DataActs, type DataDone, type ItemProblem } from "./data-acts.ts";
+import { type BatchItem, type DataAct, DataActs, type DataDone, isProblem, type ItemProblem } from "./data-acts.ts";
 import type { Engine } from "./engine.ts";
 import { type HandlePool, openingActs } from "./handle-pool.ts";
 import type { KeyHandle } from "./key-handle.ts";
@@ -57,6 +57,12 @@ export interface RewrapItem extends RewrapOptions {
 /** What an item of {@link CipherService.decryptMany} opened to. */
 export type OpenedItem =
   { readonly plaintext: Buffer; readonly value?: undefined } | { readonly value: FieldValue; readonly plaintext?: undefined };
+
+/** Ciphertext that was moved, and the name of the other key that it was moved to. */
+interface Moved {
+  readonly sealed: string;
+  readonly to: string | undefined;
+}
 
 const target = keyTarget;
 const context = optional(recordOf(text));
@@ -209,14 +215,17 @@ export class CipherService {
    */
   async rewrapMany(items: readonly RewrapItem[]): Promise<(string | ItemProblem)[]> {
     assertArguments({ items }, rules.rewrapMany);
-    const batch = items.map(({ ciphertext, ...options }): BatchItem<string> => {
+    const batch = items.map(({ ciphertext, ...options }): BatchItem<Moved> => {
       const parsed = tryParseSealed(ciphertext);
       if (parsed instanceof KeysteadError) return { ciphertext, problem: parsed };
-      const work = async (key: NamedKey): Promise<string> =>
-        String(await this.#rewrap(key, await this.#destination(key, options), parsed, "text", options));
+      const work = async (key: NamedKey): Promise<Moved> => {
+        const to = await this.#destination(key, options);
+        return { sealed: String(await this.#rewrap(key, to, parsed, "text", options)), to: to.id === key.id ? undefined : to.name };
+      };
       return { ...rewrapAct(parsed, options), ciphertext, work };
     });
-    return this.#acts.performEach("data.rewrap", batch, () => undefined);
+    const results = await this.#acts.performEach("data.rewrap", batch, () => undefined, { movedTo: ({ to }) => to });
+    return results.map((result) => (isProblem(result) ? result : result.sealed));
   }
 
   /**

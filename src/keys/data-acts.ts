@@ -44,6 +44,8 @@ interface BatchOptions<T> {
   readonly tally?: (results: readonly (T | ItemProblem)[]) => Readonly<Record<string, number>>;
   /** Label of the version that made a result, where it tells. */
   readonly versionOf?: (result: T) => string | undefined;
+  /** Name of another key to which a result was moved. */
+  readonly movedTo?: (result: T) => string | undefined;
   /** True to record it also for a program that embeds Keystead. */
   readonly isAlwaysRecorded?: boolean;
 }
@@ -101,10 +103,10 @@ export class DataActs {
   }
 
   /**
-   * Does many operations of one kind: each is asked for and fails alone. One record for each key, and one for what was denied of it, tells what
-   * the items of the key share, and holds a digest of each.
+   * Does many operations of one kind: each is asked for and fails alone. One record for each key and each to which items of it were moved, and
+   * one for what was denied of it, tells what its items share, and holds a digest of each.
    * @param digested the ciphertext that an item gave, where it gave one
-   * @param options `reason`, `detail`, `tally`, `versionOf`: what records say besides; `isAlwaysRecorded`: also for a program that embeds Keystead
+   * @param options `reason`, `detail`, `tally`, `versionOf`, `movedTo`: what records say besides; `isAlwaysRecorded`: also for a program that embeds Keystead
    * @returns one result or problem per item, in order
    * @throws KeysteadError `TOO_LARGE` for more than 1,000 items, `AUDIT_UNAVAILABLE`, `CLOSED`
    */
@@ -176,7 +178,7 @@ export class DataActs {
     action: string,
     items: readonly BatchItem<T>[],
     digested: (result: T) => string | Uint8Array | undefined,
-    { detail, isAlwaysRecorded = false, reason, tally, versionOf }: BatchOptions<T>,
+    { detail, isAlwaysRecorded = false, movedTo, reason, tally, versionOf }: BatchOptions<T>,
   ): Promise<{ readonly results: (T | ItemProblem)[]; readonly outcome: ActOutcome }> {
     if (items.length > limits.items)
       throw new KeysteadError("TOO_LARGE", `a batch has at most ${String(limits.items)} items; send several, or a stream`);
@@ -198,6 +200,7 @@ export class DataActs {
         const result = doing instanceof Promise ? await doing : doing;
         results.push(result);
         entry.version ??= versionOf?.(result);
+        entry.to = movedTo?.(result);
       } catch (error) {
         if (!(error instanceof KeysteadError)) throw error;
         entry.outcome = failureOutcome(error);
@@ -210,7 +213,7 @@ export class DataActs {
     const outcome = outcomeOfBatch(outcomes);
     const groups = groupBatch(entries);
     const recorded = caller.request !== undefined || isAlwaysRecorded ? groups : groups.filter(({ outcomes }) => outcomes.denied > 0);
-    const records = recorded.map(({ places, outcomes, shared: { key, purpose, version, context, dataset } }) => {
+    const records = recorded.map(({ places, outcomes, shared: { key, purpose, to, version, context, dataset } }) => {
       const event = eventOf(caller, { action, version, context, dataset, reason }, undefined, outcomeOfBatch(outcomes));
       if (key !== undefined) event.key = key;
       if (purpose !== undefined) event.purpose = purpose;
@@ -218,7 +221,8 @@ export class DataActs {
       const told = tally?.(places.map((place) => results[place]).filter((result) => result !== undefined));
       const whole = groups.length > 1 ? { batch: items.length } : {};
       const { denied, failed } = outcomes;
-      event.detail = { ...detail, items: places.length, failed: denied + failed, denied, ...told, ...whole };
+      const moved = to === undefined ? {} : { to };
+      event.detail = { ...detail, ...moved, items: places.length, failed: denied + failed, denied, ...told, ...whole };
       return this.#record(event);
     });
     await Promise.all(records);
@@ -302,7 +306,7 @@ function outcomeOfBatch({ allowed, denied, failed }: ItemOutcomes): ActOutcome {
 /** What is known of an item before anything is done. Every member is there: there are hundreds of them in a call. */
 function newEntry<T>(item: BatchItem<T>): Writable<BatchEntry> {
   const { context, dataset } = "problem" in item ? {} : item;
-  return { key: undefined, purpose: undefined, version: item.version, context, dataset, outcome: "allowed" };
+  return { key: undefined, purpose: undefined, version: item.version, context, dataset, to: undefined, outcome: "allowed" };
 }
 
 function digestOf<T>(

@@ -62,6 +62,14 @@ export class PurposeService {
     );
   }
 
+  /** One purpose. @throws KeysteadError `UNKNOWN_PURPOSE`, `INVALID_ARGUMENT` for Keystead's own */
+  async show(name: string): Promise<PurposeInfo> {
+    assertArguments({ name }, { name: text });
+    return asked(this.#engine, { action: "purposes.show", purpose: name }, () =>
+      this.#engine.store.read(async (tables) => describe(tables, await findRegistered(tables, name))),
+    );
+  }
+
   /**
    * Registers a purpose.
    * @param name - 1–64 characters of `[a-z0-9-]`, beginning with a letter
@@ -95,8 +103,7 @@ export class PurposeService {
     assertArguments({ name, settings, options }, { ...purposeArguments, options: changeOptions });
     return audited(this.#engine, { action: "purposes.set", purpose: name, detail: recordable(name, settings) }, async () => {
       const changed = await this.#engine.store.transaction(async (tables) => {
-        const row = await findPurpose(tables, name);
-        if (name === systemPurpose) throw new KeysteadError("INVALID_ARGUMENT", "the purpose system is Keystead's own");
+        const row = await findRegistered(tables, name);
         assertUnchanged(await describe(tables, row), options);
         const next = await withSettings(tables, row, settings);
         return describe(tables, await tables.purposes.update({ ...next, rowVersion: row.rowVersion }));
@@ -106,6 +113,12 @@ export class PurposeService {
       return changed;
     });
   }
+}
+
+/** A purpose that people registered. @throws KeysteadError `UNKNOWN_PURPOSE`, `INVALID_ARGUMENT` for the one that nobody did */
+async function findRegistered(tables: StoreTables, name: string): Promise<StoredRecord<"purposes">> {
+  if (name === systemPurpose) throw new KeysteadError("INVALID_ARGUMENT", "the purpose system is Keystead's own");
+  return findPurpose(tables, name);
 }
 
 /** What of a change goes into the audit. */

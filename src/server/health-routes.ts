@@ -15,6 +15,7 @@ export const unasked = {
   idempotent: true,
   status: 200,
   tagged: false,
+  problems: [],
   params: nothing,
   query: nothing,
   body: nothing,
@@ -38,6 +39,7 @@ export function healthRoutes({ health, version }: Pick<ServerParts, "health" | "
     ...unasked,
     path: "/readyz",
     summary: "Tells whether the server can do its work, and what keeps it from it.",
+    problems: ["OVERLOADED"],
     answer: readyAnswer,
     handle: async () => {
       const checks = await health();

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Caller } from "../access/caller.ts";
 import { anonymousPrincipal } from "../access/principal.ts";
 import type { AnyRoute, Route, RouteCall } from "../api/route.ts";
+import { problemsOf } from "../api/route-problems.ts";
 import type { AuditEvent } from "../audit/event.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import { sendAnswer } from "./answer.ts";
@@ -138,7 +139,7 @@ export class RequestServer {
   async refuse(exchange: Exchange, error: unknown): Promise<void> {
     const { reply, request, headers } = exchange;
     const failure = await this.#recordRefusal(exchange, error);
-    const problem = exchange.fail(failure);
+    const problem = exchange.fail(this.#parts.checkAnswers === true ? documented(exchange.route, failure) : failure);
     if (reply.sent) return;
     if (problem.status === 401) headers["www-authenticate"] = `Bearer realm="keystead"${challengeFor(request)}`;
     if (failure instanceof RateLimited) headers["retry-after"] = failure.take.retryAfter;
@@ -318,6 +319,13 @@ function ifMatchOf({ method, tagged }: AnyRoute, ifMatch: string | undefined): s
   if (ifMatch === undefined || method === "GET") return undefined;
   if (!tagged) throw new KeysteadError("INVALID_ARGUMENT", "this address takes no If-Match; leave it out");
   return expectedTag(ifMatch);
+}
+
+/** The failure itself where the route's row says that it may come, else an error that says otherwise. */
+function documented(route: AnyRoute | undefined, failure: unknown): unknown {
+  const code = failure instanceof KeysteadError ? failure.code : "INTERNAL";
+  if (route === undefined || problemsOf(route).has(code)) return failure;
+  return new Error(`the row of ${route.method} ${route.path} does not say that it answers ${code}`, { cause: failure });
 }
 
 function assertAnswer({ path, answer }: Route, given: unknown): void {

@@ -76,12 +76,18 @@ everywhere("keys", (openPlace) => {
     expect(await codeOf(api.keys.set("k", { tags: {} }, { ifMatch: entityTag(shown) }))).toBe("PRECONDITION_FAILED");
     expect((await api.keys.set("k", { rotationDays: null })).rotationDays).toBeUndefined();
     const purpose = await api.purposes.create("health", { description: "health data" });
+    expect(await api.purposes.show("health")).toEqual(purpose);
     await api.keys.create({ name: "h", purpose: "health" });
     await api.purposes.set("health", { defaultKey: "h" }, { ifMatch: entityTag(purpose) });
     expect(await codeOf(api.purposes.set("health", { defaultKey: null }, { ifMatch: entityTag(purpose) }))).toBe("PRECONDITION_FAILED");
     expect(await codeOf(api.purposes.create("health"))).toBe("NAME_TAKEN");
     expect(await codeOf(api.purposes.set("nothing", {}))).toBe("UNKNOWN_PURPOSE");
-    expect((await api.purposes.list()).find(({ name }) => name === "health")).toMatchObject({ defaultKey: "h" });
+    expect(await codeOf(api.purposes.show("nothing"))).toBe("UNKNOWN_PURPOSE");
+    expect(await codeOf(api.purposes.show("system"))).toBe("INVALID_ARGUMENT");
+    const now = await api.purposes.show("health");
+    expect(now).toMatchObject({ defaultKey: "h" });
+    expect((await api.purposes.list()).find(({ name }) => name === "health")).toEqual(now);
+    await api.purposes.set("health", { defaultKey: null }, { ifMatch: entityTag(now) });
   });
 
   it("keeps settings", async () => {

@@ -29,6 +29,8 @@ const steps: readonly (string | Step)[] = [
   "settings list",
   "purposes create hr --description people",
   "purposes list",
+  "purposes show pii",
+  "purposes show pij",
   "keys create pii --purpose pii --tag owner=crm",
   "keys create pii --purpose pii",
   "keys create pii-index --purpose pii --usage blind-index",

@@ -8,6 +8,7 @@ const entry = fc.record(
     purpose: fc.constantFrom("pii", "pay"),
     version: fc.constantFrom("1-aaaaaa", "2-bbbbbb"),
     dataset: fc.constantFrom("crm", "hr"),
+    to: fc.constantFrom("k", "m"),
     context: fc.dictionary(fc.constantFrom("row", "column", "table"), fc.constantFrom("1", "2")),
     outcome: fc.constantFrom("allowed", "denied", "failed"),
   },
@@ -40,6 +41,7 @@ describe("the records of a batch", () => {
           const members = places.map((place) => entries[place]);
           expect(outcomes.denied === 0 || outcomes.denied === places.length).toBe(true);
           const { context = {}, ...others } = shared;
+          for (const name of ["key", "purpose", "to"] as const) expect(new Set(members.map((member) => member?.[name])).size).toBe(1);
           for (const member of members) {
             expect(member).toMatchObject(others);
             expect(member?.context ?? {}).toMatchObject(context);
@@ -48,7 +50,7 @@ describe("the records of a batch", () => {
           expect(Object.entries(context)).toEqual(
             pairs.filter(([name, value]) => members.every((member) => member?.context?.[name] === value)),
           );
-          for (const name of ["key", "purpose", "version", "dataset"] as const)
+          for (const name of ["key", "purpose", "to", "version", "dataset"] as const)
             expect(shared[name]).toBe(new Set(members.map((member) => member?.[name])).size === 1 ? members[0]?.[name] : undefined);
         }
       }),

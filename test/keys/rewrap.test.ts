@@ -223,6 +223,20 @@ describe("rewrapping", () => {
     ]);
   });
 
+  it("of many tells where each went", async () => {
+    const { keystead } = await createTestKeystead({ access: { authorize: () => undefined } });
+    for (const name of ["k", "other", "third"]) await keystead.keys.create({ name, purpose: "pii" });
+    const ciphertext = await keystead.encrypt("k", "x");
+    const served = keystead.as({ principal: { source: "token", id: "t" }, request: { id: "r" } });
+    const keys = ["other", "k", "third", "other"];
+    await served.rewrapMany([{ ciphertext }, ...keys.map((key) => ({ ciphertext, key })), { ciphertext, key: "other", context }]);
+    expect(await keystead.audit.show({ action: "data.rewrap" })).toMatchObject([
+      { key: "k", outcome: "allowed", detail: { items: 3, failed: 1, batch: 6 } },
+      { key: "k", outcome: "allowed", detail: { to: "other", items: 2 } },
+      { key: "k", outcome: "allowed", detail: { to: "third", items: 1 } },
+    ]);
+  });
+
   it("of many asks the same of each item", async () => {
     const access: AccessControl = {
       authorize: (_, action, { key }) => {

@@ -137,6 +137,7 @@ export const methods: Readonly<Record<string, readonly Method[]>> = {
   ],
   purposes: [
     { name: "list", args: [] },
+    { name: "show", args: ["pii"], accepts: [texts] },
     {
       name: "create",
       args: ["new", { description: "", defaultKey: "k", rotationDays: 1, algorithms: [], hardware: false }],

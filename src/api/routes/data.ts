@@ -1,5 +1,6 @@
 import { fromTypedJson } from "../../crypto/typed-json.ts";
 import { jsonRoute, usual } from "../route-row.ts";
+import { problems } from "../route-problems.ts";
 import { oneOrMany, oneOrManyAnswers, targetOf } from "../schemas/common.ts";
 import {
   dataKey,
@@ -48,6 +49,7 @@ export const dataRoutes = {
     tag: "data",
     action: "data.encrypt",
     idempotent: true,
+    problems: problems.sealing,
     body: oneOrMany(sealItem),
     answer: oneOrManyAnswers(sealed),
     handle: async (keystead, { body }) => {
@@ -67,6 +69,7 @@ export const dataRoutes = {
     tag: "data",
     action: "data.decrypt",
     idempotent: true,
+    problems: problems.opening,
     body: oneOrMany(openItem),
     answer: oneOrManyAnswers(openedItem),
     handle: async (keystead, { body }) => {
@@ -84,6 +87,7 @@ export const dataRoutes = {
     tag: "data",
     action: "data.reveal",
     idempotent: true,
+    problems: ["REASON_REQUIRED", ...problems.opening],
     body: revealBody,
     answer: oneOrManyAnswers(revealed),
     handle: async (keystead, { body }) => {
@@ -98,6 +102,7 @@ export const dataRoutes = {
     tag: "data",
     action: "data.rewrap",
     idempotent: true,
+    problems: [...problems.opening, ...problems.sealing],
     body: oneOrMany(rewrapItem),
     answer: oneOrManyAnswers(sealed),
     handle: async (keystead, { body }) => {
@@ -112,6 +117,7 @@ export const dataRoutes = {
     tag: "data",
     action: "data.mac",
     idempotent: true,
+    problems: problems.tagging,
     body: oneOrMany(macItem),
     answer: oneOrManyAnswers(tagged),
     handle: async (keystead, { body }) => {
@@ -125,6 +131,7 @@ export const dataRoutes = {
     tag: "data",
     action: "data.verify-mac",
     idempotent: true,
+    problems: problems.tagging,
     body: oneOrMany(verifyItem),
     answer: oneOrManyAnswers(judged),
     handle: async (keystead, { body }) => {
@@ -139,6 +146,7 @@ export const dataRoutes = {
     action: "data-keys.create-plain",
     otherActions: ["data-keys.create"],
     idempotent: true,
+    problems: problems.sealing,
     body: oneOrMany(dataKeyItem),
     answer: oneOrManyAnswers(dataKey),
     handle: async (keystead, { body }) => {
@@ -152,6 +160,7 @@ export const dataRoutes = {
     tag: "data",
     action: "data-keys.open",
     idempotent: true,
+    problems: problems.opening,
     body: oneOrMany(sealedKeyItem),
     answer: oneOrManyAnswers(openedKey),
     handle: async (keystead, { body }) => {
@@ -192,6 +201,7 @@ export const dataRoutes = {
     tag: "data",
     action: "data.index",
     idempotent: true,
+    problems: problems.searching,
     body: oneOrMany(tokensItem),
     answer: oneOrManyAnswers(tokensFound),
     handle: async (keystead, { body }) => {

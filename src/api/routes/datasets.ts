@@ -4,6 +4,7 @@ import { datasetInput, generationInput, indexInput } from "../../datasets/defini
 import { toTypedJson } from "../../crypto/typed-json.ts";
 import { canonicalTypes } from "../../fields/canonical-text.ts";
 import { eventRoute, jsonRoute, type JsonRow, type Nothing, usual } from "../route-row.ts";
+import { problems } from "../route-problems.ts";
 import { datasetText, list } from "../schemas/common.ts";
 import { addedDataset, census, datasetInfo, findResult, indexPlan, jobInfo, jobResult } from "../schemas/datasets.ts";
 
@@ -40,6 +41,7 @@ function jobRoute<P extends z.ZodType<{ dataset: string }>, B extends z.ZodType>
     ...facts,
     tag: "jobs",
     status: 202,
+    problems: ["UNKNOWN_JOB", "UNKNOWN_CODEC", ...problems.moving],
     answer: jobInfo,
     handle: (keystead, { params, body }) => keystead.backgroundJobs.start(params.dataset, order(params, body)),
   });
@@ -62,6 +64,7 @@ export const datasetRoutes = {
     tag: "datasets",
     action: "datasets.add",
     status: 201,
+    problems: problems.registering,
     body: datasetInput.extend({ name: datasetText }),
     answer: addedDataset,
     handle: (keystead, { body: { name, ...input } }) => keystead.datasets.add(name, input),
@@ -73,6 +76,7 @@ export const datasetRoutes = {
     action: "datasets.show",
     idempotent: true,
     tagged: true,
+    problems: ["UNKNOWN_DATASET"],
     params: datasetParams,
     answer: datasetInfo,
     handle: (keystead, { params }) => keystead.datasets.show(params.dataset),
@@ -83,6 +87,7 @@ export const datasetRoutes = {
     tag: "datasets",
     action: "datasets.add-index",
     status: 201,
+    problems: problems.registering,
     params: datasetParams,
     body: indexInput.extend({ name: datasetText }),
     answer: addedDataset,
@@ -94,6 +99,7 @@ export const datasetRoutes = {
     tag: "datasets",
     action: "datasets.start-generation",
     status: 201,
+    problems: problems.registering,
     params: indexParams,
     body: generationInput,
     answer: addedDataset,
@@ -104,6 +110,7 @@ export const datasetRoutes = {
     summary: "Drop a generation: it is neither searched nor written any more.",
     tag: "datasets",
     action: "datasets.drop-generation",
+    problems: problems.registering,
     params: generationParams,
     answer: datasetInfo,
     handle: (keystead, { params }) => keystead.datasets.dropGeneration(params.dataset, params.index, params.generation),
@@ -114,6 +121,7 @@ export const datasetRoutes = {
     tag: "datasets",
     action: "datasets.plan-index",
     idempotent: true,
+    problems: problems.searching,
     params: datasetParams,
     body: z.strictObject({
       columns: list(z.string().min(1).max(128)),
@@ -129,6 +137,7 @@ export const datasetRoutes = {
     tag: "datasets",
     action: "datasets.census",
     idempotent: true,
+    problems: problems.rows,
     params: datasetParams,
     answer: census,
     handle: (keystead, { params }, { signal }) => keystead.datasets.takeCensus(params.dataset, signal),
@@ -139,6 +148,7 @@ export const datasetRoutes = {
     tag: "datasets",
     action: "datasets.find",
     idempotent: true,
+    problems: problems.searching,
     params: datasetParams,
     body: z.strictObject({
       index: datasetText,
@@ -241,6 +251,7 @@ export const datasetRoutes = {
     tag: "jobs",
     action: "jobs.show",
     idempotent: true,
+    problems: ["UNKNOWN_DATASET", "UNKNOWN_JOB"],
     params: datasetParams,
     answer: jobInfo,
     handle: (keystead, { params }) => keystead.jobs.show(params.dataset),
@@ -250,6 +261,7 @@ export const datasetRoutes = {
     summary: "Tell all workers of the newest job to stop after the rows at hand.",
     tag: "jobs",
     action: "jobs.pause",
+    problems: ["UNKNOWN_DATASET", "UNKNOWN_JOB", "CONFLICT"],
     params: datasetParams,
     answer: jobInfo,
     handle: (keystead, { params }) => keystead.jobs.pause(params.dataset),
@@ -259,6 +271,7 @@ export const datasetRoutes = {
     summary: "End the newest job for good; what it did stays.",
     tag: "jobs",
     action: "jobs.cancel",
+    problems: ["UNKNOWN_DATASET", "UNKNOWN_JOB", "CONFLICT"],
     params: datasetParams,
     answer: jobInfo,
     handle: (keystead, { params }) => keystead.jobs.cancel(params.dataset),
@@ -276,6 +289,7 @@ export const datasetRoutes = {
     tag: "jobs",
     action: "jobs.show",
     idempotent: true,
+    problems: ["UNKNOWN_JOB", "UNKNOWN_CODEC", ...problems.moving],
     params: datasetParams,
     answer: z.strictObject({ job: jobInfo, result: z.exactOptional(jobResult) }),
     handle: (keystead, { params }, { signal }) => keystead.backgroundJobs.watch(params.dataset, signal),

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { jsonRoute, type JsonRow, type Nothing, silent, usual } from "../route-row.ts";
+import { problems } from "../route-problems.ts";
 import { instant, keyText, list, purposeText, reasonText } from "../schemas/common.ts";
 import { destructionCertificate, destructionStatus, keyInfo, versionUsage } from "../schemas/keys.ts";
 
@@ -18,6 +19,9 @@ const rotationDays = z.int().min(1).max(36_500);
 const usage = z.enum(["encrypt", "blind-index", "mac", "sign", "agree"]);
 const dates = { expiresAt: z.exactOptional(instant), activateAt: z.exactOptional(instant) };
 const why = z.strictObject({ reason: z.exactOptional(reasonText) });
+
+/** What is not there where a version is named. */
+const version = ["UNKNOWN_KEY", "UNKNOWN_KEY_VERSION"] as const;
 
 /** What a state change is called, and what it does. */
 const stateChanges = {
@@ -46,6 +50,7 @@ export const keyRoutes = {
     tag: "keys",
     action: "keys.create",
     status: 201,
+    problems: ["NAME_TAKEN", "CONFLICT", "KEY_USAGE", "UNKNOWN_PURPOSE", "UNKNOWN_ALGORITHM", ...problems.kek],
     body: z.strictObject({
       name: keyText,
       purpose: purposeText,
@@ -65,6 +70,7 @@ export const keyRoutes = {
     action: "keys.show",
     idempotent: true,
     tagged: true,
+    problems: ["UNKNOWN_KEY"],
     params: keyParams,
     answer: keyInfo,
     handle: (keystead, { params }) => keystead.keys.show(params.key),
@@ -75,6 +81,7 @@ export const keyRoutes = {
     tag: "keys",
     action: "keys.set",
     tagged: true,
+    problems: ["UNKNOWN_KEY"],
     params: keyParams,
     body: z.strictObject({ tags: z.exactOptional(tags), rotationDays: z.exactOptional(rotationDays.nullable()) }),
     answer: keyInfo,
@@ -86,6 +93,7 @@ export const keyRoutes = {
     summary: "Make the next version; it is current when this answers, earlier ones still open what they sealed.",
     tag: "keys",
     action: "keys.rotate",
+    problems: ["UNKNOWN_KEY", "KEY_STATE", "CONFLICT", ...problems.kek],
     params: keyParams,
     body: why.extend(dates),
     answer: keyInfo,
@@ -101,6 +109,7 @@ export const keyRoutes = {
     summary: "Take the next step of a destruction: schedule it, or execute it after the waiting time.",
     tag: "keys",
     action: "keys.destroy",
+    problems: ["VERSION_IN_USE", "DESTRUCTION_WAITING", "CONFLICT", "KEY_STATE", ...version, ...problems.rows, ...problems.kek],
     params: versionParams,
     body: why.extend({ waitingDays: z.exactOptional(z.int().min(1).max(36_500)) }),
     answer: destructionStatus,
@@ -111,6 +120,7 @@ export const keyRoutes = {
     summary: "Cancel a scheduled destruction.",
     tag: "keys",
     action: "keys.cancel-destroy",
+    problems: ["KEY_STATE", ...version],
     params: versionParams,
     body: why,
     handle: (keystead, { params, body }) => keystead.keys.cancelDestroy(params.key, params.version, body),
@@ -121,6 +131,7 @@ export const keyRoutes = {
     tag: "keys",
     action: "keys.usage",
     idempotent: true,
+    problems: version,
     params: versionParams,
     answer: versionUsage,
     handle: (keystead, { params }) => keystead.keys.usage(params.key, params.version),
@@ -131,6 +142,7 @@ export const keyRoutes = {
     tag: "keys",
     action: "keys.certificate",
     idempotent: true,
+    problems: ["KEY_STATE", ...version],
     params: versionParams,
     answer: destructionCertificate,
     handle: (keystead, { params }) => keystead.keys.certificate(params.key, params.version),
@@ -141,6 +153,7 @@ export const keyRoutes = {
     tag: "keys",
     action: "datasets.census",
     idempotent: true,
+    problems: ["UNKNOWN_KEY", ...problems.rows],
     params: keyParams,
     answer: z.strictObject({ versions: list(z.strictObject({ version: z.string(), count: z.int() })) }),
     handle: async (keystead, { params }) => ({ versions: await keystead.datasets.census(params.key) }),
@@ -151,6 +164,7 @@ export const keyRoutes = {
     tag: "keys",
     action: "keys.set-alias",
     idempotent: true,
+    problems: ["NAME_TAKEN", "UNKNOWN_KEY"],
     params: aliasParams,
     body: z.strictObject({ key: keyText }),
     answer: keyInfo,
@@ -161,6 +175,7 @@ export const keyRoutes = {
     summary: "Remove an alias; the key stays.",
     tag: "keys",
     action: "keys.remove-alias",
+    problems: ["UNKNOWN_KEY"],
     params: aliasParams,
     handle: (keystead, { params }) => keystead.keys.removeAlias(params.alias),
   }),
@@ -173,6 +188,7 @@ function stateChange(change: keyof typeof stateChanges): JsonRow<typeof versionP
     summary: stateChanges[change],
     tag: "keys",
     action: `keys.${change}`,
+    problems: ["KEY_STATE", "CONFLICT", ...version],
     params: versionParams,
     body: why,
     answer: keyInfo,

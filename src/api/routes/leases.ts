@@ -2,6 +2,7 @@ import { z } from "zod";
 import { limits } from "../../audit/record-check.ts";
 import { isProblem } from "../../keys/data-acts.ts";
 import { jsonRoute, silent, usual } from "../route-row.ts";
+import { problems } from "../route-problems.ts";
 import { base64, datasetText, exactlyOne, itemProblem, keyText, list, reasonText, targetMembers, targetOf } from "../schemas/common.ts";
 import { problemJson } from "./data-many.ts";
 
@@ -51,6 +52,7 @@ export const leaseRoutes = {
     tag: "leases",
     action: "leases.create",
     status: 201,
+    problems: problems.sealing,
     body: exactlyOne(z.strictObject({ ...targetMembers, dataset: z.exactOptional(datasetText) }), "key", "purpose"),
     answer: sealLease,
     handle: async (keystead, { body }) => {
@@ -64,6 +66,7 @@ export const leaseRoutes = {
     tag: "leases",
     action: "leases.create",
     idempotent: true,
+    problems: ["UNKNOWN_LEASE", ...problems.opening],
     body: z.strictObject({ key: keyText, label: z.string().min(1).max(17), prefix: base64 }),
     answer: openLease,
     handle: async (keystead, { body }) => written(await keystead.leases.open(body)),
@@ -92,6 +95,7 @@ export const leaseRoutes = {
     tag: "leases",
     action: "leases.create",
     idempotent: true,
+    problems: ["UNKNOWN_LEASE"],
     params: leaseParams,
     body: z.strictObject({ used: z.int().min(0) }),
     handle: (keystead, { params, body }) => keystead.leases.release(params.lease, body.used),
@@ -102,6 +106,7 @@ export const leaseRoutes = {
     tag: "leases",
     action: "leases.list",
     idempotent: true,
+    problems: ["UNKNOWN_KEY"],
     query: z.strictObject({ key: z.exactOptional(keyText) }),
     answer: z.strictObject({ leases: list(leaseInfo) }),
     handle: async (keystead, { query }) => ({ leases: await keystead.leases.list(query) }),
@@ -112,6 +117,7 @@ export const leaseRoutes = {
     tag: "leases",
     action: "leases.list",
     idempotent: true,
+    problems: ["UNKNOWN_LEASE"],
     params: leaseParams,
     answer: leaseInfo,
     handle: (keystead, { params }) => keystead.leases.show(params.lease),
@@ -122,6 +128,7 @@ export const leaseRoutes = {
     tag: "leases",
     action: "leases.revoke",
     idempotent: true,
+    problems: ["UNKNOWN_LEASE"],
     params: leaseParams,
     query: z.strictObject({ reason: z.exactOptional(reasonText) }),
     answer: leaseInfo,

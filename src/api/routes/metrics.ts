@@ -9,6 +9,7 @@ export const metricsRoutes = {
     tag: "server",
     action: "metrics.read",
     idempotent: true,
+    problems: ["NOT_FOUND"],
     mediaType: "text/plain; version=0.0.4; charset=utf-8",
     answer: z.string(),
     handle: (keystead) => keystead.metrics.read(),

@@ -1,9 +1,11 @@
 import { z } from "zod";
 import { jsonRoute, silent, usual } from "../route-row.ts";
+import { problems } from "../route-problems.ts";
 import { keyText, list, purposeText } from "../schemas/common.ts";
 import { kekInfo, purposeInfo, routeInfo, settings } from "../schemas/keys.ts";
 
 const kekUri = z.string().min(1).max(2048);
+const purposeParams = z.strictObject({ purpose: purposeText });
 const purposeSettings = z.strictObject({
   description: z.exactOptional(z.string().max(500)),
   defaultKey: z.exactOptional(keyText.nullable()),
@@ -29,9 +31,22 @@ export const registryRoutes = {
     tag: "purposes",
     action: "purposes.create",
     status: 201,
+    problems: ["NAME_TAKEN", "UNKNOWN_ALGORITHM", "UNKNOWN_KEY"],
     body: purposeSettings.extend({ name: purposeText }),
     answer: purposeInfo,
     handle: (keystead, { body: { name, ...rest } }) => keystead.purposes.create(name, rest),
+  }),
+  "GET /v1/purposes/:purpose": jsonRoute({
+    ...usual,
+    summary: "A purpose.",
+    tag: "purposes",
+    action: "purposes.show",
+    idempotent: true,
+    tagged: true,
+    problems: ["UNKNOWN_PURPOSE"],
+    params: purposeParams,
+    answer: purposeInfo,
+    handle: (keystead, { params }) => keystead.purposes.show(params.purpose),
   }),
   "PATCH /v1/purposes/:purpose": jsonRoute({
     ...usual,
@@ -39,7 +54,8 @@ export const registryRoutes = {
     tag: "purposes",
     action: "purposes.set",
     tagged: true,
-    params: z.strictObject({ purpose: purposeText }),
+    problems: ["UNKNOWN_PURPOSE", "UNKNOWN_ALGORITHM", "UNKNOWN_KEY"],
+    params: purposeParams,
     body: purposeSettings,
     answer: purposeInfo,
     handle: (keystead, { params, body }, { ifMatch }) =>
@@ -60,6 +76,7 @@ export const registryRoutes = {
     tag: "KEKs",
     action: "routes.set",
     idempotent: true,
+    problems: ["UNKNOWN_PURPOSE", "CONFLICT", ...problems.kek],
     body: z.strictObject({ purpose: z.exactOptional(purposeText), namePrefix: z.exactOptional(keyText), kekUri }),
     answer: routeInfo,
     handle: (keystead, { body: { kekUri: uri, ...selector } }) => keystead.routes.set(selector, uri),
@@ -79,6 +96,7 @@ export const registryRoutes = {
     tag: "KEKs",
     action: "keks.add",
     idempotent: true,
+    problems: ["CONFLICT", ...problems.kek],
     body: z.strictObject({ kekUri }),
     handle: (keystead, { body }) => keystead.keks.add(body.kekUri),
   }),
@@ -98,6 +116,7 @@ export const registryRoutes = {
     tag: "KEKs",
     action: "keks.rotate",
     idempotent: true,
+    problems: ["CONFLICT", ...problems.kek],
     body: z.strictObject({ from: kekUri, to: kekUri }),
     answer: z.strictObject({ done: z.int(), total: z.int() }),
     handle: (keystead, { body }) => keystead.keks.rotate(body.from, body.to),

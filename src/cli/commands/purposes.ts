@@ -30,6 +30,17 @@ export function addPurposeCommands(program: Command): void {
         await output.result(found, () => formatTable(found, columns));
       }),
     );
+  purposes
+    .command("show")
+    .description("Show a purpose.")
+    .argument("<purpose>", "name of a purpose")
+    .addHelpText("after", examples("keystead purposes show pii"))
+    .action((name: string, _flags: unknown, command: Command) =>
+      withKeystead(command, async ({ keystead, output }) => {
+        const purpose = await keystead.purposes.show(name);
+        await output.result(purpose, () => formatTable([purpose], columns));
+      }),
+    );
   withPolicy(purposes.command("create").description("Register a purpose."))
     .argument("<purpose>", "1 to 64 lower-case letters, digits or -")
     .addHelpText("after", examples('keystead purposes create payroll --description "salaries and bank details" --rotation-days 365'))

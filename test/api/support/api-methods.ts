@@ -51,6 +51,7 @@ export const partOf: Readonly<Record<ApiMethod, ApiPart>> = {
   "purposes.create": "keys",
   "purposes.list": "keys",
   "purposes.set": "keys",
+  "purposes.show": "keys",
   "routes.list": "keks",
   "routes.set": "keks",
   "keks.list": "keks",

@@ -104,6 +104,7 @@ export const samples: Readonly<Record<keyof RouteRows, Make>> = {
 
   "GET /v1/purposes": plain,
   "POST /v1/purposes": () => ({ body: { name: "medical" }, asks: { purpose: "medical" } }),
+  "GET /v1/purposes/:purpose": () => ({ params: { purpose: "pii" }, asks: { purpose: "pii" } }),
   "PATCH /v1/purposes/:purpose": () => ({ params: { purpose: "pii" }, body: { description: "d" }, asks: { purpose: "pii" } }),
   "GET /v1/routes": plain,
   "PUT /v1/routes": () => ({ body: { kekUri: "local:none" } }),

@@ -26,6 +26,7 @@ const facts = {
   idempotent: true,
   status: 200,
   tagged: false,
+  problems: [],
   audit: "service",
   params: nothing,
   query: nothing,
