@@ -13,14 +13,16 @@ export interface Sample {
 const mebibyte = 1_048_576;
 /** Share of the time in which code is compiled and caches fill. */
 const warmUpShare = 0.3;
+/** What is compared of the rest: its beginning with its end, so that slow growth is seen, too. */
+const comparedShare = 0.2;
 const mostGrowth = 1.1;
 const mostDelay = 50;
 
 /** Prints what was promised and what came of it. @returns true when all of it was kept */
 export function judge(samples: readonly Sample[], { done, failures }: Pick<SoakLoad, "done" | "failures">): boolean {
   const warm = samples.slice(Math.floor(samples.length * warmUpShare));
-  const half = Math.floor(warm.length / 2);
-  const [early, late] = [warm.slice(0, half), warm.slice(half)];
+  const compared = Math.floor(warm.length * comparedShare);
+  const [early, late] = [warm.slice(0, compared), warm.slice(warm.length - compared)];
   const rss = growth(early, late, (part) => median(part.map((sample) => sample.rss)));
   // What is left after collections: between them the heap goes up and down.
   const heap = growth(early, late, (part) =>

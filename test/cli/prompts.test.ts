@@ -7,6 +7,7 @@ import { stripVTControlCharacters } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { canaries } from "../setup/canary.ts";
 import { registerMasterKeys } from "../setup/master-keys.ts";
+import { serve } from "../support/serve-process.ts";
 import { runWatched, watchChild, watchedEnvironment } from "../setup/watched-child.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "keystead-prompts-"));
@@ -128,5 +129,24 @@ describe("on a terminal", () => {
     expect(listed.code, listed.shown).toBe(0);
     expect(listed.shown).toContain("NAME");
     for (const { shown } of [differing, made, listed]) expect(shown).not.toContain(passphrase);
+  });
+
+  it("the first token of a server is shown once, and is good", async () => {
+    const data = join(folder, "served");
+    const served = ["serve", "--init", "--data", data, "--port", "0"];
+    // What is typed comes behind the token, which the welcome names before its commands.
+    const first = await onTerminal(served, [["/v1/encrypt", "\u0003"]]);
+    expect(first.code, first.shown).toBe(0);
+    registerMasterKeys(data);
+    const tokens = [...first.shown.matchAll(/KEYSTEAD_TOKEN=(\S+)/g)].map(([, token]) => token);
+    expect(tokens).toHaveLength(1);
+    const again = await onTerminal(served, [["/v1/encrypt", "\u0003"]]);
+    expect(again.code, again.shown).toBe(0);
+    expect(again.shown).not.toContain("kst_");
+    const server = await serve("--data", data, "--port", "0");
+    const answer = await fetch(`${server.url}/v1/whoami`, { headers: { authorization: `Bearer ${tokens[0] ?? ""}` } });
+    expect(await answer.json()).toMatchObject({ roles: expect.arrayContaining(["admin"]) as unknown });
+    expect(await server.end()).toBe(0);
+    expect(server.errors()).not.toContain("kst_");
   });
 });

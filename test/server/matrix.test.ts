@@ -80,9 +80,17 @@ const refusedByState: ReadonlySet<string> = new Set([
   "/v1/datasets/:dataset/indexes/:index/generations/:generation/cut-over",
 ]);
 
-/** Refused by its status, or by that of its one line. */
-function isDenied({ statusCode, body }: LightMyRequestResponse, { stream, path }: AnyRoute): boolean {
-  const isByItem = stream === "ndjson" || path === "/v1/leases/renew";
+/** A request as it is, and as a batch of one item where the route takes those. */
+function variantsOf(route: AnyRoute, sample: Sample): readonly Sample[] {
+  const { body } = sample;
+  if (route.stream !== undefined || route.tag !== "data" || typeof body !== "object" || body === null) return [sample];
+  const { reason, ...item }: { readonly reason?: unknown } = body;
+  return [sample, { ...sample, body: { items: [item], ...(reason !== undefined && { reason }) } }];
+}
+
+/** Refused by its status, or by that of its one item or line. */
+function isDenied({ statusCode, body }: LightMyRequestResponse, { stream, path }: AnyRoute, isBatch: boolean): boolean {
+  const isByItem = isBatch || stream === "ndjson" || path === "/v1/leases/renew";
   if (!isByItem || statusCode !== 200) return statusCode === 403;
   return body.includes('"problem":{"code":"ACCESS_DENIED","status":403');
 }
@@ -118,25 +126,27 @@ it("each role may do on each route what its policies say, and each attempt leave
     const sampleOf = made.get(`${route.method} ${route.path}`);
     if (sampleOf === undefined) throw new Error(`${route.path} has no sample`);
     for (const key of keys) {
-      const sample = sampleOf(key);
-      const stranger = await send(server, route, sample);
-      if (stranger.statusCode !== 401) wrong.push(`${route.path}: nobody gets ${String(stranger.statusCode)}`);
-      attempts.push({ what: `nobody ${route.path}`, action: route.action ?? "", isAllowed: false, answer: stranger });
-      for (const role of roles) {
-        const names = new Set([`oidc:main:${role}`, "*", `role:${role}`]);
-        const { outcome } = decide([...rolePolicies, narrow], { names }, route.action ?? "", sample.asks ?? {}, 0);
-        const answer = await send(server, route, sample, role);
-        const isAllowed = outcome === "allow";
-        const what = `${role} ${route.method} ${route.path} ${key.key}`;
-        if (
-          isDenied(answer, route) === isAllowed ||
-          answer.statusCode === 401 ||
-          answer.statusCode >= 500 ||
-          (answer.statusCode === 400 && !refusedByState.has(route.path))
-        )
-          wrong.push(`${what}: ${outcome}, but ${String(answer.statusCode)} ${answer.body.slice(0, 200)}`);
-        if (route.path === "/v1/tokens" && answer.statusCode === 201) registerSecret(answer.json<{ token: string }>().token);
-        attempts.push({ what, action: route.action ?? "", isAllowed, answer });
+      for (const sample of variantsOf(route, sampleOf(key))) {
+        const isBatch = typeof sample.body === "object" && sample.body !== null && "items" in sample.body;
+        const stranger = await send(server, route, sample);
+        if (stranger.statusCode !== 401) wrong.push(`${route.path}: nobody gets ${String(stranger.statusCode)}`);
+        attempts.push({ what: `nobody ${route.path}`, action: route.action ?? "", isAllowed: false, answer: stranger });
+        for (const role of roles) {
+          const names = new Set([`oidc:main:${role}`, "*", `role:${role}`]);
+          const { outcome } = decide([...rolePolicies, narrow], { names }, route.action ?? "", sample.asks ?? {}, 0);
+          const answer = await send(server, route, sample, role);
+          const isAllowed = outcome === "allow";
+          const what = `${role} ${route.method} ${route.path} ${key.key}${isBatch ? " as a batch" : ""}`;
+          if (
+            isDenied(answer, route, isBatch) === isAllowed ||
+            answer.statusCode === 401 ||
+            answer.statusCode >= 500 ||
+            (answer.statusCode === 400 && !refusedByState.has(route.path))
+          )
+            wrong.push(`${what}: ${outcome}, but ${String(answer.statusCode)} ${answer.body.slice(0, 200)}`);
+          if (route.path === "/v1/tokens" && answer.statusCode === 201) registerSecret(answer.json<{ token: string }>().token);
+          attempts.push({ what, action: route.action ?? "", isAllowed, answer });
+        }
       }
     }
   }

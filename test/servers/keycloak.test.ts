@@ -5,11 +5,17 @@ import { UnsecuredJWT, decodeJwt, decodeProtectedHeader } from "jose";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { OidcAuthenticator } from "../../src/access/oidc/oidc-authenticator.ts";
 import type { OidcIssuersInput } from "../../src/access/oidc/settings.ts";
+import { routes } from "../../src/api/routes.ts";
+import { KeysteadClient } from "../../src/client/keystead-client.ts";
 import { systemClock } from "../../src/clock.ts";
+import { initKeystead } from "../../src/keystead.ts";
+import { openAuthenticators } from "../../src/server/authenticators.ts";
+import { serverSettingsSchema } from "../../src/server/settings.ts";
+import { startServer } from "../../src/server/start-server.ts";
 import { outcome } from "../access/oidc/support/authenticator.ts";
 import { missingForKeycloak } from "../support/keycloak-program.ts";
 import { KeycloakServer, newSecret } from "../support/keycloak-server.ts";
-import { temporaryFolder } from "../support/test-keystead.ts";
+import { codeOf, temporaryFolder, testMasterKeys } from "../support/test-keystead.ts";
 import { KeycloakRealm } from "./support/keycloak-realm.ts";
 
 const missing = missingForKeycloak();
@@ -180,4 +186,45 @@ describe("a token that is taken back", () => {
     const right = await openOidc({ introspection: { ...introspection, clientSecretFile: secretFile(realm.secret) } });
     expect(await right.examine()).toEqual([]);
   });
+});
+
+it("tokens of Keycloak do at a server what its policies say of their roles, and nothing once they are not good", async () => {
+  await realm.addClient("payroll");
+  await realm.addClient("elsewhere", {}, false);
+  const introspection = { clientId: "keystead", clientSecretFile: secretFile(realm.secret), cacheSeconds: 0 };
+  const issuers = { main: { issuer: realm.issuer, audience: "keystead", allowHttpLoopback: true, introspection } };
+  const settings = serverSettingsSchema.parse({ port: 0, issuers });
+  const keystead = await initKeystead({ store: "memory:", masterKeys: testMasterKeys });
+  onTestFinished(() => keystead.close());
+  await keystead.principals.set("claim:realm_access.roles=keystead-admins", { roles: ["key-admin"] });
+  await keystead.policies.create({ effect: "allow", subject: "claim:azp=payroll", actions: ["data.encrypt"], keys: ["pay"] });
+  const folder = temporaryFolder();
+  const authenticators = await openAuthenticators(keystead, settings, folder);
+  const served = await startServer({ keystead, routes, authenticators, settings, folder, version: "test", checkAnswers: true });
+  onTestFinished(() => served.close());
+  const clientWith = (token: string): KeysteadClient => {
+    const client = new KeysteadClient({ url: served.url, token, retries: 0 });
+    onTestFinished(() => client.close());
+    return client;
+  };
+  const token = await realm.token("payroll");
+  const [admin, payroll] = [clientWith(await realm.token("kernel")), clientWith(token)];
+
+  for (const name of ["pay", "else"]) await admin.keys.create({ name, purpose: "pii" });
+  expect(await codeOf(admin.encrypt("pay", "x"))).toBe("ACCESS_DENIED");
+  expect(await payroll.encrypt("pay", "x")).toMatch(/^ks1:pay:/);
+  expect(await codeOf(payroll.encrypt("else", "x"))).toBe("ACCESS_DENIED");
+  expect(await codeOf(payroll.keys.rotate("pay"))).toBe("ACCESS_DENIED");
+  expect(await codeOf(clientWith(await realm.token("elsewhere")).encrypt("pay", "x"))).toBe("UNAUTHENTICATED");
+  expect(await codeOf(clientWith(new UnsecuredJWT(decodeJwt(token)).encode()).encrypt("pay", "x"))).toBe("UNAUTHENTICATED");
+  await realm.revoke("payroll", token);
+  expect(await codeOf(payroll.encrypt("pay", "x"))).toBe("UNAUTHENTICATED");
+
+  const id = `main:${String(decodeJwt(token).sub)}`;
+  expect(await keystead.audit.show({ action: "data.encrypt" })).toMatchObject([
+    { outcome: "denied", principal: { source: "oidc" } },
+    { outcome: "allowed", key: "pay", principal: { source: "oidc", id, name: "service-account-payroll" } },
+    { outcome: "denied", key: "else", principal: { id } },
+    ...Array.from({ length: 3 }, () => ({ outcome: "denied", code: "UNAUTHENTICATED" })),
+  ]);
 });

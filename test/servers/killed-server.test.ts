@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { request } from "undici";
 import { expect, it } from "vitest";
@@ -13,16 +13,40 @@ const connections = 16;
 /** Answers before the kill: another number each round, so that it meets another moment of a write. */
 const answersBefore = (round: number): number => 150 + 37 * round;
 
-/** The server of a data folder, with a token. */
+/** The server of a data folder, with a token; every other round it has workers. */
 async function serve(folder: string, round: number): Promise<{ readonly child: Child; readonly url: string; readonly token: string }> {
   const tokenFile = join(folder, `token-${String(round)}`);
   const data = join(folder, "data");
-  const child = startChild(main, ["serve", "--json", "--init", "--data", data, "--port", "0", "--token-file", tokenFile]);
+  const workers = round % 2 === 0 ? [] : ["--workers", "2"];
+  const child = startChild(main, ["serve", "--json", "--init", "--data", data, "--port", "0", "--token-file", tokenFile, ...workers]);
   const ready: unknown = JSON.parse((await child.nextLine()) ?? "{}");
   const url = typeof ready === "object" && ready !== null && "url" in ready ? String(ready.url) : "";
   const token = readFileSync(tokenFile, "utf8").trim();
   registerSecret(token);
   return { child, url, token };
+}
+
+/** Kills a server with all its workers in one moment, as a power failure does. */
+function killAll({ process: { pid = 0 } }: Child): void {
+  const workers = readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, "utf8")
+    .trim()
+    .split(" ");
+  for (const each of [pid, ...workers.filter((text) => text !== "").map(Number)]) process.kill(each, "SIGKILL");
+}
+
+/** Lets the records of a data folder go to a file, too, which is begun anew now and then. */
+function addSink(data: string): void {
+  mkdirSync(join(data, "lines"));
+  const file = join(data, "keystead.json");
+  const configuration: unknown = JSON.parse(readFileSync(file, "utf8"));
+  const audit = { sinks: [{ type: "file", path: "lines/audit.jsonl", maxBytes: 200_000 }] };
+  writeFileSync(file, JSON.stringify({ ...Object(configuration), audit }));
+}
+
+/** The ids of requests in the files of the sink. */
+function idsInSink(data: string): Set<string> {
+  const files = readdirSync(join(data, "lines")).map((name) => readFileSync(join(data, "lines", name), "utf8"));
+  return new Set(files.flatMap((text) => [...text.matchAll(/"id":"(\d+-\d+-\d+)"/g)].map(([, id = ""]) => id)));
 }
 
 /** Calls until the server is gone; the ids of those that were answered, each with its status. */
@@ -64,11 +88,13 @@ it("every answered call has its record, whenever the server is killed", async ()
       const made = await request(`${url}/v1/keys`, { method: "POST", headers, body: JSON.stringify({ name: "k", purpose: "pii" }) });
       expect(made.statusCode).toBe(201);
       await made.body.text();
+      // The next server heeds it.
+      addSink(join(folder, "data"));
     }
     let left = answersBefore(round);
     const seen = await load(url, token, String(round), () => {
       left -= 1;
-      if (left === 0) child.process.kill("SIGKILL");
+      if (left === 0) killAll(child);
     });
     expect(seen.size).toBeGreaterThanOrEqual(answersBefore(round));
     for (const [id, status] of seen) answered.set(id, status);
@@ -100,7 +126,12 @@ it("every answered call has its record, whenever the server is killed", async ()
     expect(wrong.slice(0, 5)).toEqual([]);
     expect(answered.size).toBeGreaterThan(rounds * 150);
     expect((await keystead.audit.verify()).findings).toEqual([]);
-    process.stdout.write(`${String(answered.size)} answered calls of ${String(rounds)} killed servers, each with its record\n`);
+    const [inSink, files] = [idsInSink(data), readdirSync(join(data, "lines"))];
+    expect([...answered.keys()].filter((id) => !id.startsWith("0-") && !inSink.has(id)).slice(0, 5)).toEqual([]);
+    expect(files.length).toBeGreaterThan(1);
+    process.stdout.write(
+      `${String(answered.size)} answered calls of ${String(rounds)} killed servers, each with its record, ${String(files.length)} files of a sink\n`,
+    );
   } finally {
     await keystead.close();
   }

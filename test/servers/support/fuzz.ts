@@ -60,7 +60,7 @@ export async function fuzz(server: FuzzedServer, run: FuzzRun): Promise<string |
   let output = said.join("");
   // Whatever it shows of a request or an answer.
   for (const secret of server.secrets) output = output.replaceAll(secret, "SECRET");
-  output = output.replaceAll(/kst_\w+/g, "kst_…");
+  output = output.replaceAll(/kst_[\w-]+/g, "kst_…");
   recordOutput(output);
   return code === 0 ? undefined : output;
 }
