@@ -15,6 +15,8 @@ export interface Request {
   readonly signal: AbortSignal | undefined;
   /** Milliseconds within which the answer has to begin; as the connection has it when undefined. */
   readonly timeout: number | undefined;
+  /** Milliseconds within which the next piece of the answer has to come; as for its beginning when absent. */
+  readonly longestSilence?: number;
 }
 
 const defaults = { timeout: 30_000, connections: 16 } as const;
@@ -50,7 +52,7 @@ export class Connection {
   }
 
   /** Sends a request once. @throws KeysteadError of the credential, `CLOSED`; what the network says */
-  async send({ method, path, body, ifMatch, signal, timeout }: Request): Promise<Dispatcher.ResponseData> {
+  async send({ method, path, body, ifMatch, signal, timeout, longestSilence = timeout }: Request): Promise<Dispatcher.ResponseData> {
     const credential = await askToken(this.options.token, signal);
     if (this.#closing !== undefined) throw new KeysteadError("CLOSED", "the client is closed; make another one");
     return this.#agent.request({
@@ -65,7 +67,8 @@ export class Connection {
       },
       ...(body !== undefined && { body }),
       ...(signal !== undefined && { signal }),
-      ...(timeout !== undefined && { headersTimeout: timeout, bodyTimeout: timeout }),
+      ...(timeout !== undefined && { headersTimeout: timeout }),
+      ...(longestSilence !== undefined && { bodyTimeout: longestSilence }),
     });
   }
 

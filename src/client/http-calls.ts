@@ -37,6 +37,8 @@ const defaultRetries = 2;
 /** Milliseconds before the first repetition; each further one waits twice as long. */
 const firstPause = 100;
 const longestPause = 10_000;
+/** Milliseconds without an event, however short the time-out is: the server says every 15 seconds that it is still there. */
+const longestSilence = 60_000;
 /** Milliseconds after which a lost call is not asked again: the server may still be at it, and its caller has waited. */
 const longestLost = 10_000;
 
@@ -93,7 +95,7 @@ export class HttpCalls {
   /** Follows the events of a route until it ends. @throws KeysteadError as {@link call} */
   async *events<E extends EventEndpoint>(endpoint: E, input: EndpointInput<E>, stop?: AbortSignal): AsyncGenerator<EndpointAnswer<E>> {
     const signal = this.#signal(stop);
-    const sent: Sent = { ...address(endpoint, input), body: undefined, idempotent: true, ifMatch: undefined, signal };
+    const sent: Sent = { ...address(endpoint, input), body: undefined, idempotent: true, ifMatch: undefined, signal, longestSilence };
     const { body } = await this.#repeat(sent, (response) => Promise.resolve(response));
     try {
       for await (const event of readEvents(body)) {

@@ -86,6 +86,24 @@ describe("calls with bounds of their own", () => {
     expect([(await short).code, await long]).toEqual(["SERVER_UNREACHABLE", plain]);
   });
 
+  it("follow events that come more slowly than their time-out", async () => {
+    const shortEnd = Promise.withResolvers<unknown>();
+    const { listen } = await serverOf(async (response, request) => {
+      if (request.url === "/v1/hash") {
+        request.socket.once("close", shortEnd.resolve);
+        return;
+      }
+      response.writeHead(200, { "content-type": "text/event-stream" }).write('data: {"job":1}\n\n');
+      await shortEnd.promise;
+      response.end('data: {"job":2}\n\n');
+    });
+    const calls = clientOf(await listen(0)).with({ timeout: 20, retries: 0 });
+    const events = calls.backgroundJobs.watch("crm", new AbortController().signal);
+    expect((await events.next()).value).toEqual({ job: 1 });
+    expect((await failureOf(calls.hash("x"))).code).toBe("SERVER_UNREACHABLE");
+    expect((await events.next()).value).toEqual({ job: 2 });
+  });
+
   it("leave a job at work that its own signal does not pause", async () => {
     const job = { id: "j", dataset: "crm", kind: "protect", state: "running", dryRun: false, progress: {} };
     const started: Act = (response) => response.setHeader("content-type", "application/json").end(JSON.stringify(job));
