@@ -52,11 +52,16 @@ export async function serveEngine(callers: TestCallers, options: Partial<InitOpt
   return { keystead, server };
 }
 
-/** Lets a server listen, and gives clients of it by their tokens. */
-export async function clientsOf({ server }: ServedEngine): Promise<(token: string) => KeysteadClient> {
+/** Lets a server listen to a free port, and tells which. */
+export async function portOf({ server }: ServedEngine): Promise<number> {
   await server.listen({ host: "127.0.0.1", port: 0 });
   const address: AddressInfo | string | null = server.server.address();
-  const port = typeof address === "object" && address !== null ? address.port : 0;
+  return typeof address === "object" && address !== null ? address.port : 0;
+}
+
+/** Lets a server listen, and gives clients of it by their tokens. */
+export async function clientsOf(engine: ServedEngine): Promise<(token: string) => KeysteadClient> {
+  const port = await portOf(engine);
   return (token) => {
     const client = new KeysteadClient({ url: `http://127.0.0.1:${String(port)}`, token, retries: 0 });
     onTestFinished(() => client.close());
