@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import { createReadStream } from "node:fs";
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { createHash } from "node:crypto";
@@ -101,15 +102,38 @@ describe("audit.archive", () => {
     await writeFile(file, "mine");
     expect(await codeOf(keystead.audit.archive({ until: later, file }))).toBe("CONFLICT");
     expect(await readFile(file, "utf8")).toBe("mine");
-    const database = new DatabaseSync(join(folder, "keystead.db"));
-    database.exec(
-      "update audit_lines set line = cast(replace(cast(line as text), 'tests.count', 'tests.other') as blob) where sequence = 3",
-    );
-    database.close();
-    expect(await codeOf(keystead.audit.archive({ until: later, file: join(folder, "other.jsonl") }))).toBe("AUDIT_TAMPERED");
     const after = await keystead.audit.verify();
     expect(after.records).toBeGreaterThanOrEqual(records);
     expect(after.archived).toBe(0);
+    await keystead.close();
+  });
+
+  const ofFirst = "writer = (select writer from audit_lines order by rowid limit 1)";
+  it.each([
+    ["altered", "update audit_lines set line = cast(replace(cast(line as text), 'tests.count', 'tests.other') as blob) where sequence = 3"],
+    ["cut from the end of a chain", `delete from audit_lines where ${ofFirst} and sequence >= 3`],
+    ["gone with their chain", `delete from audit_lines where ${ofFirst}`],
+  ])("removes nothing when records were %s, and an export names the first of them", async (_, tampering) => {
+    const folder = temporaryFolder();
+    const options = fileStore(folder);
+    const first = await initKeystead(options);
+    await recordSome(first, 0);
+    await first.close();
+    const keystead = await openTestKeystead(options);
+    await keystead.audit.flush();
+    const database = new DatabaseSync(join(folder, "keystead.db"));
+    database.exec(tampering);
+    database.close();
+    const { findings } = await keystead.audit.verify();
+    expect(findings).not.toEqual([]);
+    expect(await codeOf(keystead.audit.archive({ until: later, file: join(folder, "other.jsonl") }))).toBe("AUDIT_TAMPERED");
+    expect((await keystead.audit.verify()).findings).toEqual(findings);
+    const chunks: Buffer[] = [];
+    await keystead.audit.export({}, (chunk) => {
+      chunks.push(chunk);
+    });
+    const [{ writer, sequence } = {}] = findings;
+    expect((await verifyAuditExport(Readable.from(chunks))).findings[0]).toMatchObject({ kind: "record", writer, sequence });
     await keystead.close();
   });
 
