@@ -23,7 +23,7 @@ export interface BatchEntry {
   readonly version?: string | undefined;
   readonly context?: Context | undefined;
   readonly dataset?: string | undefined;
-  /** Name of another key to which it was moved. */
+  /** Name of another key to which it was to be moved. */
   readonly to?: string | undefined;
   readonly outcome: ActOutcome;
 }
@@ -38,14 +38,15 @@ export interface BatchGroup {
 }
 
 /**
- * The items of a batch by what its records tell of them: one group for each key, and each to which items of it were moved, and those that were
- * denied apart, so that whoever looks for a key, or for what was denied, finds them as if each had come alone. More than 500 are told of in several records. A batch without items is one
- * group.
+ * The items of a batch by what its records tell of them: a group for each key, each key to which items of it were to be moved, and each outcome,
+ * so that whoever looks for a key, or for what was denied, finds them as if each had come alone, and an item that fails takes nothing from what
+ * is told of the others. More than 500 are told of in several records. A batch without items is one group.
+ * @param isByContext true to tell of items with different contexts apart, too
  *
  * @example
  * groupBatch([{ key: "k", outcome: "allowed" }, { key: "k", outcome: "denied" }]); // two groups
  */
-export function groupBatch(entries: readonly BatchEntry[]): readonly BatchGroup[] {
+export function groupBatch(entries: readonly BatchEntry[], isByContext = false): readonly BatchGroup[] {
   const all: number[][] = [];
   /** The last group of each name. */
   const groups = new Map<string, number[]>();
@@ -53,10 +54,10 @@ export function groupBatch(entries: readonly BatchEntry[]): readonly BatchGroup[
   let places: number[] = [];
   for (const [place, entry] of entries.entries()) {
     // Most items are told of together with the one before.
-    if (before === undefined || places.length === mostPlaces || !isToldWith(entry, before)) {
-      const { key = "", purpose = "", to = "" } = entry;
+    if (before === undefined || places.length === mostPlaces || isByContext || !isToldWith(entry, before)) {
+      const { key = "", purpose = "", to = "", outcome } = entry;
       // No name has a space in it.
-      const name = `${isDenied(entry) ? "denied" : ""} ${key} ${purpose} ${to}`;
+      const name = `${outcome} ${key} ${purpose} ${to} ${isByContext ? contextText(entry) : ""}`;
       const found = groups.get(name);
       places = found === undefined || found.length === mostPlaces ? [] : found;
       if (places.length === 0) all.push(places);
@@ -70,11 +71,12 @@ export function groupBatch(entries: readonly BatchEntry[]): readonly BatchGroup[
 }
 
 function isToldWith(a: BatchEntry, b: BatchEntry): boolean {
-  return a.key === b.key && a.purpose === b.purpose && a.to === b.to && isDenied(a) === isDenied(b);
+  return a.outcome === b.outcome && a.key === b.key && a.purpose === b.purpose && a.to === b.to;
 }
 
-function isDenied({ outcome }: BatchEntry): boolean {
-  return outcome === "denied";
+/** The same for contexts with the same pairs, in whatever order. */
+function contextText({ context = {} }: BatchEntry): string {
+  return JSON.stringify(Object.entries(context).sort(([one], [other]) => (one < other ? -1 : 1)));
 }
 
 function groupOf(places: readonly number[], entries: readonly BatchEntry[]): BatchGroup {

@@ -7,7 +7,7 @@ import { decodeUtf8 } from "../crypto/text.ts";
 import { encodeTypedValue, type FieldValue } from "../crypto/typed-value.ts";
 import { KeysteadError } from "../errors.ts";
 import { auditedOnKey } from "./audited.ts";
-import { type BatchItem, type DataAct, DataActs, type DataDone, isProblem, type ItemProblem } from "./data-acts.ts";
+import { type BatchItem, type DataAct, DataActs, type ItemProblem, namedBy, type Way } from "./data-acts.ts";
 import type { Engine } from "./engine.ts";
 import { type HandlePool, openingActs } from "./handle-pool.ts";
 import type { KeyHandle } from "./key-handle.ts";
@@ -57,12 +57,6 @@ export interface RewrapItem extends RewrapOptions {
 /** What an item of {@link CipherService.decryptMany} opened to. */
 export type OpenedItem =
   { readonly plaintext: Buffer; readonly value?: undefined } | { readonly value: FieldValue; readonly plaintext?: undefined };
-
-/** Ciphertext that was moved, and the name of the other key that it was moved to. */
-interface Moved {
-  readonly sealed: string;
-  readonly to: string | undefined;
-}
 
 const target = keyTarget;
 const context = optional(recordOf(text));
@@ -202,9 +196,10 @@ export class CipherService {
     assertArguments({ sealed, options }, rules.rewrap);
     const parsed = parseSealed(sealed);
     const form = typeof sealed === "string" ? "text" : "binary";
-    return this.#acts.perform(rewrapAct(parsed, options), async (key) => {
-      const to = await this.#destination(key, options);
-      return { result: await this.#rewrap(key, to, parsed, form, options), ...wentTo(key, to) };
+    const way: Way = {};
+    return this.#acts.perform({ ...rewrapAct(parsed, options), way }, async (key) => {
+      const to = await this.#destination(key, options, way);
+      return { result: await this.#rewrap(key, to, parsed, form, options) };
     });
   }
 
@@ -215,17 +210,15 @@ export class CipherService {
    */
   async rewrapMany(items: readonly RewrapItem[]): Promise<(string | ItemProblem)[]> {
     assertArguments({ items }, rules.rewrapMany);
-    const batch = items.map(({ ciphertext, ...options }): BatchItem<Moved> => {
+    const batch = items.map(({ ciphertext, ...options }): BatchItem<string> => {
       const parsed = tryParseSealed(ciphertext);
       if (parsed instanceof KeysteadError) return { ciphertext, problem: parsed };
-      const work = async (key: NamedKey): Promise<Moved> => {
-        const to = await this.#destination(key, options);
-        return { sealed: String(await this.#rewrap(key, to, parsed, "text", options)), to: to.id === key.id ? undefined : to.name };
-      };
-      return { ...rewrapAct(parsed, options), ciphertext, work };
+      const way: Way = {};
+      const work = async (key: NamedKey): Promise<string> =>
+        String(await this.#rewrap(key, await this.#destination(key, options, way), parsed, "text", options));
+      return { ...rewrapAct(parsed, options), ciphertext, way, work };
     });
-    const results = await this.#acts.performEach("data.rewrap", batch, () => undefined, { movedTo: ({ to }) => to });
-    return results.map((result) => (isProblem(result) ? result : result.sealed));
+    return this.#acts.performEach("data.rewrap", batch, () => undefined);
   }
 
   /**
@@ -274,12 +267,13 @@ export class CipherService {
     assertArguments({ source, options }, rules.rewrapStream);
     const { header, sealedFileKey, rest } = await readStreamHeader(source);
     const sealed = { ...header, payload: sealedFileKey };
-    yield await this.#acts.perform(rewrapAct(header, options), async (key) => {
-      const to = await this.#destination(key, options);
+    const way: Way = {};
+    yield await this.#acts.perform({ ...rewrapAct(header, options), way }, async (key) => {
+      const to = await this.#destination(key, options, way);
       const fileKey = await this.#pool.use({ key, opening: "reencrypt" }, (handle) => handle.openFileKey(sealed, options.context));
       try {
         const { head } = await this.#sealFileKey(to, fileKey, options);
-        return { result: head, ...wentTo(key, to) };
+        return { result: head };
       } finally {
         fileKey.fill(0);
       }
@@ -317,22 +311,26 @@ export class CipherService {
 
   /**
    * The key that a rewrapping seals under. To move to another one is to decrypt with this one and to encrypt with that one: whoever may open
-   * what the other key seals would else read what this one does.
-   * @throws KeysteadError `ACCESS_DENIED`
+   * what the other key seals would else read what this one does. Whoever may not encrypt with that one does not learn whether it is there.
+   * @param way is told where it leads
+   * @throws KeysteadError `ACCESS_DENIED`, `UNKNOWN_KEY`, `UNKNOWN_PURPOSE`
    */
-  async #destination(key: NamedKey, { key: target, context, dataset }: RewrapOptions): Promise<NamedKey> {
+  async #destination(key: NamedKey, { key: target, context, dataset }: RewrapOptions, way: Way): Promise<NamedKey> {
     if (target === undefined) return key;
     const { access, caller, names } = this.#engine;
-    const to = await names.find(target);
-    if (to.id !== key.id)
+    const given = { ...(dataset !== undefined && { dataset }), ...(context !== undefined && { context }) };
+    let to: NamedKey;
+    try {
+      to = await names.find(target);
+    } catch (error) {
+      await access.authorize(caller, "data.encrypt", { ...namedBy(target), ...given });
+      throw error;
+    }
+    if (to.id !== key.id) {
+      way.to = to.name;
       await access.authorize(caller, "data.decrypt", { key: key.name, purpose: key.purpose, ...(context !== undefined && { context }) });
-    const resource = {
-      key: to.name,
-      purpose: to.purpose,
-      ...(dataset !== undefined && { dataset }),
-      ...(context !== undefined && { context }),
-    };
-    await access.authorize(caller, "data.encrypt", resource);
+    }
+    await access.authorize(caller, "data.encrypt", { key: to.name, purpose: to.purpose, ...given });
     return to;
   }
 
@@ -352,11 +350,6 @@ function rewrapAct(
   { context, dataset }: RewrapOptions,
 ): DataAct & { readonly target: string } {
   return { action: "data.rewrap", target, version, context, dataset };
-}
-
-/** What the record of a rewrapping says of its way. */
-function wentTo(key: NamedKey, to: NamedKey): Pick<DataDone<unknown>, "detail"> {
-  return to.id === key.id ? {} : { detail: { to: to.name } };
 }
 
 function eitherPlaintextOrValue(): KeysteadError {

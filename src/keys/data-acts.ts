@@ -30,6 +30,8 @@ export interface DataAct {
   readonly dataset?: string | undefined;
   readonly reason?: string | undefined;
   readonly detail?: AuditEvent["detail"];
+  /** Where a ciphertext is moved. */
+  readonly way?: Way;
   /** True for what is recorded also when the process itself does it. */
   readonly recorded?: boolean;
   readonly ask?: Ask | undefined;
@@ -44,8 +46,8 @@ interface BatchOptions<T> {
   readonly tally?: (results: readonly (T | ItemProblem)[]) => Readonly<Record<string, number>>;
   /** Label of the version that made a result, where it tells. */
   readonly versionOf?: (result: T) => string | undefined;
-  /** Name of another key to which a result was moved. */
-  readonly movedTo?: (result: T) => string | undefined;
+  /** True to tell of items with different contexts apart. */
+  readonly isByContext?: boolean;
   /** True to record it also for a program that embeds Keystead. */
   readonly isAlwaysRecorded?: boolean;
 }
@@ -80,7 +82,15 @@ export type BatchItem<T> = (
   readonly ciphertext?: string | Uint8Array;
   /** Label of the version that it names, whether it opens or not. */
   readonly version?: string | undefined;
+  /** Where it is moved. */
+  readonly way?: Way;
 };
+
+/** Where a ciphertext is moved. */
+export interface Way {
+  /** Name of the key, when it is another one; set as soon as that is found. */
+  to?: string;
+}
 
 /**
  * Operations on data: each asks access control for itself. A served one, and one that is denied, leaves exactly one record, durable
@@ -103,10 +113,10 @@ export class DataActs {
   }
 
   /**
-   * Does many operations of one kind: each is asked for and fails alone. One record for each key and each to which items of it were moved, and
-   * one for what was denied of it, tells what its items share, and holds a digest of each.
+   * Does many operations of one kind: each is asked for and fails alone. One record for each key, and for each outcome of its items, tells
+   * what they share, and holds a digest of each.
    * @param digested the ciphertext that an item gave, where it gave one
-   * @param options `reason`, `detail`, `tally`, `versionOf`, `movedTo`: what records say besides; `isAlwaysRecorded`: also for a program that embeds Keystead
+   * @param options `reason`, `detail`, `tally`, `versionOf`: what records say besides; `isAlwaysRecorded`: also for a program that embeds Keystead
    * @returns one result or problem per item, in order
    * @throws KeysteadError `TOO_LARGE` for more than 1,000 items, `AUDIT_UNAVAILABLE`, `CLOSED`
    */
@@ -178,10 +188,9 @@ export class DataActs {
     action: string,
     items: readonly BatchItem<T>[],
     digested: (result: T) => string | Uint8Array | undefined,
-    { detail, isAlwaysRecorded = false, movedTo, reason, tally, versionOf }: BatchOptions<T>,
+    { detail, isAlwaysRecorded = false, isByContext, reason, tally, versionOf }: BatchOptions<T>,
   ): Promise<{ readonly results: (T | ItemProblem)[]; readonly outcome: ActOutcome }> {
-    if (items.length > limits.items)
-      throw new KeysteadError("TOO_LARGE", `a batch has at most ${String(limits.items)} items; send several, or a stream`);
+    assertBatchLength(items);
     const { caller, names, observer } = this.#engine;
     const results: (T | ItemProblem)[] = [];
     const entries: BatchEntry[] = [];
@@ -200,18 +209,18 @@ export class DataActs {
         const result = doing instanceof Promise ? await doing : doing;
         results.push(result);
         entry.version ??= versionOf?.(result);
-        entry.to = movedTo?.(result);
       } catch (error) {
         if (!(error instanceof KeysteadError)) throw error;
         entry.outcome = failureOutcome(error);
         if (entry.key === undefined && "target" in item) Object.assign(entry, namedBy(item.target));
         results.push({ problem: error });
       }
+      entry.to = item.way?.to;
     }
     const outcomes = countOutcomes(entries);
     observer.items(action, outcomes);
     const outcome = outcomeOfBatch(outcomes);
-    const groups = groupBatch(entries);
+    const groups = groupBatch(entries, isByContext);
     const recorded = caller.request !== undefined || isAlwaysRecorded ? groups : groups.filter(({ outcomes }) => outcomes.denied > 0);
     const records = recorded.map(({ places, outcomes, shared: { key, purpose, to, version, context, dataset } }) => {
       const event = eventOf(caller, { action, version, context, dataset, reason }, undefined, outcomeOfBatch(outcomes));
@@ -260,6 +269,12 @@ export class DataActs {
   }
 }
 
+/** @throws KeysteadError `TOO_LARGE` for more than 1,000 items */
+export function assertBatchLength({ length }: readonly unknown[]): void {
+  if (length > limits.items)
+    throw new KeysteadError("TOO_LARGE", `a batch has at most ${String(limits.items)} items; send several, or a stream`);
+}
+
 function isRecorded({ request }: Caller, { recorded = false }: DataAct): boolean {
   return recorded || request !== undefined;
 }
@@ -274,7 +289,7 @@ function resourceOf({ target, context, dataset }: DataAct, key: NamedKey | undef
 }
 
 /** What of a target that leads nowhere can be told: a name that is none may be somebody's data. */
-function namedBy(target: KeyTarget | undefined): { readonly key?: string; readonly purpose?: string } {
+export function namedBy(target: KeyTarget | undefined): { readonly key?: string; readonly purpose?: string } {
   if (target === undefined) return {};
   if (typeof target === "string") return isKeyName(target) ? { key: target } : {};
   return isPurposeName(target.purpose) ? { purpose: target.purpose } : {};
@@ -282,7 +297,7 @@ function namedBy(target: KeyTarget | undefined): { readonly key?: string; readon
 
 function eventOf(
   { principal, request }: Caller,
-  { action, target, version, context, dataset, reason, detail }: DataAct,
+  { action, target, version, context, dataset, reason, detail, way }: DataAct,
   key: NamedKey | undefined,
   outcome: AuditEvent["outcome"],
 ): Writable<AuditEvent> {
@@ -295,6 +310,7 @@ function eventOf(
   if (context !== undefined) event.context = context;
   if (reason !== undefined) event.reason = reason;
   if (detail !== undefined) event.detail = detail;
+  if (way?.to !== undefined) event.detail = { ...event.detail, to: way.to };
   return event;
 }
 

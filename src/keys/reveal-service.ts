@@ -88,7 +88,8 @@ export class RevealService {
   }
 
   /**
-   * Shows many fields for one reason. Each is asked for and fails alone, and a record for each key tells how many were shown plain and masked.
+   * Shows many fields for one reason. Each is asked for and fails alone; a record for each key and context tells how many were
+   * shown plain and masked.
    * @throws KeysteadError `INVALID_ARGUMENT`, `TOO_LARGE` for more than 1,000 items, `AUDIT_UNAVAILABLE`
    */
   async revealMany(items: readonly RevealItem[], options: RevealReason = {}): Promise<(Revealed | ItemProblem)[]> {
@@ -105,7 +106,12 @@ export class RevealService {
       };
       return { target: parsed.key, version: parsed.label, context, ciphertext, ask, work };
     });
-    return this.#acts.performEach(revealAction, batch, () => undefined, { reason, isAlwaysRecorded: true, tally: countShown });
+    return this.#acts.performEach(revealAction, batch, () => undefined, {
+      reason,
+      isAlwaysRecorded: true,
+      isByContext: true,
+      tally: countShown,
+    });
   }
 
   /** How a ciphertext is asked for, and shown after that. */

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { KeysteadError } from "../errors.ts";
 import { checkFields } from "../field-problem.ts";
 import { nothing } from "../api/route-row.ts";
+import { formOf } from "../api/schemas/common.ts";
 import type { AnyRoute, RouteFacts } from "../api/route.ts";
 import type { Exchange } from "./exchange.ts";
 import { parseJson } from "./json-body.ts";
@@ -45,7 +46,8 @@ export function takeBody(exchange: Exchange, limits: ServerLimits): Promise<Buff
  */
 export function checkBody({ body }: AnyRoute, bytes: Buffer | undefined, limits: ServerLimits): unknown {
   if (bytes === undefined) return check("the body", body, body.safeParse(undefined).success ? undefined : {});
-  return check("the body", body, parseJson(bytes, limits));
+  const value = parseJson(bytes, limits);
+  return check("the body", formOf(body, value), value);
 }
 
 /** @throws KeysteadError `INVALID_ARGUMENT` for a body where none belongs: some proxies take it for the next request */

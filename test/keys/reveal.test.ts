@@ -140,7 +140,7 @@ describe("what was shown", () => {
     expect(JSON.stringify(told)).not.toMatch(/1120|078/);
   });
 
-  it("in a batch is counted in its records: what was plain and what was masked", async () => {
+  it("in a batch is told for each context: what was plain and what was masked", async () => {
     const { keystead, sealed } = await withPolicies(
       allow("os-user:anna", { mask: "***-**-{last:4}", context: { column: ["ssn"] } }),
       allow("os-user:anna", { context: { column: ["email"] } }),
@@ -171,12 +171,20 @@ describe("what was shown", () => {
       detail: { items: 1, denied: 1, plain: 0, masked: 0 },
     };
     const malformed = { outcome: "failed", items: [`${digest("x")}!MALFORMED_CIPHERTEXT`] };
-    const shown = { outcome: "allowed", key: "k", items: [digest(sealed), digest(mail)] };
+    const allowed = (ciphertext: string, context: Readonly<Record<string, string>>): object => ({
+      outcome: "allowed",
+      key: "k",
+      context,
+      items: [digest(ciphertext)],
+    });
+    const one = { items: 1, failed: 0, denied: 0, batch: 4 };
     expect(await keystead.audit.show({ action: "data.reveal" })).toMatchObject([
-      { outcome: "allowed", key: "k", detail: { items: 2, failed: 1, denied: 0, plain: 0, masked: 1, batch: 4 } },
+      { ...allowed(sealed, ssn), detail: { ...one, plain: 0, masked: 1 } },
+      { outcome: "failed", key: "k", context: email, items: [`${digest(mail)}!REASON_REQUIRED`] },
       denied,
       malformed,
-      { ...shown, reason, detail: { items: 2, failed: 0, denied: 0, plain: 1, masked: 1, batch: 4 } },
+      { ...allowed(sealed, ssn), reason, detail: { ...one, plain: 0, masked: 1 } },
+      { ...allowed(mail, email), reason, detail: { ...one, plain: 1, masked: 0 } },
       { ...denied, reason },
       { ...malformed, reason },
     ]);

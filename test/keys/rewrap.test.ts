@@ -218,9 +218,24 @@ describe("rewrapping", () => {
     const [, , version] = text.split(":");
     await served.rewrap(text, { key: "other" });
     expect(await keystead.audit.show({ action: "data.rewrap" })).toMatchObject([
-      { key: "k", outcome: "denied" },
+      { key: "k", outcome: "denied", detail: { to: "other" } },
       { key: "k", version, outcome: "allowed", detail: { to: "other" } },
     ]);
+  });
+
+  it("to a key that the caller may not use does not tell whether there is one", async () => {
+    const access: AccessControl = {
+      authorize: (_, action, { key }) => {
+        if (action === "data.encrypt" && key !== "k") throw new KeysteadError("ACCESS_DENIED", "no");
+      },
+    };
+    const { keystead } = await createTestKeystead({ access });
+    for (const name of ["k", "other"]) await keystead.keys.create({ name, purpose: "pii" });
+    const ciphertext = await keystead.encrypt("k", "x");
+    for (const key of ["other", "nothing"]) {
+      expect(await codeOf(keystead.rewrap(ciphertext, { key }))).toBe("ACCESS_DENIED");
+      expect(await keystead.rewrapMany([{ ciphertext, key }])).toMatchObject([{ problem: { code: "ACCESS_DENIED" } }]);
+    }
   });
 
   it("of many tells where each went", async () => {
@@ -231,9 +246,10 @@ describe("rewrapping", () => {
     const keys = ["other", "k", "third", "other"];
     await served.rewrapMany([{ ciphertext }, ...keys.map((key) => ({ ciphertext, key })), { ciphertext, key: "other", context }]);
     expect(await keystead.audit.show({ action: "data.rewrap" })).toMatchObject([
-      { key: "k", outcome: "allowed", detail: { items: 3, failed: 1, batch: 6 } },
+      { key: "k", outcome: "allowed", detail: { items: 2, failed: 0, batch: 6 } },
       { key: "k", outcome: "allowed", detail: { to: "other", items: 2 } },
       { key: "k", outcome: "allowed", detail: { to: "third", items: 1 } },
+      { key: "k", outcome: "failed", detail: { to: "other", items: 1 } },
     ]);
   });
 

@@ -153,12 +153,14 @@ describe("a batch", () => {
     await call.decryptMany([one]);
     await call.decryptMany([one, two]);
     await call.decryptMany([one, { ciphertext: current }]);
-    const [, , version] = old.split(":");
+    const [[, , version], [, , later]] = [old.split(":"), current.split(":")];
     const records = (await keystead.audit.show({ action: "data.decrypt" })).map((record) => [record["version"], record["context"]]);
     expect(records).toEqual([
       [version, { row: "1", column: "email" }],
       [undefined, { column: "email" }],
-      [undefined, undefined],
+      // What failed takes nothing from what is told of the other.
+      [version, { row: "1", column: "email" }],
+      [later, undefined],
     ]);
   });
 
@@ -198,12 +200,13 @@ describe("a batch", () => {
       "DECRYPTION_FAILED",
       "MALFORMED_CIPHERTEXT",
     ]);
-    const items = [sha256(sealed), `${sha256(sealed)}!DECRYPTION_FAILED`];
+    const failed = { outcome: "failed", items: [`${sha256(sealed)}!DECRYPTION_FAILED`] };
     const malformed = { outcome: "failed", items: [`${sha256("x")}!MALFORMED_CIPHERTEXT`] };
     const [, , version] = sealed.split(":");
     expect(await keystead.audit.show({ action: "data" })).toMatchObject(
       ["data.decrypt", "data.rewrap"].flatMap((action) => [
-        { action, outcome: "allowed", key: "k", version, items },
+        { action, outcome: "allowed", key: "k", version, items: [sha256(sealed)] },
+        { action, key: "k", version, ...failed },
         { action, ...malformed },
       ]),
     );
@@ -264,6 +267,7 @@ describe("data keys, tags, hashes and random bytes", () => {
       "data-keys.open",
       "data.decrypt",
       "data-keys.create",
+      "data-keys.create-plain",
       "data-keys.create-plain",
       "data-keys.open",
       "data-keys.open",

@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import { z } from "zod";
 import type { AnyRoute } from "../../src/api/route.ts";
 import { routes } from "../../src/api/routes.ts";
+import { formOf } from "../../src/api/schemas/common.ts";
 import { callerNamed, portOf, serveEngine } from "./support/served-engine.ts";
 import { RawConnection, requestText, tokens } from "./support/test-server.ts";
 
@@ -54,6 +55,25 @@ it("a body that no row takes is refused by every row of the table, and leaves on
   const counts = Map.groupBy(records, ({ request }) => z.object({ id: z.string() }).safeParse(request).data?.id);
   expect(ids.filter((id) => counts.get(id)?.length !== 1)).toEqual([]);
   expect(ids.length).toBeGreaterThan(300);
+});
+
+it("a batch says what is wrong with it, in whichever item, and that it is too long", async () => {
+  const { server } = await serveEngine(callers);
+  const batches = routes.filter(({ body, stream }) => stream === undefined && formOf(body, { items: [] }) !== body);
+  expect(batches.map(({ path }) => path)).toHaveLength(11);
+  for (const { path } of batches) {
+    const send = async (items: unknown): Promise<unknown> =>
+      (await server.inject({ method: "POST", url: path, headers: { authorization: `Bearer ${tokens.anna}` }, payload: { items } })).json();
+    expect(await send(5), path).toMatchObject({ status: 400, detail: "items: must be a list" });
+    expect(await send([]), path).toMatchObject({ status: 400, detail: "items: must have at least 1 entries" });
+    expect(await send([5]), path).toMatchObject({ status: 400, detail: "items.0: must be an object" });
+    expect(await send([{ context: 5 }]), path).toMatchObject({
+      status: 400,
+      detail: expect.stringMatching(/^items\.0(?:\.\w+)?: /) as unknown,
+    });
+    const detail = "a batch has at most 1000 items; send several, or a stream";
+    expect(await send(Array.from({ length: 1_001 }, () => ({}))), path).toMatchObject({ status: 413, code: "TOO_LARGE", detail });
+  }
 });
 
 it("requests of real rows on one connection are answered in order, and what is cut off is not carried out", async () => {

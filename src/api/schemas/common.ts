@@ -2,6 +2,7 @@ import { z } from "zod";
 import { limits } from "../../audit/record-check.ts";
 import { decodeBase64 } from "../../crypto/base64.ts";
 import { maxContextPairs } from "../../crypto/limits.ts";
+import { assertBatchLength } from "../../keys/data-acts.ts";
 import type { KeyTarget } from "../../keys/key-target.ts";
 
 /** A name or an alias of a key. */
@@ -56,9 +57,31 @@ export function oneOrMany<T extends z.ZodType>(item: T): z.ZodUnion<readonly [z.
   return eitherForm(z.strictObject({ items: batchOf(item) }), item);
 }
 
+/** The forms of a body that has two. */
+interface Forms {
+  readonly many: z.ZodType;
+  readonly one: z.ZodType;
+}
+
+const forms = new WeakMap<z.ZodType, Forms>();
+
 /** The body of a call on one item, or that of one on many. */
 export function eitherForm<M extends z.ZodType, T extends z.ZodType>(many: M, one: T): z.ZodUnion<readonly [M, T]> {
-  return z.union([many, one], { error: problemOfForm });
+  const either = z.union([many, one]);
+  forms.set(either, { many, one });
+  return either;
+}
+
+/**
+ * The schema to check a body with: of one that has two forms the one that was meant, as only that says what is wrong.
+ * @throws KeysteadError `TOO_LARGE` for more items than a batch may have
+ */
+export function formOf(schema: z.ZodType, body: unknown): z.ZodType {
+  const found = forms.get(schema);
+  if (found === undefined) return schema;
+  if (typeof body !== "object" || body === null || !("items" in body)) return found.one;
+  if (Array.isArray(body.items)) assertBatchLength(body.items);
+  return found.many;
 }
 
 /** Items of a call on many. */
@@ -87,12 +110,3 @@ export function list<T extends z.ZodType>(item: T): z.ZodReadonly<z.ZodArray<T>>
 
 /** Texts by name. */
 export const texts = z.record(z.string(), z.string()).readonly();
-
-/** Of the forms, the one that was meant says what is wrong. */
-function problemOfForm(issue: z.core.$ZodRawIssue): string {
-  if (issue.code !== "invalid_union") return "is not valid";
-  const { input } = issue;
-  const many = typeof input === "object" && input !== null && "items" in input;
-  const [first] = issue.errors[many ? 0 : 1] ?? [];
-  return first === undefined ? "is not valid" : `${first.path.map(String).join(".")} ${first.message}`.trim();
-}
