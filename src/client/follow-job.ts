@@ -26,7 +26,7 @@ const lookMilliseconds = 250;
 export type FollowJob = <T extends Listening>(
   dataset: string,
   options: T | undefined,
-  start: (apart: Omit<T, keyof Listening>) => Promise<Job>,
+  start: (apart: Omit<T, keyof Listening>, calls: HttpCalls) => Promise<Job>,
   next?: Job["kind"],
 ) => Promise<Result>;
 
@@ -39,12 +39,20 @@ export function jobFollower(http: HttpCalls): FollowJob {
     const { onProgress, onProblems, signal } = { onProgress: undefined, onProblems: undefined, signal: undefined, ...options };
     const isStopped = (): boolean => signal?.aborted === true;
     if (isStopped()) throw new KeysteadError("CANCELLED", "the job was stopped before it began");
-    const started = await start(toldServer(options));
-    let current = started.id;
+    // Whoever pauses the job has to know whether it began, also when the signal that pauses it is the one that stops the calls.
+    const calls = signal === undefined ? http : http.unstopped;
     const pause = (): void => {
-      // Also when the signal that pauses the job is the one that stops the calls.
-      http.unstopped.call("POST /v1/datasets/:dataset/job/pause", { params: { dataset } }, false).catch(() => undefined);
+      calls.call("POST /v1/datasets/:dataset/job/pause", { params: { dataset } }, false).catch(() => undefined);
     };
+    const pauseIfStopped = (): void => {
+      if (isStopped()) pause();
+    };
+    const started = await http.untilStopped(async () => {
+      const job = await start(toldServer(options), calls);
+      pauseIfStopped();
+      return job;
+    });
+    let current = started.id;
     signal?.addEventListener("abort", pause, { once: true });
     const isOfOrder = ({ id, kind }: Pick<Job, "id" | "kind">): boolean => id === started.id || kind === next;
     let told = 0;
@@ -63,7 +71,7 @@ export function jobFollower(http: HttpCalls): FollowJob {
             if (result !== undefined && isOfOrder(result)) return result;
             if (!isOfOrder(job)) throw otherJob(dataset);
             lost = 0;
-            if (isStopped() && job.id !== current) pause();
+            if (job.id !== current) pauseIfStopped();
             current = job.id;
             if (job.state === "running") continue;
             if (!leadsOn(job, next)) return resultOf(job);

@@ -203,6 +203,21 @@ export class HttpCalls {
     }
   }
 
+  /** Waits for work until the calls are stopped; the work itself goes on. @throws KeysteadError `CANCELLED`, and what the work throws */
+  async untilStopped<T>(work: () => Promise<T>): Promise<T> {
+    const { signal } = this.#bounds;
+    if (signal === undefined) return work();
+    if (signal.aborted) throw cancelled(signal.reason);
+    const stopped = Promise.withResolvers<never>();
+    const stop = (): void => stopped.reject(cancelled(signal.reason));
+    signal.addEventListener("abort", stop, { once: true });
+    try {
+      return await Promise.race([work(), stopped.promise]);
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+  }
+
   /** What stops a call: what it was given itself, and what stops all calls. */
   #signal(own?: AbortSignal): AbortSignal | undefined {
     return anyOf(own, this.#bounds.signal);

@@ -119,6 +119,38 @@ describe("calls with bounds of their own", () => {
     }
   });
 
+  it("pause a job at its own signal, also when that comes while it is started", async () => {
+    const job = { id: "j", dataset: "crm", kind: "protect", dryRun: false, progress: { problems: 0, firstProblems: [] } };
+    const answer =
+      (value: object): Act =>
+      (response) =>
+        response.setHeader("content-type", "application/json").end(JSON.stringify(value));
+    for (const isBound of [false, true]) {
+      const controller = new AbortController();
+      const paused = Promise.withResolvers<unknown>();
+      const { listen, asked } = await serverOf(async (response, request) => {
+        if (request.url === "/v1/datasets/crm/protect") {
+          controller.abort();
+          answer({ ...job, state: "running" })(response, request);
+        } else if (request.url === "/v1/datasets/crm/job/pause") {
+          paused.resolve(undefined);
+          answer({ ...job, state: "paused" })(response, request);
+        } else {
+          await paused.promise;
+          const result = { ...job, state: "paused" };
+          response.writeHead(200, { "content-type": "text/event-stream" }).end(`data: ${JSON.stringify({ job: result, result })}\n\n`);
+        }
+      });
+      const client = clientOf(await listen(0));
+      const calls = isBound ? client.with({ signal: controller.signal }) : client;
+      const ended = calls.datasets.protect("crm", { signal: controller.signal });
+      if (isBound) expect((await failureOf(ended)).code).toBe("CANCELLED");
+      else expect((await ended).state).toBe("paused");
+      await paused.promise;
+      expect(asked[0]).toBe("POST /v1/datasets/crm/protect");
+    }
+  });
+
   it("refuse bounds that are none", async () => {
     const client = clientOf("http://127.0.0.1:1");
     const bind: unknown = Reflect.get(client, "with");
