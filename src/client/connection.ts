@@ -1,9 +1,11 @@
 import type { Readable } from "node:stream";
-import { Agent, type Dispatcher } from "undici";
+import { Agent, type Dispatcher, errors } from "undici";
 import { type Clock, systemClock } from "../clock.ts";
 import { KeysteadError } from "../errors.ts";
+import { anyOf } from "./any-of.ts";
 import { askToken } from "./ask-token.ts";
 import { assertConnectionOptions, type ConnectionOptions, parseAddress } from "./connection-options.ts";
+import { untilAborted } from "./until-aborted.ts";
 
 /** What is sent to a server. */
 export interface Request {
@@ -52,24 +54,42 @@ export class Connection {
   }
 
   /** Sends a request once. @throws KeysteadError of the credential, `CLOSED`; what the network says */
-  async send({ method, path, body, ifMatch, signal, timeout, longestSilence = timeout }: Request): Promise<Dispatcher.ResponseData> {
+  async send(request: Request): Promise<Dispatcher.ResponseData> {
+    const { timeout } = request;
+    if (timeout === undefined) return this.#send(request);
+    // Waiting for a connection, and making one, counts, too: it is limited only for all calls of the connection together.
+    const late = new AbortController();
+    const timer = setTimeout(() => {
+      late.abort(new errors.HeadersTimeoutError());
+    }, timeout);
+    try {
+      return await this.#send({ ...request, signal: anyOf(request.signal, late.signal) });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #send({ method, path, body, ifMatch, signal, timeout, longestSilence = timeout }: Request): Promise<Dispatcher.ResponseData> {
     const credential = await askToken(this.options.token, signal);
     if (this.#closing !== undefined) throw new KeysteadError("CLOSED", "the client is closed; make another one");
-    return this.#agent.request({
-      origin: this.#origin.origin,
-      path: this.#origin.pathname.replace(/\/$/, "") + path,
-      method,
-      headers: {
-        authorization: `Bearer ${credential}`,
-        accept: "application/json, application/problem+json, text/event-stream, application/x-ndjson, text/plain",
-        ...(body !== undefined && { "content-type": typeof body === "string" ? "application/json" : "application/x-ndjson" }),
-        ...(ifMatch !== undefined && { "if-match": `"${ifMatch}"` }),
-      },
-      ...(body !== undefined && { body }),
-      ...(signal !== undefined && { signal }),
-      ...(timeout !== undefined && { headersTimeout: timeout }),
-      ...(longestSilence !== undefined && { bodyTimeout: longestSilence }),
-    });
+    // Undici does not look at the signal of a request that waits for its connection.
+    return untilAborted(signal, () =>
+      this.#agent.request({
+        origin: this.#origin.origin,
+        path: this.#origin.pathname.replace(/\/$/, "") + path,
+        method,
+        headers: {
+          authorization: `Bearer ${credential}`,
+          accept: "application/json, application/problem+json, text/event-stream, application/x-ndjson, text/plain",
+          ...(body !== undefined && { "content-type": typeof body === "string" ? "application/json" : "application/x-ndjson" }),
+          ...(ifMatch !== undefined && { "if-match": `"${ifMatch}"` }),
+        },
+        ...(body !== undefined && { body }),
+        ...(signal !== undefined && { signal }),
+        ...(timeout !== undefined && { headersTimeout: timeout }),
+        ...(longestSilence !== undefined && { bodyTimeout: longestSilence }),
+      }),
+    );
   }
 
   /** Ends connections once what is under way has ended. Closing again does nothing. */

@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import { KeysteadError } from "../errors.ts";
+import { anyOf } from "./any-of.ts";
 import type { CallBounds } from "./call-bounds.ts";
 import { cancelled, failureOf, mayPass, parseJson, problemError, readJson, readProblem, readText } from "./call-failures.ts";
 import type { Connection, Request } from "./connection.ts";
@@ -19,6 +20,7 @@ import type {
 import { LineFeed, type LineSource } from "./line-feed.ts";
 import { cutOff, readAnswers } from "./read-answers.ts";
 import { readEvents } from "./read-events.ts";
+import { untilAborted } from "./until-aborted.ts";
 
 /** A call, as it is sent. */
 interface Sent extends Omit<Request, "timeout"> {
@@ -206,15 +208,10 @@ export class HttpCalls {
   /** Waits for work until the calls are stopped; the work itself goes on. @throws KeysteadError `CANCELLED`, and what the work throws */
   async untilStopped<T>(work: () => Promise<T>): Promise<T> {
     const { signal } = this.#bounds;
-    if (signal === undefined) return work();
-    if (signal.aborted) throw cancelled(signal.reason);
-    const stopped = Promise.withResolvers<never>();
-    const stop = (): void => stopped.reject(cancelled(signal.reason));
-    signal.addEventListener("abort", stop, { once: true });
     try {
-      return await Promise.race([work(), stopped.promise]);
-    } finally {
-      signal.removeEventListener("abort", stop);
+      return await untilAborted(signal, work);
+    } catch (error) {
+      throw signal?.aborted === true ? cancelled(error) : error;
     }
   }
 
@@ -222,11 +219,6 @@ export class HttpCalls {
   #signal(own?: AbortSignal): AbortSignal | undefined {
     return anyOf(own, this.#bounds.signal);
   }
-}
-
-function anyOf(...signals: readonly (AbortSignal | undefined)[]): AbortSignal | undefined {
-  const given = signals.filter((signal) => signal !== undefined);
-  return given.length > 1 ? AbortSignal.any(given) : given[0];
 }
 
 /** The server holds its answers to the table's schemas; here only their outermost form is looked at. */

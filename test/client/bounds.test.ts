@@ -5,7 +5,7 @@ import { partOf } from "../api/support/api-methods.ts";
 import { methods } from "../support/public-methods.ts";
 import { TestClock } from "../support/test-clock.ts";
 import { codeOf } from "../support/test-keystead.ts";
-import { type Act, clientOf, failureOf, good, plain, problem, serverOf } from "./support/acting-server.ts";
+import { type Act, clientOf, failureOf, good, plain, problem, rawServer, serverOf } from "./support/acting-server.ts";
 
 const never: Act = () => undefined;
 
@@ -28,12 +28,14 @@ function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
 describe("calls with bounds of their own", () => {
   it.each(Object.keys(partOf))("%s is stopped by their signal, under way and before", async (path) => {
     const controller = new AbortController();
-    const { listen, asked } = await serverOf(() => controller.abort(), never);
+    const { server, listen, asked } = await serverOf(() => controller.abort(), never);
     const calls = clientOf(await listen(0)).with({ signal: controller.signal });
     expect((await failureOf(callOf(calls, path))).code).toBe("CANCELLED");
     expect(asked).toHaveLength(1);
     expect((await failureOf(callOf(calls, path))).code).toBe("CANCELLED");
     expect(asked).toHaveLength(1);
+    // A job that may have begun is still waited for, to be paused.
+    server.closeAllConnections();
   });
 
   it("streams, too, and a call is stopped by whichever signal comes first", async () => {
@@ -68,6 +70,23 @@ describe("calls with bounds of their own", () => {
     expect(asked).toHaveLength(2);
     expect((await failureOf(client.with({ retries: 0 }).decryptText("ks1:x"))).code).toBe("OVERLOADED");
     expect(await client.decryptText("ks1:x")).toBe(plain);
+  });
+
+  it("count what they wait for a connection, too, also one that is never made", async () => {
+    const { listen, asked } = await serverOf(never);
+    const url = await listen(0);
+    const busy = clientOf(url, { connections: 1, retries: 0 });
+    const controller = new AbortController();
+    const first = failureOf(busy.with({ timeout: 60_000, signal: controller.signal }).hash("x"));
+    await expect.poll(() => asked).toHaveLength(1);
+    expect((await failureOf(busy.with({ timeout: 20 }).decryptText("ks1:x"))).message).toContain("(UND_ERR_HEADERS_TIMEOUT)");
+    expect((await failureOf(busy.with({ signal: AbortSignal.timeout(20) }).decryptText("ks1:x"))).code).toBe("CANCELLED");
+    controller.abort();
+    expect((await first).code).toBe("CANCELLED");
+    expect(asked).toHaveLength(1);
+    // It takes connections, and says nothing in TLS.
+    const mute = clientOf((await rawServer("")).replace("http:", "https:"), { timeout: 1_000, retries: 0 });
+    expect((await failureOf(mute.with({ timeout: 20 }).decryptText("ks1:x"))).message).toContain("(UND_ERR_HEADERS_TIMEOUT)");
   });
 
   it("may wait longer than the client", async () => {

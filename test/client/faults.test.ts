@@ -1,6 +1,4 @@
-import { once } from "node:events";
-import { createServer, type Socket } from "node:net";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import { KeysteadClient } from "../../src/client/keystead-client.ts";
 import { systemClock } from "../../src/clock.ts";
 import { KeysteadError } from "../../src/errors.ts";
@@ -8,27 +6,7 @@ import { freePort } from "../support/free-port.ts";
 import { SleepyClock } from "../support/sleepy-clock.ts";
 import { TestClock } from "../support/test-clock.ts";
 import { codeOf } from "../support/test-keystead.ts";
-import { type Act, clientOf, failureOf, good, plain, problem, serverOf, token } from "./support/acting-server.ts";
-
-/** A server of bytes: what it writes to each connection that has sent something. */
-async function rawServer(answer: string, onAsked: (socket: Socket) => void = () => undefined): Promise<string> {
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on("error", () => undefined);
-    socket.on("data", () => {
-      socket.write(answer);
-      onAsked(socket);
-    });
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  const address = server.address();
-  return `http://127.0.0.1:${String(typeof address === "object" && address !== null ? address.port : 0)}`;
-}
+import { type Act, clientOf, failureOf, good, plain, problem, rawServer, serverOf, token } from "./support/acting-server.ts";
 
 const proxied =
   (status: number): Act =>

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTcpServer, type Socket } from "node:net";
 import { inspect } from "node:util";
 import { expect, onTestFinished } from "vitest";
 import type { ConnectionOptions } from "../../../src/client/connection-options.ts";
@@ -48,6 +49,26 @@ export async function serverOf(...acts: readonly Act[]): Promise<ActingServer> {
     server.close();
   });
   return { server, listen, asked, connections: () => connections };
+}
+
+/** A server of bytes: what it writes to each connection that has sent something. */
+export async function rawServer(answer: string, onAsked: (socket: Socket) => void = () => undefined): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server = createTcpServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => undefined);
+    socket.on("data", () => {
+      socket.write(answer);
+      onAsked(socket);
+    });
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const address = server.address();
+  return `http://127.0.0.1:${String(typeof address === "object" && address !== null ? address.port : 0)}`;
 }
 
 /** A client that is closed with its test. */
