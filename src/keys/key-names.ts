@@ -2,7 +2,7 @@ import { KeysteadError } from "../errors.ts";
 import type { Store } from "../store/store.ts";
 import { isAlias, lookUpKey, unknownKey } from "./key-records.ts";
 import type { KeysetRegistry } from "./keyset-registry.ts";
-import { findPurpose } from "./purpose-records.ts";
+import { findPurpose, systemPurpose } from "./purpose-records.ts";
 import type { KeyTarget } from "./key-target.ts";
 
 /** A key, as a name leads to it. */
@@ -91,7 +91,9 @@ export class KeyNames {
 function withoutDefaultKey(purpose: string): KeysteadError {
   return new KeysteadError(
     "UNKNOWN_KEY",
-    `purpose ${purpose} has no default key; run \`keystead purposes set ${purpose} --default-key KEY\` or name a key`,
+    purpose === systemPurpose
+      ? "the purpose system is Keystead's own and has no default key; name a purpose of yours, or a key"
+      : `purpose ${purpose} has no default key; run \`keystead purposes set ${purpose} --default-key KEY\` or name a key`,
   );
 }
 
