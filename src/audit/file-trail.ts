@@ -49,6 +49,11 @@ export interface AdoptedJournal {
   readonly problem: unknown;
 }
 
+const unsigned = new KeysteadError(
+  "AUDIT_UNAVAILABLE",
+  "the audit key can't sign checkpoints, so that records deleted from the store would not be missed; `keystead doctor` says why",
+);
+
 /**
  * The audit trail of a process with a data directory: a journal that answers, and behind it the store that keeps.
  *
@@ -70,6 +75,8 @@ export class FileTrail implements AuditTrail {
   #lastReopen = Number.NEGATIVE_INFINITY;
   #witness: WitnessReport;
   #adopted: readonly AdoptedJournal[] = [];
+  /** There is something to cover, and nobody who signs. */
+  #isUnsigned = false;
   #closed: Promise<void> | undefined;
 
   private constructor(options: FileTrailOptions, journal: Journal, witness: WitnessReport) {
@@ -120,7 +127,8 @@ export class FileTrail implements AuditTrail {
   get problems(): AuditProblem[] {
     const journal = this.#journal.failed ? [{ where: "journal", cause: this.#journal.failure }] : [];
     const store = this.problem === undefined ? [] : [{ where: "store", cause: this.problem }];
-    return [...journal, ...store, ...(this.#options.sinks?.problems ?? [])];
+    const checkpoints = this.#isUnsigned ? [{ where: "checkpoints", cause: unsigned }] : [];
+    return [...journal, ...store, ...checkpoints, ...(this.#options.sinks?.problems ?? [])];
   }
 
   /**
@@ -315,6 +323,7 @@ export class FileTrail implements AuditTrail {
     const { directory, storeId, random } = this.#options;
     const positions = grown.map((journal) => journal.position);
     const taken = await this.#checkpoints.take(positions);
+    this.#isUnsigned = taken === undefined && (positions.length > 0 || this.#isUnsigned);
     if (taken === undefined) return;
     for (const { writer, count } of positions) this.#journals.get(writer)?.cover(count);
     if (this.#witness.problem !== undefined) return;

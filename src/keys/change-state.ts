@@ -1,6 +1,7 @@
 import { assertArguments, number, object, optional, text } from "../arguments.ts";
 import { KeysteadError } from "../errors.ts";
 import type { StoredRecord } from "../store/tables.ts";
+import { auditKeyName } from "./audit-signer.ts";
 import { auditedOnKey } from "./audited.ts";
 import type { Engine } from "./engine.ts";
 import { describeKey, findKeyById, findVersion, type KeyInfo } from "./key-records.ts";
@@ -57,8 +58,10 @@ export async function changeState(
   return auditedOnKey(engine, nameOrAlias, act, async (keyId) => {
     const change: StateChange = stateChanges[name];
     const changed = await engine.store.transaction(async (tables) => {
-      const row = await findVersion(tables, await findKeyById(tables, keyId), version);
+      const key = await findKeyById(tables, keyId);
+      const row = await findVersion(tables, key, version);
       assertMayChange(name, change, row);
+      if (key.name === auditKeyName && row.version === key.currentVersion && change.to !== "active") throw signsTheAudit(row);
       const now = engine.clock.now();
       const { refreshBound } = await readSettings(tables);
       return tables.versions.update({
@@ -73,6 +76,15 @@ export async function changeState(
     else await refreshQuietly(engine);
     return engine.store.read(async (tables) => describeKey(tables, await findKeyById(tables, keyId)));
   });
+}
+
+/** Without it no checkpoint is signed, and records could be deleted unnoticed. */
+function signsTheAudit(row: StoredRecord<"versions">): KeysteadError {
+  const { label } = describeVersion(row);
+  return new KeysteadError(
+    "KEY_STATE",
+    `version ${label} signs the audit; run \`keystead keys rotate ${auditKeyName}\`, so that another one does, then do this again`,
+  );
 }
 
 function assertMayChange(name: StateChangeName, change: StateChange, row: StoredRecord<"versions">): void {

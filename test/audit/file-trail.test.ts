@@ -1,6 +1,7 @@
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import type { Signer } from "../../src/audit/signature.ts";
 import type { AuditStore } from "../../src/audit/audit-store.ts";
 import { parseCheckpoint } from "../../src/audit/checkpoint.ts";
 import { parseRecord, type AuditRecord } from "../../src/audit/record.ts";
@@ -214,6 +215,23 @@ describe("FileTrail", () => {
     expect(await checkpointCount(place)).toBe(0);
     expect(await journalsIn(place)).toHaveLength(1);
     expect(await place.verify()).toMatchObject({ findings: [], records: 3, uncovered: 3 });
+  });
+
+  it("says while nobody can sign that checkpoints are missing", async () => {
+    const place = await newPlace();
+    const signers: Signer[] = [];
+    const trail = await place.open({ signer: () => signers[0] });
+    await trail.record(numbered(1));
+    await trail.flush();
+    for (let look = 0; look < 2; look++) {
+      expect(trail.problems).toMatchObject([{ where: "checkpoints", cause: { code: "AUDIT_UNAVAILABLE" } }]);
+      await trail.flush();
+    }
+    signers.push(place.signer);
+    await trail.flush();
+    expect(trail.problems).toEqual([]);
+    expect(await checkpointCount(place)).toBe(1);
+    await trail.close();
   });
 
   it("answers while the store is down, says why nothing is shipped, and catches up", async () => {

@@ -62,6 +62,22 @@ describe("what the audit key signed", () => {
     }
   });
 
+  it("is signed always: the version that signs can't be taken out of use before there is another one", async () => {
+    const keystead = await initKeystead({ ...fileStore(temporaryFolder()), settings: { refreshBound: 20 } });
+    for (const change of ["suspend", "deactivate", "compromise"] as const)
+      await expect(keystead.keys[change](auditKey, 1)).rejects.toMatchObject({
+        code: "KEY_STATE",
+        message: expect.stringContaining("`keystead keys rotate keystead/audit`") as string,
+      });
+    await keystead.keys.rotate(auditKey);
+    await keystead.keys.suspend(auditKey, 1);
+    await keystead.keys.compromise(auditKey, 1);
+    await keystead.audit.flush();
+    expect(keystead.audit.problems).toEqual([]);
+    expect((await keystead.audit.verify()).uncovered).toBe(0);
+    await keystead.close();
+  });
+
   it("is believed of pinned keys only", async () => {
     const clock = new TestClock();
     const options = { ...fileStore(temporaryFolder()), clock };

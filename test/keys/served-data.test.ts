@@ -174,6 +174,17 @@ describe("a batch", () => {
     expect(await keystead.audit.show({ action: "data" })).toMatchObject([{ outcome: "denied", key: "secret", items: ["!ACCESS_DENIED"] }]);
   });
 
+  it("for Keystead's own purpose does not advise what is refused", async () => {
+    const { keystead } = await createTestKeystead({ access: except() });
+    const [answer] = await keystead.encryptMany([{ target: { purpose: "system" }, plaintext: "x" }]);
+    expect(answer).toMatchObject({
+      problem: {
+        code: "UNKNOWN_KEY",
+        message: "the purpose system is Keystead's own and has no default key; name a purpose of yours, or a key",
+      },
+    });
+  });
+
   it("of nothing leaves a record, too", async () => {
     const { keystead } = await createTestKeystead({ access: except() });
     expect(await keystead.as(anna).encryptMany([])).toEqual([]);

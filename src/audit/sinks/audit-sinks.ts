@@ -8,7 +8,7 @@ const retryInterval = 1000;
 
 /** Something that keeps the audit from working. */
 export interface AuditProblem {
-  /** `journal`, `store`, `witness`, or the name of a sink. */
+  /** `journal`, `store`, `checkpoints`, `witness`, or the name of a sink. */
   readonly where: string;
   readonly cause: unknown;
 }
