@@ -45,6 +45,7 @@ function inPlainWords(issue: z.core.$ZodRawIssue): string {
   if (issue.code === "invalid_value") return `must be one of ${issue.values.map(String).join(", ")}`;
   if (issue.code === "unrecognized_keys")
     return `has no field ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}; correct or remove it`;
+  if (issue.code === "invalid_format" && issue.format === "datetime") return "must be a date and time with its zone: 2027-01-31T08:00:00Z";
   if (issue.code === "too_small") return `must ${bound("at least", issue.minimum, issue.origin)}`;
   if (issue.code === "too_big") return `must ${bound("at most", issue.maximum, issue.origin)}`;
   return "is not valid";

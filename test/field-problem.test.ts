@@ -12,6 +12,7 @@ const schema = z.strictObject({
     .string()
     .regex(/^[a-z]+$/, "is lower-case letters")
     .optional(),
+  at: z.iso.datetime({ offset: true }).optional(),
   more: z.record(z.string(), z.strictObject({ key: z.string() })).optional(),
 });
 const good = { table: "p", keys: ["id"] };
@@ -33,6 +34,7 @@ describe("checkFields", () => {
     [{ ...good, on: "yes" }, "on: must be true or false"],
     [{ ...good, kind: "secret" }, "kind: must be one of typed, value"],
     [{ ...good, name: "Secret" }, "name: is lower-case letters"],
+    [{ ...good, at: "secret" }, "at: must be a date and time with its zone: 2027-01-31T08:00:00Z"],
     [{ ...good, tabel: "secret" }, 'definition: has no field "tabel"; correct or remove it'],
     [{ ...good, more: { email: {} } }, "more.email.key: is missing; give text"],
     [{ ...good, more: ["secret"] }, "more: must be an object"],

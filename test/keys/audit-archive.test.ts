@@ -28,16 +28,21 @@ async function linesOf(file: string): Promise<string[]> {
   return (await readFile(file, "utf8")).split("\n").slice(0, -1);
 }
 
+/** A store with the chain of a process that has ended, opened by another one. */
+async function reopened(): Promise<{ readonly folder: string; readonly keystead: Keystead }> {
+  const folder = temporaryFolder();
+  const options = fileStore(folder);
+  const first = await initKeystead(options);
+  await recordSome(first, 0);
+  await first.close();
+  return { folder, keystead: await openTestKeystead(options) };
+}
+
 const later = new Date("2100-01-01");
 
 describe("audit.archive", () => {
   it("moves what checkpoints cover into files that verify, and the store goes on verifying from there on", async () => {
-    const folder = temporaryFolder();
-    const options = fileStore(folder);
-    const first = await initKeystead(options);
-    await recordSome(first, 0);
-    await first.close();
-    const keystead = await openTestKeystead(options);
+    const { folder, keystead } = await reopened();
     await recordSome(keystead, 10);
     const files = [join(folder, "one.jsonl"), join(folder, "two.jsonl")] as const;
     const before = await keystead.audit.verify();
@@ -58,7 +63,7 @@ describe("audit.archive", () => {
     const two = await keystead.audit.archive({ until: later, file: files[1], reason: "yearly" });
     await keystead.close();
 
-    const again = await openTestKeystead(options);
+    const again = await openTestKeystead(fileStore(folder));
     await recordSome(again, 30);
     const report = await again.audit.verify();
     expect(report).toMatchObject({ findings: [], archived: one.records + two.records });
@@ -89,13 +94,8 @@ describe("audit.archive", () => {
   });
 
   it("removes nothing when the records don't verify, when the file is there, and when nothing is old enough", async () => {
-    const folder = temporaryFolder();
-    const options = fileStore(folder);
-    const first = await initKeystead(options);
-    await recordSome(first, 0);
-    await first.close();
+    const { folder, keystead } = await reopened();
     const file = join(folder, "archive.jsonl");
-    const keystead = await openTestKeystead(options);
     const { records } = await keystead.audit.verify();
     expect(await codeOf(keystead.audit.archive({ until: new Date(0), file }))).toBe("INVALID_ARGUMENT");
     expect(await codeOf(keystead.audit.archive({ until: new Date("never"), file }))).toBe("INVALID_ARGUMENT");
@@ -114,12 +114,7 @@ describe("audit.archive", () => {
     ["cut from the end of a chain", `delete from audit_lines where ${ofFirst} and sequence >= 3`],
     ["gone with their chain", `delete from audit_lines where ${ofFirst}`],
   ])("removes nothing when records were %s, and an export names the first of them", async (_, tampering) => {
-    const folder = temporaryFolder();
-    const options = fileStore(folder);
-    const first = await initKeystead(options);
-    await recordSome(first, 0);
-    await first.close();
-    const keystead = await openTestKeystead(options);
+    const { folder, keystead } = await reopened();
     await keystead.audit.flush();
     const database = new DatabaseSync(join(folder, "keystead.db"));
     database.exec(tampering);
