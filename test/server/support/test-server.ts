@@ -55,6 +55,7 @@ const show: Route<typeof keyParams, typeof nothing, typeof nothing, z.ZodUnknown
   path: "/v1/keys/:name",
   summary: "Show a key.",
   action: "keys.show",
+  problems: ["UNKNOWN_KEY"],
   tagged: true,
   params: keyParams,
   answer: z.unknown(),
