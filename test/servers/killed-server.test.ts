@@ -18,7 +18,7 @@ async function serve(folder: string, round: number): Promise<{ readonly child: C
   const tokenFile = join(folder, `token-${String(round)}`);
   const data = join(folder, "data");
   const workers = round % 2 === 0 ? [] : ["--workers", "2"];
-  const child = startChild(main, ["serve", "--json", "--init", "--data", data, "--port", "0", "--token-file", tokenFile, ...workers]);
+  const child = startChild(main, ["serve", "--json", "--data", data, "--port", "0", "--token-file", tokenFile, ...workers]);
   const ready: unknown = JSON.parse((await child.nextLine()) ?? "{}");
   const url = typeof ready === "object" && ready !== null && "url" in ready ? String(ready.url) : "";
   const token = readFileSync(tokenFile, "utf8").trim();
@@ -40,7 +40,9 @@ function addSink(data: string): void {
   const file = join(data, "keystead.json");
   const configuration: unknown = JSON.parse(readFileSync(file, "utf8"));
   const audit = { sinks: [{ type: "file", path: "lines/audit.jsonl", maxBytes: 200_000 }] };
-  writeFileSync(file, JSON.stringify({ ...Object(configuration), audit }));
+  // A machine that is busy for a moment must not shed a call: that leaves no record.
+  const server = { limits: { eventLoopDelayMilliseconds: 60_000 } };
+  writeFileSync(file, JSON.stringify({ ...Object(configuration), audit, server }));
 }
 
 /** The ids of requests in the files of the sink. */
@@ -80,6 +82,8 @@ async function load(url: string, token: string, prefix: string, onAnswer: () => 
 
 it("every answered call has its record, whenever the server is killed", async () => {
   const folder = temporaryFolder();
+  await startChild(main, ["init", "--dir", join(folder, "data")]).finish();
+  addSink(join(folder, "data"));
   const answered = new Map<string, number>();
   for (let round = 0; round < rounds; round += 1) {
     const { child, url, token } = await serve(folder, round);
@@ -88,8 +92,6 @@ it("every answered call has its record, whenever the server is killed", async ()
       const made = await request(`${url}/v1/keys`, { method: "POST", headers, body: JSON.stringify({ name: "k", purpose: "pii" }) });
       expect(made.statusCode).toBe(201);
       await made.body.text();
-      // The next server heeds it.
-      addSink(join(folder, "data"));
     }
     let left = answersBefore(round);
     const seen = await load(url, token, String(round), () => {
@@ -127,7 +129,7 @@ it("every answered call has its record, whenever the server is killed", async ()
     expect(answered.size).toBeGreaterThan(rounds * 150);
     expect((await keystead.audit.verify()).findings).toEqual([]);
     const [inSink, files] = [idsInSink(data), readdirSync(join(data, "lines"))];
-    expect([...answered.keys()].filter((id) => !id.startsWith("0-") && !inSink.has(id)).slice(0, 5)).toEqual([]);
+    expect([...answered.keys()].filter((id) => !inSink.has(id)).slice(0, 5)).toEqual([]);
     expect(files.length).toBeGreaterThan(1);
     process.stdout.write(
       `${String(answered.size)} answered calls of ${String(rounds)} killed servers, each with its record, ${String(files.length)} files of a sink\n`,
