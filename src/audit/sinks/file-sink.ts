@@ -117,10 +117,11 @@ export class FileSink implements AuditSink {
 
   /** Moves the file away under the next number, and removes what is not to be kept. */
   async #rotate(): Promise<void> {
-    const numbers = await this.#rotated();
+    const target = await this.#claimNext();
     try {
-      await rename(this.#path, `${this.#path}.${String((numbers.at(-1) ?? 0) + 1).padStart(6, "0")}`);
+      await rename(this.#path, target);
     } catch (error) {
+      await unlink(target);
       // Another process was faster.
       if (!isMissingFile(error)) throw error;
     }
@@ -128,6 +129,19 @@ export class FileSink implements AuditSink {
     for (const number of left.slice(0, Math.max(0, left.length - this.#keep)))
       await unlink(`${this.#path}.${String(number).padStart(6, "0")}`);
     await syncDirectory(dirname(this.#path));
+  }
+
+  /** The next name, taken by an empty file: two processes that rotate at once must not both move a file there. */
+  async #claimNext(): Promise<string> {
+    for (;;) {
+      const target = `${this.#path}.${String(((await this.#rotated()).at(-1) ?? 0) + 1).padStart(6, "0")}`;
+      try {
+        await (await open(target, "wx", 0o600)).close();
+        return target;
+      } catch (error) {
+        if (!isTaken(error)) throw error;
+      }
+    }
   }
 
   async #rotated(): Promise<number[]> {
@@ -138,6 +152,10 @@ export class FileSink implements AuditSink {
       .map((name) => Number(name.slice(prefix.length)))
       .sort((one, other) => one - other);
   }
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "EEXIST";
 }
 
 /** True when the last line was not written whole: by a process that was killed, or on a full disk. */
