@@ -75,7 +75,8 @@ async function place(temporary: string, path: string, taken: string): Promise<vo
   await unlink(temporary);
 }
 
-function errorCode(error: unknown): unknown {
+/** The code that the system gives an error, `EEXIST`; undefined for others. */
+export function errorCode(error: unknown): unknown {
   return error instanceof Error && "code" in error ? error.code : undefined;
 }
 

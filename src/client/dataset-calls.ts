@@ -10,7 +10,7 @@ type Datasets = KeysteadApi["datasets"];
 
 /** Datasets, what is in them, and the jobs that move it. */
 export function datasetCalls(http: HttpCalls): Pick<KeysteadApi, "datasets" | "jobs" | "backgroundJobs"> {
-  const follow = jobFollower(http);
+  const follow = jobFollower(http, starter);
   const datasets: Datasets = {
     add: (name, input) => http.call("POST /v1/datasets", { body: { name, ...input } }, false),
     addIndex: (dataset, name, input) =>
@@ -35,23 +35,18 @@ export function datasetCalls(http: HttpCalls): Pick<KeysteadApi, "datasets" | "j
       batch(items, dataItems.tokens.sent, async (sent) =>
         each(many(await http.call("POST /v1/index", { body: { items: sent } }, true)), dataItems.tokens.got),
       ),
-    protect: (dataset, options) => follow(dataset, options, (apart, calls) => starter(calls)(dataset, { kind: "protect", options: apart })),
-    reencrypt: (dataset, options) =>
-      follow(dataset, options, (apart, calls) => starter(calls)(dataset, { kind: "reencrypt", options: apart })),
-    verify: (dataset, options) => follow(dataset, options, (apart, calls) => starter(calls)(dataset, { kind: "verify", options: apart })),
-    index: (dataset, options) => follow(dataset, options, (apart, calls) => starter(calls)(dataset, { kind: "index", options: apart })),
-    unprotect: (dataset, options) =>
-      follow(dataset, options, (apart, calls) => starter(calls)(dataset, { kind: "unprotect", options: apart })),
+    protect: (dataset, options) => follow(dataset, options, (apart) => ({ kind: "protect", options: apart })),
+    reencrypt: (dataset, options) => follow(dataset, options, (apart) => ({ kind: "reencrypt", options: apart })),
+    verify: (dataset, options) => follow(dataset, options, (apart) => ({ kind: "verify", options: apart })),
+    index: (dataset, options) => follow(dataset, options, (apart) => ({ kind: "index", options: apart })),
+    unprotect: (dataset, options) => follow(dataset, options, (apart) => ({ kind: "unprotect", options: apart })),
     recontext: (dataset, context, options) =>
-      follow(dataset, options, (apart, calls) =>
-        starter(calls)(dataset, { kind: "recontext", options: apart, ...(context !== undefined && { context }) }),
-      ),
+      follow(dataset, options, (apart) => ({ kind: "recontext", options: apart, ...(context !== undefined && { context }) })),
     cutOver: (dataset, index, generation, options) =>
-      follow(dataset, options, (apart, calls) => starter(calls)(dataset, { kind: "cut-over", index, generation, options: apart })),
-    cutOverColumn: (dataset, column, options) =>
-      follow(dataset, options, (apart, calls) => starter(calls)(dataset, { kind: "cut-over-column", column, options: apart })),
+      follow(dataset, options, (apart) => ({ kind: "cut-over", index, generation, options: apart })),
+    cutOverColumn: (dataset, column, options) => follow(dataset, options, (apart) => ({ kind: "cut-over-column", column, options: apart })),
     eraseColumn: (dataset, column, options) =>
-      follow(dataset, options, (apart, calls) => starter(calls)(dataset, { kind: "erase-column", column, options: apart }), "erase"),
+      follow(dataset, options, (apart) => ({ kind: "erase-column", column, options: apart }), "erase"),
   };
   return {
     datasets,
@@ -60,7 +55,7 @@ export function datasetCalls(http: HttpCalls): Pick<KeysteadApi, "datasets" | "j
       show: (dataset) => http.call("GET /v1/datasets/:dataset/job", { params: { dataset } }, true),
       pause: (dataset) => http.call("POST /v1/datasets/:dataset/job/pause", { params: { dataset } }, false),
       cancel: (dataset) => http.call("POST /v1/datasets/:dataset/job/cancel", { params: { dataset } }, false),
-      resume: (dataset, options) => follow(dataset, options, (apart, calls) => starter(calls)(dataset, { kind: "resume", options: apart })),
+      resume: (dataset, options) => follow(dataset, options, (apart) => ({ kind: "resume", options: apart })),
     },
     backgroundJobs: {
       start: starter(http),

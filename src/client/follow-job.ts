@@ -3,6 +3,8 @@ import { isKeysteadError, KeysteadError } from "../errors.ts";
 import type { HttpCalls } from "./http-calls.ts";
 
 type Result = Awaited<ReturnType<KeysteadApi["datasets"]["protect"]>>;
+type Start = KeysteadApi["backgroundJobs"]["start"];
+type Order = Parameters<Start>[1];
 type Job = Awaited<ReturnType<KeysteadApi["jobs"]["show"]>>;
 
 /** What is told of a job that is followed from here, beside what the server is told. */
@@ -21,21 +23,23 @@ const lookMilliseconds = 250;
 
 /**
  * Starts a job at a server and follows it to its end.
+ * @param orderOf the order, of the options that the server is told
  * @param next kind of a further job to which the order goes on
  */
 export type FollowJob = <T extends Listening>(
   dataset: string,
   options: T | undefined,
-  start: (apart: Omit<T, keyof Listening>, calls: HttpCalls) => Promise<Job>,
+  orderOf: (apart: Omit<T, keyof Listening>) => Order,
   next?: Job["kind"],
 ) => Promise<Result>;
 
 /**
  * Follows jobs as if they ran here: progress is told as the server tells it, the signal pauses the job, and the promise is settled when the
  * job has ended. When the connection is lost the job goes on, and is followed again.
+ * @param starter what starts jobs by calls of its own
  */
-export function jobFollower(http: HttpCalls): FollowJob {
-  return async (dataset, options, start, next) => {
+export function jobFollower(http: HttpCalls, starter: (calls: HttpCalls) => Start): FollowJob {
+  return async (dataset, options, orderOf, next) => {
     const { onProgress, onProblems, signal } = { onProgress: undefined, onProblems: undefined, signal: undefined, ...options };
     const isStopped = (): boolean => signal?.aborted === true;
     if (isStopped()) throw new KeysteadError("CANCELLED", "the job was stopped before it began");
@@ -48,7 +52,7 @@ export function jobFollower(http: HttpCalls): FollowJob {
       if (isStopped()) pause();
     };
     const started = await http.untilStopped(async () => {
-      const job = await start(toldServer(options), calls);
+      const job = await starter(calls)(dataset, orderOf(toldServer(options)));
       pauseIfStopped();
       return job;
     });

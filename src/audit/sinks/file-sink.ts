@@ -1,7 +1,7 @@
 import { constants, fstatSync, statSync } from "node:fs";
 import { type FileHandle, open, readdir, rename, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { syncDirectory } from "../../durable-file.ts";
+import { errorCode, syncDirectory } from "../../durable-file.ts";
 import { KeysteadError } from "../../errors.ts";
 import { formatLine, writerLine } from "../export/lines.ts";
 import { type ChainPosition, startChain } from "../hash-chain.ts";
@@ -139,7 +139,7 @@ export class FileSink implements AuditSink {
         await (await open(target, "wx", 0o600)).close();
         return target;
       } catch (error) {
-        if (!isTaken(error)) throw error;
+        if (errorCode(error) !== "EEXIST") throw error;
       }
     }
   }
@@ -152,10 +152,6 @@ export class FileSink implements AuditSink {
       .map((name) => Number(name.slice(prefix.length)))
       .sort((one, other) => one - other);
   }
-}
-
-function isTaken(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "EEXIST";
 }
 
 /** True when the last line was not written whole: by a process that was killed, or on a full disk. */
