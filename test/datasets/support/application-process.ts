@@ -41,8 +41,9 @@ function sealed(id: number, tenant: string, column: string, text: string): strin
   return key === undefined ? text : key.encryptValue(text, { tenant, row: String(id), column });
 }
 
+/** No row was filled with what is written here: a text that says the same again was replaced by the job. */
 function write(id: number, tenant: string, isNew: boolean): void {
-  const city = `city ${String(changes)}`;
+  const city = `city of change ${String(changes)}`;
   const name = `${canaries.name.text} ${String(changes)}`;
   const [sealedCity, sealedName] = [sealed(id, tenant, "city", city), sealed(id, tenant, "name", name)];
   if (isNew) statements.insert.run(id, tenant, sealedCity, sealedName);
