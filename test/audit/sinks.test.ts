@@ -10,8 +10,11 @@ import { AuditSinks } from "../../src/audit/sinks/audit-sinks.ts";
 import { extendChain, startChain } from "../../src/audit/hash-chain.ts";
 import { FileSink } from "../../src/audit/sinks/file-sink.ts";
 import { StdoutSink } from "../../src/audit/sinks/stdout-sink.ts";
+import { startChild } from "../support/child.ts";
 import { newDirectory } from "./support/directory.ts";
 import { newPlace, numbered, storedNumbers, type TrailPlace } from "./support/trail.ts";
+
+const sinkingProcess = new URL("./support/sinking-process.ts", import.meta.url);
 
 async function openWith(place: TrailPlace, ...sinks: AuditSink[]) {
   return place.open({ sinks: await AuditSinks.open(sinks, place.clock) });
@@ -37,6 +40,18 @@ async function numbersIn(files: readonly string[]): Promise<number[]> {
     }
   }
   return numbers;
+}
+
+/** Lets three processes write that many lines each to one file, which every line makes too long. @returns what they wrote */
+async function writeTogether(path: string, count: number, keep?: number): Promise<string[]> {
+  const writers = ["one", "two", "three"];
+  const programs = writers.map((writer) =>
+    startChild(sinkingProcess, [path, writer, String(count), ...(keep === undefined ? [] : [String(keep)])]),
+  );
+  for (const program of programs) expect(await program.nextLine()).toBe("ready");
+  for (const program of programs) program.process.stdin?.write("go\n");
+  await Promise.all(programs.map((program) => program.finish()));
+  return writers.flatMap((writer) => Array.from({ length: count }, (_, index) => `${writer} ${String(index + 1)}`));
 }
 
 describe("a file sink", () => {
@@ -121,6 +136,22 @@ describe("a file sink", () => {
     expect(files.length).toBeGreaterThan(2);
     expect(await numbersIn(files)).toEqual(Array.from({ length: 40 }, (_, index) => index));
     expect(await verifyFiles(files)).toMatchObject({ findings: [], writers: 2, torn: 0 });
+  });
+
+  it("loses no line where processes find the file long in the same moment", async () => {
+    const path = join(await newDirectory(), "audit.jsonl");
+    const written = await writeTogether(path, 100);
+    const files = await filesOf(path);
+    const texts = await Promise.all(files.map((file) => readFile(file, "utf8")));
+    const lines = texts.flatMap((text) => [...text.matchAll(/"line":"([^"]+)"/g)].map(([, line = ""]) => line));
+    expect(lines.sort()).toEqual(written.sort());
+    expect(files.length).toBeGreaterThan(100);
+  });
+
+  it("keeps as many files as it is told where processes take away the oldest in the same moment", async () => {
+    const path = join(await newDirectory(), "audit.jsonl");
+    await writeTogether(path, 100, 2);
+    expect((await filesOf(path)).length).toBeLessThanOrEqual(3);
   });
 
   it("stops answers while it can't be written, says why, and recovers by itself without a gap", async () => {

@@ -1,5 +1,5 @@
 import { constants, fstatSync, statSync } from "node:fs";
-import { type FileHandle, open, readdir, rename, unlink } from "node:fs/promises";
+import { type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { errorCode, syncDirectory } from "../../durable-file.ts";
 import { KeysteadError } from "../../errors.ts";
@@ -15,6 +15,9 @@ const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT;
 
 /** Writers whose position is remembered: those of journals that this process ends and begins. */
 const mostWriters = 16;
+
+/** Files that lines are written to, one after the other, when each is removed meanwhile. */
+const mostAttempts = 5;
 
 /**
  * A file of JSON lines that only its owner can read: the records as the journal has them. Each file begins with a line that names the
@@ -49,11 +52,9 @@ export class FileSink implements AuditSink {
   async append(writer: string, { last, bytes, head }: LineGroup): Promise<void> {
     const position = this.#positions.get(writer) ?? startChain(writer);
     if (last <= position.count) return;
-    const file = await this.#fileFor(bytes.length);
-    await this.#write(file, position, bytes);
-    await file.datasync();
-    // A file that somebody removed still takes writes.
-    if (fstatSync(file.fd).nlink === 0) throw new Error("the file was removed");
+    // A file that was removed still takes writes: another process may have moved it, and found it one too many.
+    for (let attempt = 1; !(await this.#isWritten(position, bytes)); attempt++)
+      if (attempt === mostAttempts) throw new Error("the file was removed each time that it was written");
     this.#positions.set(writer, { writer, count: last, head: Buffer.from(head, "hex") });
     for (const known of this.#positions.keys()) if (this.#positions.size > mostWriters) this.#positions.delete(known);
   }
@@ -62,6 +63,14 @@ export class FileSink implements AuditSink {
     const file = this.#file;
     this.#file = undefined;
     await file?.close();
+  }
+
+  /** Makes lines durable; false when they went into a file that is gone. */
+  async #isWritten(position: ChainPosition, bytes: Buffer): Promise<boolean> {
+    const file = await this.#fileFor(bytes.length);
+    await this.#write(file, position, bytes);
+    await file.datasync();
+    return fstatSync(file.fd).nlink > 0;
   }
 
   async #write(file: FileHandle, position: ChainPosition, bytes: Buffer): Promise<void> {
@@ -121,13 +130,13 @@ export class FileSink implements AuditSink {
     try {
       await rename(this.#path, target);
     } catch (error) {
-      await unlink(target);
+      await rm(target, { force: true });
       // Another process was faster.
       if (!isMissingFile(error)) throw error;
     }
     const left = await this.#rotated();
     for (const number of left.slice(0, Math.max(0, left.length - this.#keep)))
-      await unlink(`${this.#path}.${String(number).padStart(6, "0")}`);
+      await rm(`${this.#path}.${String(number).padStart(6, "0")}`, { force: true });
     await syncDirectory(dirname(this.#path));
   }
 
