@@ -1,8 +1,8 @@
-import { actionNames } from "./actions.ts";
+import { actionNames, isActionNoun } from "./actions.ts";
 import type { AccessScope } from "./caller.ts";
 import { isMasked, type Subjects } from "./decide.ts";
 import { countShown, coversMask, type Mask, parseMask } from "./mask.ts";
-import { coversName, matchesAction } from "./patterns.ts";
+import { coversName, matchesAction, overlapOfActions } from "./patterns.ts";
 import type { Policy, PolicyScope } from "./policy.ts";
 
 /** Somebody, and the policies that say what he may do. */
@@ -24,7 +24,7 @@ export function findExcess(granter: Standing, grantee: Standing): string | undef
   const bonds = lost.filter(({ effect }) => effect !== "allow");
   for (const grant of theirs.filter(({ effect }) => effect === "allow")) {
     for (const action of actionsOf(grant, grantee.subjects.scope)) {
-      const bound = bonds.some((bond) => bond.actions.some((pattern) => matchesAction(pattern, action)));
+      const bound = bonds.some((bond) => bond.actions.some((pattern) => overlapOfActions(pattern, action) !== undefined));
       const wide = narrowed(grant.scope, grantee.subjects.scope);
       const covering = mine.filter((policy) => allows(policy, action, wide));
       if (bound || !inScope(granter.subjects.scope, action, wide) || !isCovered(grant, covering, lost)) return action;
@@ -50,6 +50,7 @@ function masksOf(policies: readonly Policy[]): Mask[] {
 }
 
 function speakingOf({ policies, subjects }: Standing): Policy[] {
+  if (subjects.barred !== undefined) return [];
   return policies.filter(({ subject }) => subjects.names.has(subject));
 }
 
@@ -57,11 +58,14 @@ function isSame(a: Policy, b: Policy): boolean {
   return a === b || (a.id === b.id && JSON.stringify(a) === JSON.stringify(b));
 }
 
-/** The actions that a policy allows, and patterns of those that programs guard by themselves. */
+/** The actions that a policy allows within a credential's scope, and patterns of those that programs guard by themselves. */
 function actionsOf({ actions }: Policy, scope: AccessScope | undefined): string[] {
-  const named = actionNames.filter((action) => actions.some((pattern) => matchesAction(pattern, action)));
-  const own = actions.filter((pattern) => pattern === "*" || !actionNames.some((action) => matchesAction(pattern, action)));
-  return [...named, ...own].filter((action) => scope?.actions?.some((pattern) => matchesAction(pattern, action)) !== false);
+  const good = scope?.actions ?? ["*"];
+  const reached = actions.flatMap((pattern) => good.map((bound) => overlapOfActions(pattern, bound)).filter((both) => both !== undefined));
+  const named = actionNames.filter((action) =>
+    [actions, good].every((patterns) => patterns.some((pattern) => matchesAction(pattern, action))),
+  );
+  return [...named, ...reached.filter((pattern) => !isActionNoun(pattern.slice(0, pattern.indexOf("."))))];
 }
 
 /** Lists of which each bounds the names that a grant reaches: those of the policy, and those of the credential. */

@@ -12,6 +12,14 @@ export function matchesAction(pattern: string, action: string): boolean {
   return pattern.startsWith("*.") && action.endsWith(pattern.slice(1));
 }
 
+/** A pattern that what fits both fits, and in doubt more than that; undefined when nothing fits both. */
+export function overlapOfActions(one: string, other: string): string | undefined {
+  if (matchesAction(one, other)) return other;
+  if (matchesAction(other, one)) return one;
+  if (one.endsWith(".*") && other.startsWith("*.")) return one;
+  return one.startsWith("*.") && other.endsWith(".*") ? other : undefined;
+}
+
 /** What is wrong with a pattern of actions; undefined for one that fits some action. A misspelt one would be a hole that nobody sees. */
 export function actionPatternProblem(pattern: string): string | undefined {
   if (pattern.length <= 64 && actionNames.some((action) => matchesAction(pattern, action))) return undefined;

@@ -1,3 +1,5 @@
+import { actionNames } from "./actions.ts";
+import { matchesAction } from "./patterns.ts";
 import type { Policy } from "./policy.ts";
 import { everybody } from "./subject.ts";
 
@@ -12,6 +14,7 @@ export interface BuiltInRole {
 /** What needs neither a key nor a right to anybody's data. */
 const keyless = ["data.hash", "data.random"];
 const looks = ["list", "show", "usage", "certificate"];
+const looksAt = actionNames.filter((action) => matchesAction("*.list", action) || matchesAction("*.show", action));
 const lifecycle = ["create", "set", "rotate", "activate", "suspend", "resume", "deactivate", "compromise"];
 const endOfLife = ["destroy", "cancel-destroy", "set-alias", "remove-alias"];
 const movingJobs = ["census", "protect", "reencrypt", "import", "recontext", "set-context", "index", "verify"];
@@ -80,7 +83,7 @@ export const builtInRoles: readonly BuiltInRole[] = [
     name: "auditor",
     does: "reads the audit and everything that is listed; changes nothing",
     actions: [
-      ...["audit.query", "audit.export", "audit.verify", "audit.report", "*.list", "*.show", "keys.usage", "keys.certificate"],
+      ...["audit.query", "audit.export", "audit.verify", "audit.report", ...looksAt, "keys.usage", "keys.certificate"],
       ...["doctor.examine", "policies.explain", "metrics.read"],
     ],
   },

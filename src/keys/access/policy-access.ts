@@ -34,7 +34,7 @@ interface Known {
 export class PolicyAccess implements AccessControl {
   /** How often a decision was remembered. */
   readonly lookups: CacheUse = { hits: 0, misses: 0 };
-  readonly #store: Store;
+  readonly #store: Pick<Store, "read" | "revision">;
   readonly #clock: Clock;
   readonly #lease: Lease;
   #snapshot: AccessSnapshot | undefined;
@@ -45,7 +45,7 @@ export class PolicyAccess implements AccessControl {
   readonly #purposes = new Map<string, string>();
   #strangerAt = Number.NEGATIVE_INFINITY;
 
-  constructor({ store, clock }: { readonly store: Store; readonly clock: Clock }) {
+  constructor({ store, clock }: { readonly store: Pick<Store, "read" | "revision">; readonly clock: Clock }) {
     this.#store = store;
     this.#clock = clock;
     this.#lease = new Lease(clock);
@@ -79,9 +79,9 @@ export class PolicyAccess implements AccessControl {
 
   /** As {@link authorize}, but says what is decided. @throws what the store says */
   async decide(caller: Caller, action: string, resource: Resource): Promise<Decision> {
-    const snapshot = await this.snapshot();
-    const complete = this.#withPurpose(snapshot, caller, resource) ?? (await this.#readPurpose(resource));
-    return this.#decide(snapshot, caller, action, complete);
+    const complete = await this.complete(resource);
+    // Looked at last: what it says must not be older than anything that was waited for.
+    return this.#decide(await this.snapshot(), caller, action, complete);
   }
 
   /** What the store says, not older than the lease. @throws KeysteadError `KEY_LEASE_EXPIRED`, and what the store says */
@@ -175,7 +175,8 @@ export class PolicyAccess implements AccessControl {
     const subjects = snapshot.subjectsOf(caller);
     const policies = snapshot.policies.filter(({ subject }) => subjects.names.has(subject));
     const fresh = { caller, subjects, policies, decisions: new DecisionMemory() };
-    this.#known.set(caller.principal, fresh);
+    // What older rows said must not be remembered beside what newer ones say.
+    if (snapshot === this.#snapshot) this.#known.set(caller.principal, fresh);
     return fresh;
   }
 

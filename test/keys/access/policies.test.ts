@@ -4,8 +4,10 @@ import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import type { Caller } from "../../../src/access/caller.ts";
 import type { PolicyInput } from "../../../src/access/policy.ts";
+import { subjectOf } from "../../../src/access/subject.ts";
 import { initKeystead, openKeystead } from "../../../src/keystead.ts";
 import { entityTag } from "../../../src/keys/entity-tag.ts";
+import { registerSecret } from "../../setup/canary.ts";
 import { codeOf, createTestKeystead, fileStore, temporaryFolder } from "../../support/test-keystead.ts";
 
 function user(id: string, more: Partial<Caller> = {}): Caller {
@@ -150,6 +152,63 @@ describe("an administrator", () => {
       () => anna.policies.create({ ...allow("role:admin", ["settings.set"]), effect: "deny" }),
     ];
     for (const way of others) expect(await codeOf(way())).toBe("no error");
+  });
+});
+
+describe.each([
+  ["claims", { principal: { source: "oidc", id: "main:anna" }, claims: { team: ["a"] } }, "claim:team=a", "claim:team=b"],
+  ["groups", user("anna", { groups: [7] }), "group:7", "group:8"],
+] as const)("an administrator's token", (what, person: Caller, own, other) => {
+  it(`gives the person behind it nothing by ${what} which it does not know`, async () => {
+    const { keystead } = await createTestKeystead();
+    await keystead.principals.set(subjectOf(person.principal), { roles: ["admin"] });
+    const { token } = await keystead.as(person).tokens.create({ name: "mine", roles: ["admin"] });
+    registerSecret(token);
+    const caller = await keystead.tokens.authenticator.authenticate(token);
+    if (caller === undefined) throw new Error("it is no token of Keystead");
+    const mine = keystead.as(caller);
+    const deny = await keystead.policies.create({ ...allow(own, ["data.decrypt"]), effect: "deny" });
+    const encrypt = allow(own, ["data.encrypt"]);
+    expect(await codeOf(mine.policies.create(encrypt))).toBe("ACCESS_DENIED");
+    expect(await codeOf(mine.principals.set(own, { roles: ["key-admin"] }))).toBe("ACCESS_DENIED");
+    expect(await codeOf(mine.policies.create(allow(own, ["settings.set"])))).toBe("no error");
+    expect(await codeOf(mine.policies.create(allow("os-user:bob", ["data.encrypt"])))).toBe("no error");
+    // What is denied to the one counts when the other allows it.
+    await keystead.policies.create(allow(other, ["data.decrypt"]));
+    expect(await codeOf(mine.policies.remove(deny.id))).toBe("ACCESS_DENIED");
+    await keystead.policies.create(allow(other, ["keys.list"]));
+    expect(await codeOf(mine.policies.create(allow(own, ["keys.list"])))).toBe("ACCESS_DENIED");
+    await keystead.principals.set(own, { disabled: true });
+    expect(await codeOf(mine.principals.remove(own))).toBe("ACCESS_DENIED");
+    // Whoever is known to have another is not stopped.
+    await keystead.principals.remove(own);
+    const known = keystead.as({ ...person, claims: {}, groups: [] });
+    expect(await codeOf(known.policies.create(encrypt))).toBe("no error");
+  });
+});
+
+describe("who is disabled", () => {
+  it("does not come back by whom it would help", async () => {
+    const { keystead } = await createTestKeystead();
+    await keystead.principals.set("os-user:anna", { roles: ["admin"] });
+    const anna = keystead.as(user("anna"));
+    const first = await anna.tokens.create({ name: "mine", roles: ["admin"] });
+    const maker = await keystead.tokens.authenticator.authenticate(first.token);
+    if (maker === undefined) throw new Error("it is no token of Keystead");
+    const second = await keystead.as(maker).tokens.create({ name: "made by mine" });
+    registerSecret(first.token);
+    registerSecret(second.token);
+    await keystead.policies.create(allow(`token:${second.id}`, ["data.decrypt"]));
+    for (const { id } of [second, first]) {
+      await keystead.principals.set(`token:${id}`, { disabled: true });
+      expect(await codeOf(anna.principals.set(`token:${id}`, { disabled: false })), id).toBe("ACCESS_DENIED");
+      expect(await codeOf(anna.principals.remove(`token:${id}`)), id).toBe("ACCESS_DENIED");
+      await keystead.principals.remove(`token:${id}`);
+    }
+    // Without what she may not do it is hers to end and to begin again.
+    for (const { id } of await keystead.policies.list()) await keystead.policies.remove(id);
+    await anna.principals.set(`token:${second.id}`, { disabled: true });
+    expect(await codeOf(anna.principals.remove(`token:${second.id}`))).toBe("no error");
   });
 });
 
