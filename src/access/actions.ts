@@ -35,6 +35,10 @@ const actions = {
     does: "move ciphertext to another version, without seeing its plaintext; to another key with data.decrypt of its own and data.encrypt of the other",
     context: true,
   },
+  "data.rewrap-stopped": {
+    does: "move, by data.rewrap, what a version sealed that is suspended, compromised or waits for destruction",
+    context: true,
+  },
   "data.reveal": { does: "show a field to a person: its plaintext for a reason, or a masked form", context: true },
   "data.index": { does: "make blind-index tokens of values: whoever may can find out values by trying", context: true },
   "data.mac": { does: "make a tag" },
@@ -75,17 +79,20 @@ const actions = {
   "datasets.cut-over-column": { does: "let ciphertext count in place of plaintext" },
   "datasets.erase-column": { does: "give the plaintext of a column up" },
   "datasets.erase": { does: "erase the plaintext of a column" },
-  "datasets.set-context": { does: "move a dataset to another context" },
+  "datasets.set-context": { does: "move a dataset to another context", context: true },
   "datasets.census": { does: "count what versions protect" },
-  "datasets.find": { does: "search rows by a blind index: whoever may can find out values by trying" },
+  "datasets.find": {
+    does: "search rows by a blind index: whoever may can find out values by trying, and reads those that data.decrypt allows",
+    context: true,
+  },
   "datasets.plan-index": { does: "plan a blind index from the values of a table" },
   "datasets.protect": { does: "run the job that seals plaintext" },
   "datasets.reencrypt": { does: "run the job that moves values to current versions" },
   "datasets.import": { does: "run the job that takes in what another system encrypted" },
-  "datasets.recontext": { does: "run the job that moves values to another context" },
+  "datasets.recontext": { does: "run the job that moves values to another context", context: true },
   "datasets.index": { does: "run the job that fills blind indexes" },
   "datasets.verify": { does: "run the job that opens every value to check it" },
-  "datasets.unprotect": { does: "run the job that writes values back as plaintext" },
+  "datasets.unprotect": { does: "run the job that writes values back as plaintext", context: true },
   "jobs.list": { does: "list jobs" },
   "jobs.show": { does: "show a job" },
   "jobs.resume": { does: "go on with a job" },
@@ -141,9 +148,12 @@ export function isActionName(name: string): boolean {
   return known.has(name) || (name.length <= 64 && namePattern.test(name) && !nouns.has(nounOf(name)));
 }
 
+/** Operations on data whose nouns have others, too. */
+const further: ReadonlySet<string> = new Set(["leases.create", "datasets.find"] satisfies (keyof typeof actions)[]);
+
 /** True for an operation on data: it is answered at once, so that it can't wait for a second person. */
 export function isOnData(name: string): boolean {
-  return ["data", "data-keys"].includes(nounOf(name));
+  return ["data", "data-keys"].includes(nounOf(name)) || further.has(name);
 }
 
 /** True for the first part of an action's name. */

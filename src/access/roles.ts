@@ -25,7 +25,7 @@ function of(noun: string, verbs: readonly string[]): string[] {
 }
 
 /**
- * The roles that every store has. None of them has `data.reveal`, `data.index`, `datasets.find`, `keys.open`, `keys.rewrap` or `leases.create`: what they
+ * The roles that every store has. None of them has `data.reveal`, `data.rewrap-stopped`, `data.index`, `datasets.find`, `keys.open`, `keys.rewrap` or `leases.create`: what they
  * give away is so much that a policy has to name them. A policy narrows a role (`deny`), or gives less than a role by itself.
  */
 export const builtInRoles: readonly BuiltInRole[] = [

@@ -24,12 +24,12 @@ export const dataItems = {
     got: ciphertextOf,
   },
   decrypt: {
-    sent: ({ ciphertext, typed = false, ...options }: OpenItem) => ({
+    sent: ({ ciphertext, typed = false, text = false, ...options }: OpenItem) => ({
       ciphertext: asText(ciphertext),
-      as: typed ? ("value" as const) : ("bytes" as const),
+      as: typed ? ("value" as const) : text ? ("text" as const) : ("bytes" as const),
       ...options,
     }),
-    got: (item: Opened) => (item.value === undefined ? { plaintext: fromBase64(item.plaintext) } : { value: valueOf(item) }),
+    got: (item: Opened) => (item.value === undefined ? { plaintext: item.text === undefined ? fromBase64(item.plaintext) : Buffer.from(item.text) } : { value: valueOf(item) }),
   },
   rewrap: {
     sent: ({ key, ...item }: ItemOf<KeysteadApi["rewrapMany"]>) => ({ ...item, ...keyName(key) }),

@@ -15,6 +15,8 @@ const bytesPerUnit = 6;
 
 /** What a record tells of an item of a batch. */
 export interface BatchEntry {
+  /** What was asked for. */
+  readonly action: string;
   /** Name of its key; absent where it needs none, or what it named can be no key's name. */
   readonly key?: string | undefined;
   /** Where it named a purpose that leads to no key. */
@@ -25,26 +27,30 @@ export interface BatchEntry {
   readonly dataset?: string | undefined;
   /** Name of another key to which it was to be moved. */
   readonly to?: string | undefined;
+  /** Label of the version under which it is now, where it was moved. */
+  readonly toVersion?: string | undefined;
   readonly outcome: ActOutcome;
 }
 
 /** Items of a batch that one record tells of. */
 export interface BatchGroup {
+  /** What was asked for; undefined in the one group of a batch without items. */
+  readonly action: string | undefined;
   /** Their places in the batch, in order. */
   readonly places: readonly number[];
   readonly outcomes: ItemOutcomes;
   /** What all of them share. */
-  readonly shared: Omit<BatchEntry, "outcome">;
+  readonly shared: Omit<BatchEntry, "action" | "outcome">;
 }
 
 /**
- * The items of a batch by what its records tell of them: a group for each key, each key to which items of it were to be moved, and each outcome,
- * so that whoever looks for a key, or for what was denied, finds them as if each had come alone, and an item that fails takes nothing from what
+ * The items of a batch by what its records tell of them: a group for each action, each key, each key to which items of it were to be moved, and each outcome,
+ * so that whoever looks for an action, a key, or for what was denied, finds them as if each had come alone, and an item that fails takes nothing from what
  * is told of the others. More than 500 are told of in several records. A batch without items is one group.
  * @param isByContext true to tell of items with different contexts apart, too
  *
  * @example
- * groupBatch([{ key: "k", outcome: "allowed" }, { key: "k", outcome: "denied" }]); // two groups
+ * groupBatch([{ action: "data.mac", key: "k", outcome: "allowed" }, { action: "data.mac", key: "k", outcome: "denied" }]); // two groups
  */
 export function groupBatch(entries: readonly BatchEntry[], isByContext = false): readonly BatchGroup[] {
   const all: number[][] = [];
@@ -55,9 +61,9 @@ export function groupBatch(entries: readonly BatchEntry[], isByContext = false):
   for (const [place, entry] of entries.entries()) {
     // Most items are told of together with the one before.
     if (before === undefined || places.length === mostPlaces || isByContext || !isToldWith(entry, before)) {
-      const { key = "", purpose = "", to = "", outcome } = entry;
+      const { action, key = "", purpose = "", to = "", outcome } = entry;
       // No name has a space in it.
-      const name = `${outcome} ${key} ${purpose} ${to} ${isByContext ? contextText(entry) : ""}`;
+      const name = `${outcome} ${action} ${key} ${purpose} ${to} ${isByContext ? contextText(entry) : ""}`;
       const found = groups.get(name);
       places = found === undefined || found.length === mostPlaces ? [] : found;
       if (places.length === 0) all.push(places);
@@ -71,7 +77,7 @@ export function groupBatch(entries: readonly BatchEntry[], isByContext = false):
 }
 
 function isToldWith(a: BatchEntry, b: BatchEntry): boolean {
-  return a.outcome === b.outcome && a.key === b.key && a.purpose === b.purpose && a.to === b.to;
+  return a.outcome === b.outcome && a.action === b.action && a.key === b.key && a.purpose === b.purpose && a.to === b.to;
 }
 
 /** The same for contexts with the same pairs, in whatever order. */
@@ -81,16 +87,17 @@ function contextText({ context = {} }: BatchEntry): string {
 
 function groupOf(places: readonly number[], entries: readonly BatchEntry[]): BatchGroup {
   const members = places.map((place) => entries[place]).filter((entry) => entry !== undefined);
-  const [{ key, purpose, to, version, dataset, context } = {}] = members;
+  const [{ key, purpose, to, toVersion, version, dataset, context } = {}] = members;
   const shared = {
     ...(key !== undefined && { key }),
     ...(purpose !== undefined && { purpose }),
     ...(to !== undefined && { to }),
+    ...(toVersion !== undefined && members.every((entry) => entry.toVersion === toVersion) && { toVersion }),
     ...(version !== undefined && members.every((entry) => entry.version === version) && { version }),
     ...(dataset !== undefined && members.every((entry) => entry.dataset === dataset) && { dataset }),
     ...(context !== undefined && sharedContext(context, members)),
   };
-  return { places, outcomes: countOutcomes(members), shared };
+  return { action: members[0]?.action, places, outcomes: countOutcomes(members), shared };
 }
 
 /** The pairs that all have; what no record can hold is not told, nor are those for which it has no room. */

@@ -15,6 +15,7 @@ import type { NamedKey } from "./key-names.ts";
 import { keyTarget, type KeyTarget } from "./key-target.ts";
 import { openEitherKind } from "./open-either-kind.ts";
 import { parseSealed, tryParseSealed } from "./parse-sealed.ts";
+import { permits } from "./version-state.ts";
 
 /** What an operation on data is bound to. */
 export interface CipherOptions {
@@ -47,6 +48,8 @@ export interface DecryptItem extends CipherOptions {
   readonly ciphertext: string | Uint8Array;
   /** True for ciphertext of `encryptValue()`. */
   readonly typed?: boolean;
+  /** True for text: what is not UTF-8 is refused. */
+  readonly text?: boolean;
 }
 
 /** What {@link CipherService.rewrapMany} moves. */
@@ -62,7 +65,7 @@ const target = keyTarget;
 const context = optional(recordOf(text));
 const dataset = optional(text);
 const sealItem = object<EncryptItem>({ target, plaintext: optional(textOrBytes), value: anything, context, dataset });
-const openItem = object<DecryptItem>({ ciphertext: textOrBytes, context, typed: optional(flag) });
+const openItem = object<DecryptItem>({ ciphertext: textOrBytes, context, typed: optional(flag), text: optional(flag) });
 const rewrapItem = object<RewrapItem>({ ciphertext: text, context, dataset, key: optional(target) });
 const source = having("an async iterable of bytes (a Uint8Array each)", Symbol.asyncIterator);
 const rules = {
@@ -103,8 +106,11 @@ export class CipherService {
     const { dataset } = options;
     const { names } = this.#engine;
     const name = typeof target === "string" ? target : (await names.find(target)).name;
-    return auditedOnKey(this.#engine, name, { action: openingActs.open, ...(dataset !== undefined && { dataset }) }, async (keyId) =>
-      this.#pool.open(keyId, { datasetId: await names.datasetId(dataset), opening: "open" }),
+    return auditedOnKey(
+      this.#engine,
+      name,
+      { action: openingActs.open, ...(dataset !== undefined && { dataset }), terms: {} },
+      async (keyId) => this.#pool.open(keyId, { datasetId: await names.datasetId(dataset), opening: "open" }),
     );
   }
 
@@ -137,9 +143,8 @@ export class CipherService {
 
   /** As {@link decrypt}, for text. @throws KeysteadError as {@link KeyHandle.decryptText} */
   async decryptText(sealed: string | Uint8Array, options: CipherOptions = {}): Promise<string> {
-    const text = decodeUtf8(await this.decrypt(sealed, options));
-    if (text === undefined) throw new KeysteadError("DECRYPTION_FAILED", "the plaintext is not UTF-8 text; open it with decrypt()");
-    return text;
+    assertArguments({ sealed, options }, rules.open);
+    return await this.#open(parseSealed(sealed), options, (key) => key.decryptText(sealed, options.context));
   }
 
   /** Opens ciphertext of {@link encryptValue}, with its type. @throws KeysteadError as {@link decrypt} */
@@ -173,11 +178,11 @@ export class CipherService {
    */
   async decryptMany(items: readonly DecryptItem[]): Promise<(OpenedItem | ItemProblem)[]> {
     assertArguments({ items }, rules.openMany);
-    const batch = items.map(({ ciphertext, context, typed = false }): BatchItem<OpenedItem> => {
+    const batch = items.map(({ ciphertext, context, typed = false, text: isText = false }): BatchItem<OpenedItem> => {
       const parsed = tryParseSealed(ciphertext);
       if (parsed instanceof KeysteadError) return { ciphertext, problem: parsed };
       const open = (key: KeyHandle): OpenedItem =>
-        typed ? { value: key.decryptValue(ciphertext, context) } : { plaintext: key.openBytes("value", parsed, context) };
+        typed ? { value: key.decryptValue(ciphertext, context) } : { plaintext: openPlain(key, parsed, context, isText) };
       return { target: parsed.key, version: parsed.label, context, ciphertext, work: (key) => this.#pool.now({ key }, open) };
     });
     return this.#acts.performEach("data.decrypt", batch, () => undefined);
@@ -187,7 +192,7 @@ export class CipherService {
    * Moves a ciphertext of {@link encrypt} or {@link encryptValue} to the current version of its key, or to another key: that asks for
    * `data.decrypt` of the one and `data.encrypt` of the other, too. The context stays. It is
    * re-encryption outside datasets: like a job it also opens what a suspended or compromised version sealed, or one that waits for
-   * destruction.
+   * destruction, for whoever has `data.rewrap-stopped`, too.
    * @returns ciphertext of the kind and in the form that it had
    * @throws KeysteadError as {@link decrypt} and {@link encrypt}
    */
@@ -199,7 +204,7 @@ export class CipherService {
     const way: Way = {};
     return this.#acts.perform({ ...rewrapAct(parsed, options), way }, async (key) => {
       const to = await this.#destination(key, options, way);
-      return { result: await this.#rewrap(key, to, parsed, form, options) };
+      return { result: await this.#rewrap(key, to, parsed, form, options, way) };
     });
   }
 
@@ -215,7 +220,7 @@ export class CipherService {
       if (parsed instanceof KeysteadError) return { ciphertext, problem: parsed };
       const way: Way = {};
       const work = async (key: NamedKey): Promise<string> =>
-        String(await this.#rewrap(key, await this.#destination(key, options, way), parsed, "text", options));
+        String(await this.#rewrap(key, await this.#destination(key, options, way), parsed, "text", options, way));
       return { ...rewrapAct(parsed, options), ciphertext, way, work };
     });
     return this.#acts.performEach("data.rewrap", batch, () => undefined);
@@ -270,9 +275,12 @@ export class CipherService {
     const way: Way = {};
     yield await this.#acts.perform({ ...rewrapAct(header, options), way }, async (key) => {
       const to = await this.#destination(key, options, way);
-      const fileKey = await this.#pool.use({ key, opening: "reencrypt" }, (handle) => handle.openFileKey(sealed, options.context));
+      const { plaintext: fileKey } = await this.#openToMove(key, header, options, (handle) => ({
+        plaintext: handle.openFileKey(sealed, options.context),
+      }));
       try {
-        const { head } = await this.#sealFileKey(to, fileKey, options);
+        const { label, head } = await this.#sealFileKey(to, fileKey, options);
+        way.version = label;
         return { result: head };
       } finally {
         fileKey.fill(0);
@@ -299,13 +307,43 @@ export class CipherService {
     to: NamedKey,
     parsed: ParsedCiphertext,
     form: "text" | "binary",
-    { context, dataset }: RewrapOptions,
+    options: RewrapOptions,
+    way: Way,
   ): Promise<string | Buffer> {
-    const { kind, plaintext } = await this.#pool.use({ key, opening: "reencrypt" }, (handle) => openEitherKind(handle, parsed, context));
+    const { context, dataset } = options;
+    const { kind, plaintext } = await this.#openToMove(key, parsed, options, (handle) => openEitherKind(handle, parsed, context));
     try {
-      return await this.#pool.use({ key: to, dataset }, (handle) => handle.sealBytes(kind, form, plaintext, context));
+      const sealed = await this.#pool.use({ key: to, dataset }, (handle) => handle.sealBytes(kind, form, plaintext, context));
+      way.version = parseSealed(sealed).label;
+      return sealed;
     } finally {
       plaintext.fill(0);
+    }
+  }
+
+  /**
+   * Opens what is to be moved. What a stopped version sealed takes a right of its own: who may decrypt and rewrap would else read it all the
+   * same.
+   * @throws KeysteadError `ACCESS_DENIED`, and what the work throws
+   */
+  async #openToMove<T>(
+    key: NamedKey,
+    { label }: CiphertextHeader,
+    { context }: CipherOptions,
+    open: (key: KeyHandle) => { readonly plaintext: Buffer } & T,
+  ): Promise<{ readonly plaintext: Buffer } & T> {
+    const { access, caller, registry } = this.#engine;
+    const opened = await this.#pool.use({ key, opening: "reencrypt" }, open);
+    try {
+      // Looked at now: before it was opened the version may not have been known here.
+      const version = (await registry.get(key.id)).byLabel(label);
+      if (version !== undefined && permits(version.phase, "open")) return opened;
+      const resource = { key: key.name, purpose: key.purpose, ...(context !== undefined && { context }) };
+      await access.authorize(caller, "data.rewrap-stopped", resource);
+      return opened;
+    } catch (error) {
+      opened.plaintext.fill(0);
+      throw error;
     }
   }
 
@@ -326,11 +364,11 @@ export class CipherService {
       await access.authorize(caller, "data.encrypt", { ...namedBy(target), ...given });
       throw error;
     }
-    if (to.id !== key.id) {
-      way.to = to.name;
-      await access.authorize(caller, "data.decrypt", { key: key.name, purpose: key.purpose, ...(context !== undefined && { context }) });
-    }
+    if (to.id !== key.id) way.to = to.name;
+    // Asked first, as it is of a key that is not there: what is refused does not tell the one from the other.
     await access.authorize(caller, "data.encrypt", { key: to.name, purpose: to.purpose, ...given });
+    if (to.id !== key.id)
+      await access.authorize(caller, "data.decrypt", { key: key.name, purpose: key.purpose, ...(context !== undefined && { context }) });
     return to;
   }
 
@@ -350,6 +388,14 @@ function rewrapAct(
   { context, dataset }: RewrapOptions,
 ): DataAct & { readonly target: string } {
   return { action: "data.rewrap", target, version, context, dataset };
+}
+
+/** @throws KeysteadError `DECRYPTION_FAILED` also for what is to be text and is not */
+function openPlain(key: KeyHandle, parsed: ParsedCiphertext, context: Context | undefined, isText: boolean): Buffer {
+  const plaintext = key.openBytes("value", parsed, context);
+  if (!isText || decodeUtf8(plaintext) !== undefined) return plaintext;
+  plaintext.fill(0);
+  throw new KeysteadError("DECRYPTION_FAILED", "the plaintext is not UTF-8 text; ask for bytes");
 }
 
 function eitherPlaintextOrValue(): KeysteadError {

@@ -90,6 +90,8 @@ export type BatchItem<T> = (
 export interface Way {
   /** Name of the key, when it is another one; set as soon as that is found. */
   to?: string;
+  /** Label of the version under which it is then. */
+  version?: string;
 }
 
 /**
@@ -195,12 +197,12 @@ export class DataActs {
     const results: (T | ItemProblem)[] = [];
     const entries: BatchEntry[] = [];
     for (const item of items) {
-      const entry = newEntry(item);
+      const entry = newEntry(action, item);
       entries.push(entry);
       try {
         if ("problem" in item) throw item.problem;
         const { target, context, dataset, ask } = item;
-        const act = { action: item.action ?? action, target, context, dataset, ask };
+        const act = { action: entry.action, target, context, dataset, ask };
         const key = target === undefined ? noKey : (names.recall(target) ?? (await this.#find(act, target)));
         if (key !== noKey) entry.key = key.name;
         const asked = this.#ask(act, resourceOf(act, key));
@@ -216,21 +218,25 @@ export class DataActs {
         results.push({ problem: error });
       }
       entry.to = item.way?.to;
+      entry.toVersion = item.way?.version;
     }
     const outcomes = countOutcomes(entries);
-    observer.items(action, outcomes);
     const outcome = outcomeOfBatch(outcomes);
     const groups = groupBatch(entries, isByContext);
+    for (const group of groups) observer.items(group.action ?? action, group.outcomes);
     const recorded = caller.request !== undefined || isAlwaysRecorded ? groups : groups.filter(({ outcomes }) => outcomes.denied > 0);
-    const records = recorded.map(({ places, outcomes, shared: { key, purpose, to, version, context, dataset } }) => {
-      const event = eventOf(caller, { action, version, context, dataset, reason }, undefined, outcomeOfBatch(outcomes));
+    const records = recorded.map((group) => {
+      const { places, outcomes, shared } = group;
+      const { key, purpose, to, toVersion, version, context, dataset } = shared;
+      const act = { action: group.action ?? action, version, context, dataset, reason };
+      const event = eventOf(caller, act, undefined, outcomeOfBatch(outcomes));
       if (key !== undefined) event.key = key;
       if (purpose !== undefined) event.purpose = purpose;
       event.items = places.map((place) => digestOf(results[place], items[place], digested));
       const told = tally?.(places.map((place) => results[place]).filter((result) => result !== undefined));
       const whole = groups.length > 1 ? { batch: items.length } : {};
       const { denied, failed } = outcomes;
-      const moved = to === undefined ? {} : { to };
+      const moved = { ...(to !== undefined && { to }), ...(toVersion !== undefined && { toVersion }) };
       event.detail = { ...detail, ...moved, items: places.length, failed: denied + failed, denied, ...told, ...whole };
       return this.#record(event);
     });
@@ -311,6 +317,7 @@ function eventOf(
   if (reason !== undefined) event.reason = reason;
   if (detail !== undefined) event.detail = detail;
   if (way?.to !== undefined) event.detail = { ...event.detail, to: way.to };
+  if (way?.version !== undefined) event.detail = { ...event.detail, toVersion: way.version };
   return event;
 }
 
@@ -320,9 +327,14 @@ function outcomeOfBatch({ allowed, denied, failed }: ItemOutcomes): ActOutcome {
 }
 
 /** What is known of an item before anything is done. Every member is there: there are hundreds of them in a call. */
-function newEntry<T>(item: BatchItem<T>): Writable<BatchEntry> {
-  const { context, dataset } = "problem" in item ? {} : item;
-  return { key: undefined, purpose: undefined, version: item.version, context, dataset, to: undefined, outcome: "allowed" };
+function newEntry<T>(batch: string, item: BatchItem<T>): Writable<BatchEntry> {
+  const {
+    action = batch,
+    context,
+    dataset,
+  }: Partial<Pick<Exclude<BatchItem<T>, ItemProblem>, "action" | "context" | "dataset">> = "problem" in item ? {} : item;
+  const { version } = item;
+  return { action, key: undefined, purpose: undefined, version, context, dataset, to: undefined, toVersion: undefined, outcome: "allowed" };
 }
 
 function digestOf<T>(

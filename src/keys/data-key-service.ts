@@ -85,9 +85,9 @@ export class DataKeyService {
       const { action } = createAct(target, options);
       return { action, target, context: options.context, work: (key) => this.#create(key, options) };
     });
-    const isPlain = items.some(({ plain = true }) => plain);
-    const action = isPlain ? "data-keys.create-plain" : "data-keys.create";
-    return this.#acts.performEach(action, batch, ({ ciphertext }) => ciphertext, { versionOf: ({ ciphertext }) => labelOf(ciphertext) });
+    return this.#acts.performEach("data-keys.create", batch, ({ ciphertext }) => ciphertext, {
+      versionOf: ({ ciphertext }) => labelOf(ciphertext),
+    });
   }
 
   /**

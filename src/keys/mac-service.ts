@@ -1,4 +1,5 @@
 import { assertArguments, listOf, object, text, textOrBytes } from "../arguments.ts";
+import { parseLabel } from "../crypto/ciphertext.ts";
 import { type BatchItem, DataActs, type ItemProblem } from "./data-acts.ts";
 import type { Engine } from "./engine.ts";
 import type { HandlePool } from "./handle-pool.ts";
@@ -46,7 +47,7 @@ export class MacService {
   /** True when the tag was made by {@link mac} over the same data. @throws KeysteadError as `KeyHandle.verifyMac` */
   async verifyMac(target: KeyTarget, data: string | Uint8Array, tag: string): Promise<boolean> {
     assertArguments({ target, data, tag }, rules.verify);
-    return this.#acts.perform({ action: "data.verify-mac", target }, async (key) => ({
+    return this.#acts.perform({ action: "data.verify-mac", target, version: versionOf(tag) }, async (key) => ({
       result: await this.#pool.use({ key }, (handle) => handle.verifyMac(data, tag)),
     }));
   }
@@ -70,10 +71,17 @@ export class MacService {
     assertArguments({ items }, rules.verifyMany);
     const batch = items.map(({ target, data, tag }): BatchItem<boolean> => ({
       target,
+      version: versionOf(tag),
       work: (key) => this.#pool.now({ key }, (handle) => handle.verifyMac(data, tag)),
     }));
     return this.#acts.performEach("data.verify-mac", batch, () => undefined);
   }
+}
+
+/** The version that a tag names; undefined for what is no tag: it may be anything. */
+function versionOf(tag: string): string | undefined {
+  const label = labelOf(tag);
+  return parseLabel(label) === undefined ? undefined : label;
 }
 
 function labelOf(tag: string): string {

@@ -35,6 +35,7 @@ const matrix: Readonly<Record<string, string>> = {
   "data.random": "encryptor decryptor signer",
   "data.reveal": "",
   "data.rewrap": "encryptor",
+  "data.rewrap-stopped": "",
   "data.sign": "signer",
   "data.verify": "signer",
   "data.verify-mac": "signer",

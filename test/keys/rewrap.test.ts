@@ -188,8 +188,8 @@ describe("rewrapping", () => {
     expect(await codeOf(keystead.rewrap(sealed, { key: "other" }))).toBe("ACCESS_DENIED");
     denied.clear();
     await keystead.rewrap(sealed, { key: "other" });
-    const elsewhere = ["data.rewrap k", "data.decrypt k", "data.encrypt other"];
-    expect(asked).toEqual(["data.rewrap k", ...elsewhere, ...elsewhere]);
+    const elsewhere = ["data.rewrap k", "data.encrypt other"];
+    expect(asked).toEqual(["data.rewrap k", ...elsewhere, ...elsewhere, "data.decrypt k"]);
     expect(await keystead.audit.show({ action: "keys.rewrap" })).toMatchObject([{ key: "k", outcome: "allowed" }]);
     const records = await keystead.audit.show({ action: "data.rewrap" });
     expect(records).toMatchObject([
@@ -219,7 +219,7 @@ describe("rewrapping", () => {
     await served.rewrap(text, { key: "other" });
     expect(await keystead.audit.show({ action: "data.rewrap" })).toMatchObject([
       { key: "k", outcome: "denied", detail: { to: "other" } },
-      { key: "k", version, outcome: "allowed", detail: { to: "other" } },
+      { key: "k", version, outcome: "allowed", detail: { to: "other", toVersion: (await keystead.keys.show("other")).versions[0]?.label } },
     ]);
   });
 
@@ -238,6 +238,38 @@ describe("rewrapping", () => {
     }
   });
 
+  it("to a key that the caller may not use is refused in the same words whether there is one or not", async () => {
+    const { keystead } = await createTestKeystead();
+    for (const name of ["k", "other"]) await keystead.keys.create({ name, purpose: "pii" });
+    const actions = ["data.encrypt", "data.rewrap"];
+    await keystead.policies.create({ effect: "allow", subject: "os-user:anna", actions, keys: ["k"] });
+    const anna = keystead.as({ principal: { source: "os-user", id: "anna" } });
+    const ciphertext = await anna.encrypt("k", "x");
+    const [one, none] = await Promise.all(
+      ["other", "nothing"].map((key) => anna.rewrap(ciphertext, { key }).catch((error: unknown) => String(error))),
+    );
+    expect(one).toBe(none);
+  });
+
+  it.each(["suspend", "compromise"] as const)("what a version sealed before %s takes a right of its own", async (stop) => {
+    const { keystead } = await createTestKeystead();
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    const both = ["encryptor", "decryptor"];
+    await keystead.principals.set("os-user:anna", { roles: both });
+    await keystead.principals.set("os-user:bob", { roles: both });
+    await keystead.policies.create({ effect: "allow", subject: "os-user:bob", actions: ["data.rewrap-stopped"] });
+    const [anna, bob] = ["anna", "bob"].map((id) => keystead.as({ principal: { source: "os-user", id } }));
+    const sealed = await keystead.encrypt("k", "x");
+    const stream = await collect(keystead.encryptStream("k", pieces(Buffer.from("x"), 1)));
+    await keystead.keys.rotate("k");
+    expect(await codeOf(async () => anna?.rewrap(sealed))).toBe("no error");
+    await keystead.keys[stop]("k", 1);
+    expect(await codeOf(async () => anna?.rewrap(sealed))).toBe("ACCESS_DENIED");
+    expect(await anna?.rewrapMany([{ ciphertext: sealed }])).toMatchObject([{ problem: { code: "ACCESS_DENIED" } }]);
+    expect(await codeOf(async () => anna && collect(anna.rewrapStream(pieces(stream, 10))))).toBe("ACCESS_DENIED");
+    expect(await bob?.decryptText((await bob.rewrap(sealed)) ?? "")).toBe("x");
+  });
+
   it("of many tells where each went", async () => {
     const { keystead } = await createTestKeystead({ access: { authorize: () => undefined } });
     for (const name of ["k", "other", "third"]) await keystead.keys.create({ name, purpose: "pii" });
@@ -247,7 +279,11 @@ describe("rewrapping", () => {
     await served.rewrapMany([{ ciphertext }, ...keys.map((key) => ({ ciphertext, key })), { ciphertext, key: "other", context }]);
     expect(await keystead.audit.show({ action: "data.rewrap" })).toMatchObject([
       { key: "k", outcome: "allowed", detail: { items: 2, failed: 0, batch: 6 } },
-      { key: "k", outcome: "allowed", detail: { to: "other", items: 2 } },
+      {
+        key: "k",
+        outcome: "allowed",
+        detail: { to: "other", toVersion: (await keystead.keys.show("other")).versions[0]?.label, items: 2 },
+      },
       { key: "k", outcome: "allowed", detail: { to: "third", items: 1 } },
       { key: "k", outcome: "failed", detail: { to: "other", items: 1 } },
     ]);

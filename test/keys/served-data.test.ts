@@ -83,6 +83,32 @@ describe("a served call on data", () => {
     );
   });
 
+  it("that was to give text and opens to bytes is recorded as failed, one by one and in a batch", async () => {
+    const { keystead } = await createTestKeystead({ access: except() });
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    const ciphertext = await keystead.encrypt("k", Buffer.from([0xff]));
+    const call = keystead.as(anna);
+    expect(await codeOf(call.decryptText(ciphertext))).toBe("DECRYPTION_FAILED");
+    expect(await call.decryptMany([{ ciphertext, text: true }])).toMatchObject([{ problem: { code: "DECRYPTION_FAILED" } }]);
+    expect(await call.decryptMany([{ ciphertext }])).toMatchObject([{ plaintext: Buffer.from([0xff]) }]);
+    const outcomes = (await keystead.audit.show({ action: "data.decrypt" })).map(({ outcome }) => outcome);
+    expect(outcomes).toEqual(["failed", "failed", "allowed"]);
+  });
+
+  it("that verifies a tag names the version of the tag, and nothing that is none", async () => {
+    const { keystead } = await createTestKeystead({ access: except() });
+    await keystead.keys.create({ name: "m", purpose: "pii", usage: "mac" });
+    const call = keystead.as(anna);
+    const tag = await call.mac("m", "x");
+    await keystead.keys.rotate("m");
+    await call.verifyMac("m", "x", tag);
+    await call.verifyMacMany([{ target: "m", data: "x", tag }]);
+    await call.verifyMac("m", "x", "anna@mail.example.x").catch(() => undefined);
+    const [version] = tag.split(".");
+    const versions = (await keystead.audit.show({ action: "data.verify-mac" })).map((record) => record["version"]);
+    expect(versions).toEqual([version, version, undefined]);
+  });
+
   it("follows an alias and a purpose where they are moved", async () => {
     const { keystead } = await createTestKeystead({ access: except() });
     for (const name of ["k", "l"]) await keystead.keys.create({ name, purpose: "pii" });
@@ -299,5 +325,12 @@ describe("data keys, tags, hashes and random bytes", () => {
     expect(await codeOf(keystead.dataKeys.create("k", { plain: false }))).toBe("no error");
     const [plain, wrapped] = await keystead.dataKeys.createMany([{ target: "k" }, { target: "k", plain: false }]);
     expect([isProblem(plain), isProblem(wrapped)]).toEqual([true, false]);
+    const told = await keystead.as(anna).dataKeys.createMany([{ target: "k" }, { target: "k", plain: false }]);
+    expect(told).toHaveLength(2);
+    const records = (await keystead.audit.show()).filter((record) => "request" in record);
+    expect(records).toMatchObject([
+      { action: "data-keys.create-plain", key: "k", outcome: "denied" },
+      { action: "data-keys.create", key: "k", outcome: "allowed" },
+    ]);
   });
 });

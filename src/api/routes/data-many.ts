@@ -152,14 +152,9 @@ export function opened(item: OpenItem, { plaintext, value }: OpenedItem): Opened
 }
 
 async function openMany(keystead: KeysteadApi, items: readonly OpenItem[]): Promise<(Opened | Problem)[]> {
-  const results = await keystead.decryptMany(items.map(({ as, ...item }) => ({ ...item, typed: as === "value" })));
-  return items.map((item, index) => openedOrProblem(item, results[index] ?? { problem: new KeysteadError("INTERNAL", "no result") }));
-}
-
-/** What an item of a batch opened to, in the form that was asked for. */
-function openedOrProblem(item: OpenItem, result: OpenedItem | ItemProblem): Opened | Problem {
-  if (isProblem(result)) return problemJson(result.problem);
-  const answer = opened(item, result);
-  if (item.as !== "text" || answer.text !== undefined) return answer;
-  return problemJson(new KeysteadError("DECRYPTION_FAILED", "the plaintext is not UTF-8 text; ask for bytes"));
+  const results = await keystead.decryptMany(items.map(({ as, ...item }) => ({ ...item, typed: as === "value", text: as === "text" })));
+  return items.map((item, index) => {
+    const result = results[index] ?? { problem: new KeysteadError("INTERNAL", "no result") };
+    return isProblem(result) ? problemJson(result.problem) : opened(item, result);
+  });
 }
