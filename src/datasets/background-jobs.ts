@@ -1,14 +1,14 @@
 import { isDeepStrictEqual } from "node:util";
 import { anything, assertArguments, choice, having, number, object, optional, recordOf, text } from "../arguments.ts";
 import { systemClock } from "../clock.ts";
-import { audited } from "../keys/audited.ts";
 import type { Engine } from "../keys/engine.ts";
 import type { Codecs } from "./codecs.ts";
 import type { Databases } from "./databases.ts";
+import { auditedOnDataset } from "./dataset-acts.ts";
 import { DatasetService } from "./dataset-service.ts";
 import { leaseOwner } from "./job-lease.ts";
 import type { JobOptions, RecontextOptions, ReencryptOptions } from "./job-options.ts";
-import { type JobInfo, JobService, type ResumeOptions } from "./job-service.ts";
+import { beginningsOf, type JobInfo, JobService, type ResumeOptions } from "./job-service.ts";
 import { jobState } from "./job-state.ts";
 import { readWork } from "./job-work.ts";
 import type { PlaintextJobResult } from "./remains.ts";
@@ -161,9 +161,9 @@ export class BackgroundJobs {
    */
   async start(dataset: string, order: JobOrder): Promise<JobInfo> {
     assertArguments({ dataset, order }, rules.start);
-    return audited(
+    return auditedOnDataset(
       this.#engine,
-      { action: actionOf(order), dataset },
+      { action: actionOf(order), dataset, terms: order, ...(order.kind === "resume" && { also: beginningsOf }) },
       () => this.#start(dataset, order),
       ({ id }) => ({ detail: { job: id, started: true } }),
     );

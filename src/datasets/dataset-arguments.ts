@@ -1,8 +1,8 @@
 import { anything, flag, having, listOf, number, object, optional, recordOf, rule, type Shape, text } from "../arguments.ts";
+import type { TokensItem } from "./audited-search.ts";
 import type { FindOptions } from "./find-rows.ts";
 import type { RecontextOptions, ReencryptOptions } from "./job-options.ts";
 import { jobShape } from "./job-service.ts";
-import type { TokensItem } from "./many-tokens.ts";
 import type { PlannedIndex } from "./plan-index.ts";
 
 const name = text;

@@ -15,13 +15,19 @@ export interface Dataset {
 
 /** Finds a dataset by its logical name. @throws KeysteadError `UNKNOWN_DATASET` naming those that are registered */
 export async function findDataset(tables: StoreTables, name: string): Promise<Dataset> {
-  const [row] = await tables.datasets.list({ name });
-  if (row !== undefined) return toDataset(row);
+  const found = await readDataset(tables, name);
+  if (found !== undefined) return found;
   const known = (await tables.datasets.list()).map((dataset) => dataset.name).join(", ") || "none";
   throw new KeysteadError(
     "UNKNOWN_DATASET",
     `no dataset is named ${JSON.stringify(name.slice(0, 128))}; registered: ${known} (\`keystead datasets add\`)`,
   );
+}
+
+/** A dataset by its logical name; undefined when none has it. */
+export async function readDataset(tables: StoreTables, name: string): Promise<Dataset | undefined> {
+  const [row] = await tables.datasets.list({ name });
+  return row && toDataset(row);
 }
 
 /** Every dataset ever registered. */

@@ -2,16 +2,18 @@ import { assertArguments } from "../arguments.ts";
 import type { RecordDefinition } from "../fields/field-specification.ts";
 import type { IndexPlan } from "../fields/index-planner.ts";
 import { KeysteadError } from "../errors.ts";
-import { asked, audited, auditedOnKey } from "../keys/audited.ts";
+import { asked, auditedOnKey } from "../keys/audited.ts";
 import type { ItemProblem } from "../keys/data-acts.ts";
 import type { Engine } from "../keys/engine.ts";
 import { findKeyById } from "../keys/key-records.ts";
 import { describeVersion } from "../keys/keyset.ts";
+import { auditedFind, auditedManyTokens, auditedTokens, type TokensItem } from "./audited-search.ts";
 import { type Census, takeCensus } from "./census.ts";
 import { contextColumns, type ContextTypes } from "./context-types.ts";
 import type { Codecs } from "./codecs.ts";
 import type { Databases } from "./databases.ts";
 import { datasetArguments as rules } from "./dataset-arguments.ts";
+import { auditedOnDataset, keysNamedBy } from "./dataset-acts.ts";
 import { withNextContext } from "./dataset-changes.ts";
 import { type AddedDataset, type DatasetInfo, describeDataset } from "./dataset-info.ts";
 import { type Dataset, findDataset, layoutOf, listDatasets, saveDefinition } from "./dataset-records.ts";
@@ -24,7 +26,7 @@ import {
   isShadow,
   parseContextMove,
 } from "./definition.ts";
-import { type FindOptions, type FindResult, findRows, type IndexSearch, searchTokens } from "./find-rows.ts";
+import type { FindOptions, FindResult, IndexSearch } from "./find-rows.ts";
 import { assertNothingReplaced, dropGeneration, findSuccessor, searchBy } from "./generation-changes.ts";
 import { registeredIndexes } from "./index-generations.ts";
 import type { JobOptions, RecontextOptions, ReencryptOptions, RunOptions } from "./job-options.ts";
@@ -35,7 +37,6 @@ import { indexesBeside, type PlannedIndex, planDatasetIndex } from "./plan-index
 import type { JobKind } from "./row-tasks.ts";
 import { type PlaintextJobResult, withRemains } from "./remains.ts";
 import { assertErasable, assertInStep, findShadow, setPlaintextUse, shadowsOf } from "./shadow-changes.ts";
-import { manyTokens, type TokensItem } from "./many-tokens.ts";
 import { refuseSharedColumns } from "./shared-columns.ts";
 import type { SourceDescription, TokenSearch } from "./source.ts";
 
@@ -71,7 +72,9 @@ export class DatasetService {
    */
   async add(name: string, input: DatasetInput): Promise<AddedDataset> {
     assertArguments({ name, input }, rules.add);
-    return audited(this.#engine, { action: "datasets.add", dataset: name }, () => this.#registration.add(name, input));
+    const named = keysNamedBy(...Object.values(input.columns ?? {}), ...Object.values(input.indexes ?? {}));
+    const act = { action: "datasets.add", dataset: name, terms: input, named };
+    return auditedOnDataset(this.#engine, act, () => this.#registration.add(name, input));
   }
 
   /**
@@ -83,9 +86,9 @@ export class DatasetService {
    */
   async addIndex(name: string, index: string, input: DatasetIndexInput): Promise<AddedDataset> {
     assertArguments({ name, index, input }, rules.addIndex);
-    return audited(
+    return auditedOnDataset(
       this.#engine,
-      { action: "datasets.add-index", dataset: name },
+      { action: "datasets.add-index", dataset: name, terms: { index, ...input }, named: keysNamedBy(input) },
       () => this.#registration.addIndex(name, index, input),
       () => ({ detail: { index } }),
     );
@@ -105,9 +108,9 @@ export class DatasetService {
    */
   async startGeneration(name: string, index: string, input: IndexGenerationInput): Promise<AddedDataset> {
     assertArguments({ name, index, input }, rules.addIndex);
-    return audited(
+    return auditedOnDataset(
       this.#engine,
-      { action: "datasets.start-generation", dataset: name },
+      { action: "datasets.start-generation", dataset: name, terms: { index, ...input } },
       () => this.#registration.startGeneration(name, index, input),
       ({ indexes }) => ({ detail: { index, generation: indexes.filter((row) => row.index === index).length } }),
     );
@@ -124,9 +127,9 @@ export class DatasetService {
   async cutOver(name: string, index: string, generation: number, options: JobOptions = {}): Promise<JobResult> {
     assertArguments({ name, index, generation, options }, rules.cutOver);
     const { store } = this.#engine;
-    return audited(
+    return auditedOnDataset(
       this.#engine,
-      { action: "datasets.cut-over", dataset: name },
+      { action: "datasets.cut-over", dataset: name, terms: { index, generation, ...options } },
       async () => {
         await store.read(async (tables) => findSuccessor(tables, await findDataset(tables, name), index, generation));
         const looked = await this.#start(name, "index", options, wholeLook);
@@ -152,9 +155,9 @@ export class DatasetService {
   async dropGeneration(name: string, index: string, generation: number): Promise<DatasetInfo> {
     assertArguments({ name, index, generation }, rules.dropGeneration);
     const { store, clock } = this.#engine;
-    return audited(
+    return auditedOnDataset(
       this.#engine,
-      { action: "datasets.drop-generation", dataset: name },
+      { action: "datasets.drop-generation", dataset: name, terms: { index, generation } },
       () =>
         store.transaction(async (tables) => {
           await dropGeneration(tables, await findDataset(tables, name), index, generation, clock.now());
@@ -166,7 +169,7 @@ export class DatasetService {
 
   /** Every dataset, by name. */
   list(): Promise<DatasetInfo[]> {
-    return asked(this.#engine, { action: "datasets.list" }, () =>
+    return asked(this.#engine, { action: "datasets.list", terms: {} }, () =>
       this.#engine.store.read(async (tables) =>
         Promise.all((await listDatasets(tables)).map((dataset) => describeDataset(tables, dataset))),
       ),
@@ -176,7 +179,7 @@ export class DatasetService {
   /** One dataset. @throws KeysteadError `UNKNOWN_DATASET` */
   async show(name: string): Promise<DatasetInfo> {
     assertArguments({ name }, rules.name);
-    return asked(this.#engine, { action: "datasets.show", dataset: name }, () =>
+    return asked(this.#engine, { action: "datasets.show", dataset: name, terms: {} }, () =>
       this.#engine.store.read(async (tables) => describeDataset(tables, await findDataset(tables, name))),
     );
   }
@@ -247,9 +250,9 @@ export class DatasetService {
   async cutOverColumn(name: string, column: string, options: JobOptions = {}): Promise<JobResult> {
     assertArguments({ name, column, options }, rules.column);
     const { store } = this.#engine;
-    return audited(
+    return auditedOnDataset(
       this.#engine,
-      { action: "datasets.cut-over-column", dataset: name },
+      { action: "datasets.cut-over-column", dataset: name, terms: { column, ...options } },
       async () => {
         const { plaintext } = findShadow(await store.read((tables) => findDataset(tables, name)), column);
         if (plaintext.use !== "read")
@@ -288,7 +291,7 @@ export class DatasetService {
       await assertErasable(this.#databases, dataset, shadow);
       const looked = await this.#lookForSteps(name, column, options);
       if (looked.state !== "done" || options.dryRun === true) return looked;
-      await audited(this.#engine, { action: "datasets.erase-column", dataset: name }, () =>
+      await auditedOnDataset(this.#engine, { action: "datasets.erase-column", dataset: name, terms: { column, ...options } }, () =>
         store.transaction((tables) => setPlaintextUse(tables, dataset, column, "none")),
       );
     }
@@ -316,7 +319,8 @@ export class DatasetService {
     const move = contextMove(template, contextTypes);
     const dryRun = async (dataset: Dataset): Promise<Dataset> => withNextContext(dataset, move, await this.#declaredTypes(dataset, move));
     if (job.dryRun === true) return this.#start(name, "recontext", job, {}, dryRun);
-    await audited(this.#engine, { action: "datasets.set-context", dataset: name }, async () => {
+    const act = { action: "datasets.set-context", dataset: name, terms: { template, ...options } };
+    await auditedOnDataset(this.#engine, act, async () => {
       // A template that does not fit the table must not be stored: nothing would work on the dataset any more.
       const declared = await this.#declaredTypes(await this.#engine.store.read((tables) => findDataset(tables, name)), move);
       await this.#engine.store.transaction(async (tables) => {
@@ -334,7 +338,7 @@ export class DatasetService {
   /** Counts everything in a dataset by SQL, without opening anything, and keeps the result. */
   async takeCensus(name: string, signal?: AbortSignal): Promise<Census> {
     assertArguments({ name, signal }, rules.takeCensus);
-    return audited(this.#engine, { action: "datasets.census", dataset: name }, async () => {
+    return auditedOnDataset(this.#engine, { action: "datasets.census", dataset: name, terms: {} }, async () => {
       const dataset = await this.#engine.store.read((tables) => findDataset(tables, name));
       return takeCensus(this.#engine, this.#databases, dataset, signal);
     });
@@ -346,7 +350,7 @@ export class DatasetService {
    */
   async census(nameOrAlias: string): Promise<KeyCensusEntry[]> {
     assertArguments({ nameOrAlias }, rules.census);
-    return auditedOnKey(this.#engine, nameOrAlias, { action: "datasets.census" }, (keyId) => this.#censusOfKey(keyId));
+    return auditedOnKey(this.#engine, nameOrAlias, { action: "datasets.census", terms: {} }, (keyId) => this.#censusOfKey(keyId));
   }
 
   async #censusOfKey(keyId: string): Promise<KeyCensusEntry[]> {
@@ -374,16 +378,7 @@ export class DatasetService {
    */
   async find(name: string, index: string, search: IndexSearch, options: FindOptions = {}): Promise<FindResult> {
     assertArguments({ name, index, search, options }, rules.find);
-    return audited(
-      this.#engine,
-      // Only an index that exists is named in the audit: another name may be anything.
-      { action: "datasets.find", dataset: name },
-      async () => {
-        const dataset = await this.#engine.store.read((tables) => findDataset(tables, name));
-        return findRows(this.#engine, this.#databases, dataset, index, search, options);
-      },
-      ({ rows, complete, unopenedRows }) => ({ detail: { index, rows: rows.length, complete, unopenedRows } }),
-    );
+    return auditedFind(this.#engine, this.#databases, { dataset: name, index, values: search }, options);
   }
 
   /**
@@ -394,10 +389,7 @@ export class DatasetService {
    */
   async tokens(name: string, index: string, search: IndexSearch): Promise<readonly TokenSearch[]> {
     assertArguments({ name, index, search }, rules.tokens);
-    return audited(this.#engine, { action: "data.index", dataset: name }, async () => {
-      const dataset = await this.#engine.store.read((tables) => findDataset(tables, name));
-      return searchTokens(this.#engine, dataset, index, search);
-    });
+    return auditedTokens(this.#engine, { dataset: name, index, values: search });
   }
 
   /**
@@ -407,7 +399,7 @@ export class DatasetService {
    */
   async tokensMany(items: readonly TokensItem[]): Promise<(readonly TokenSearch[] | ItemProblem)[]> {
     assertArguments({ items }, rules.tokensMany);
-    return manyTokens(this.#engine, items);
+    return auditedManyTokens(this.#engine, items);
   }
 
   /**
@@ -418,7 +410,7 @@ export class DatasetService {
    */
   async recordDefinition(name: string): Promise<RecordDefinition> {
     assertArguments({ name }, rules.name);
-    return asked(this.#engine, { action: "datasets.show", dataset: name }, () =>
+    return asked(this.#engine, { action: "datasets.show", dataset: name, terms: {} }, () =>
       this.#engine.store.read(async (tables) => {
         const dataset = await findDataset(tables, name);
         const { context, contextTypes, columns } = dataset.definition;
@@ -438,7 +430,7 @@ export class DatasetService {
    */
   async planIndex(name: string, index: PlannedIndex): Promise<IndexPlan> {
     assertArguments({ name, index }, rules.planIndex);
-    return audited(this.#engine, { action: "datasets.plan-index", dataset: name }, async () => {
+    return auditedOnDataset(this.#engine, { action: "datasets.plan-index", dataset: name, terms: index }, async () => {
       const dataset = await this.#engine.store.read((tables) => findDataset(tables, name));
       return planDatasetIndex(this.#engine, this.#databases, dataset, index, indexesBeside(dataset.definition, index));
     });
@@ -470,9 +462,9 @@ export class DatasetService {
     rule: JoinRule = {},
     adapt?: (dataset: Dataset) => Promise<Dataset>,
   ): Promise<JobResult> {
-    return audited(
+    return auditedOnDataset(
       this.#engine,
-      { action: `datasets.${kind}`, dataset: name },
+      { action: `datasets.${kind}`, dataset: name, terms: options },
       () => this.#jobs.run(name, kind, options, rule, adapt),
       ({ state, progress }) => ({
         detail: {

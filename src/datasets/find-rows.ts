@@ -1,10 +1,12 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { allowAll } from "../access/access-control.ts";
 import type { FieldValue } from "../crypto/typed-value.ts";
 import { type ErrorCode, isKeysteadError, KeysteadError } from "../errors.ts";
 import type { Engine } from "../keys/engine.ts";
 import { cellToKeyText } from "./cells.ts";
 import type { Databases } from "./databases.ts";
 import { type Dataset, layoutOf } from "./dataset-records.ts";
+import type { ProtectedColumn } from "./definition.ts";
 import { DatasetKeys } from "./job-keys.ts";
 import { keptProblems, type RowProblem } from "./job-progress.ts";
 import { indexedValues } from "./row-indexes.ts";
@@ -28,13 +30,16 @@ export interface FindOptions {
   readonly signal?: AbortSignal;
 }
 
-/** A row that a search found: the columns of the index were opened and hold what was searched for. */
+/** A row that a search found: the columns of the index were opened and hold what was searched for. Each of its values is read by `data.decrypt`. */
 export interface FoundRow {
   /** Key columns, as text. */
   readonly row: Readonly<Record<string, string>>;
   /** Protected columns, by logical name; NULL is null. */
   readonly values: Readonly<Record<string, FieldValue | null>>;
-  /** The protected columns that are not among the values, because they don't open, each with its error code. */
+  /**
+   * The protected columns that are not among the values, each with the error code: because they don't open, or by `ACCESS_DENIED` because the
+   * caller may not decrypt them.
+   */
   readonly unopened: Readonly<Record<string, ErrorCode>>;
 }
 
@@ -58,6 +63,17 @@ export interface FindResult {
   readonly firstUnopened: readonly RowProblem[];
 }
 
+/** What was found, and what a record says of it. */
+interface Finding {
+  readonly result: FindResult;
+  /** Name of the index's key. */
+  readonly key: string;
+  /** Label of the version that made the tokens. */
+  readonly version: string;
+  /** Columns that the caller may not decrypt in some row. */
+  readonly withheld: readonly string[];
+}
+
 /** Searches a blind index: all rows with a token of a live generation are read, opened and compared. */
 export async function findRows(
   engine: Engine,
@@ -66,29 +82,39 @@ export async function findRows(
   indexName: string,
   search: IndexSearch,
   { limit = defaultLimit, signal }: FindOptions,
-): Promise<FindResult> {
+): Promise<Finding> {
   if (!Number.isSafeInteger(limit) || limit < 1 || limit > largestLimit) {
     throw new KeysteadError("INVALID_ARGUMENT", `a search returns 1 to ${String(largestLimit)} rows; give a limit in these bounds`);
   }
-  const keys = new DatasetKeys(engine, dataset.id, "open");
+  const keys = new DatasetKeys(engine, dataset, { action: "datasets.find", opening: "open" });
   const source = await databases.open(dataset.definition.database, layoutOf(dataset.definition));
   try {
     const index = await openIndex(engine, dataset, indexName, search, keys);
-    const found = new Search(dataset, index, search, new RowOpener(dataset, keys));
+    const found = new Search(engine, dataset, index, search, new RowOpener(dataset, keys));
     const result = await found.run(source, limit, signal);
     await index.assertUnchanged(engine);
-    return result;
+    return { result, key: index.key, version: index.version, withheld: found.withheld };
   } finally {
     await keys.close();
     await source.close();
   }
 }
 
+/** Tokens, and what made them. */
+export interface MadeTokens {
+  readonly tokens: readonly TokenSearch[];
+  /** Name of the index's key. */
+  readonly key: string;
+  /** Label of the version. */
+  readonly version: string;
+}
+
 /** The tokens that rows with these values have. */
-export async function searchTokens(engine: Engine, dataset: Dataset, indexName: string, search: IndexSearch): Promise<TokenSearch[]> {
-  const keys = new DatasetKeys(engine, dataset.id, "open");
+export async function searchTokens(engine: Engine, dataset: Dataset, indexName: string, search: IndexSearch): Promise<MadeTokens> {
+  const keys = new DatasetKeys(engine, dataset, { action: "data.index", opening: "open" });
   try {
-    return (await openIndex(engine, dataset, indexName, search, keys)).tokens(search);
+    const index = await openIndex(engine, dataset, indexName, search, keys);
+    return { tokens: index.tokens(search), key: index.key, version: index.version };
   } finally {
     await keys.close();
   }
@@ -108,19 +134,27 @@ async function openIndex(
 
 /** One search, page by page: of the rows that it reads it keeps those that it returns. */
 class Search {
+  readonly #engine: Engine;
   readonly #dataset: Dataset;
   readonly #index: SearchIndex;
   readonly #search: IndexSearch;
   readonly #opener: RowOpener;
   readonly #rows: FoundRow[] = [];
   readonly #firstUnopened: RowProblem[] = [];
+  readonly #withheld = new Set<string>();
   #unopenedRows = 0;
 
-  constructor(dataset: Dataset, index: SearchIndex, search: IndexSearch, opener: RowOpener) {
+  constructor(engine: Engine, dataset: Dataset, index: SearchIndex, search: IndexSearch, opener: RowOpener) {
+    this.#engine = engine;
     this.#dataset = dataset;
     this.#index = index;
     this.#search = search;
     this.#opener = opener;
+  }
+
+  /** Columns that the caller may not decrypt in some row. */
+  get withheld(): readonly string[] {
+    return [...this.#withheld].sort();
   }
 
   async run(source: DatasetSource, limit: number, signal: AbortSignal | undefined): Promise<FindResult> {
@@ -181,9 +215,29 @@ class Search {
     for (const column of columns) {
       const opened = compared.get(column.name) ?? (await this.#opener.open(row, column));
       if (opened instanceof KeysteadError) unopened[column.name] = opened.code;
-      else values[column.name] = opened.value;
+      else if (await this.#mayRead(row, column, opened)) values[column.name] = opened.value;
+      else {
+        unopened[column.name] = "ACCESS_DENIED";
+        this.#withheld.add(column.name);
+      }
     }
     return { row: Object.fromEntries(keyColumns.map((name) => [name, keyText(row, name)])), values, unopened };
+  }
+
+  /** Whether the caller may decrypt the value under each context that it may have. */
+  async #mayRead(row: SourceRow, { name, key }: ProtectedColumn, opened: OpenedValue): Promise<boolean> {
+    const { access, caller } = this.#engine;
+    if (access === allowAll) return true;
+    const contexts = this.#opener.contexts(row, name);
+    try {
+      for (const context of contexts.length === 0 ? [{}] : contexts.map((context) => ({ context })))
+        for (const each of new Set([key, opened.key ?? key]))
+          await access.authorize(caller, "data.decrypt", { key: each, dataset: this.#dataset.name, ...context });
+      return true;
+    } catch (error) {
+      if (isKeysteadError(error, "ACCESS_DENIED")) return false;
+      throw error;
+    }
   }
 }
 

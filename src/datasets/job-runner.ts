@@ -70,7 +70,7 @@ export class JobRunner {
     const databases = this.#databases;
     const layout = withRowColumns(layoutOf(dataset.definition), codec?.rowColumns ?? []);
     const source = await databases.open(dataset.definition.database, layout);
-    const keys = new DatasetKeys(engine, dataset.id, "reencrypt");
+    const keys = new DatasetKeys(engine, dataset, { action: `datasets.${kind}`, opening: "reencrypt" });
     try {
       await engine.registry.refresh();
       const { forms, rows, types } = await source.describe();

@@ -7,6 +7,7 @@ import type { StoreTables } from "../store/store.ts";
 import type { StoredRecord } from "../store/tables.ts";
 import type { Codecs } from "./codecs.ts";
 import type { Databases } from "./databases.ts";
+import { auditedOnDataset } from "./dataset-acts.ts";
 import { type Dataset, findDataset, listDatasets } from "./dataset-records.ts";
 import { type JobWorkerInfo, workerInfo } from "./job-lease.ts";
 import type { JobOptions } from "./job-options.ts";
@@ -73,7 +74,7 @@ export class JobService {
   /** Every job that the store remembers, the newest first. */
   list(): Promise<JobInfo[]> {
     const now = this.#engine.clock.now();
-    return asked(this.#engine, { action: "jobs.list" }, () =>
+    return asked(this.#engine, { action: "jobs.list", terms: {} }, () =>
       this.#engine.store.read(async (tables) => {
         const datasets = new Map((await listDatasets(tables)).map((dataset) => [dataset.id, dataset]));
         const jobs = (await tables.jobs.list()).sort(newestFirst);
@@ -86,7 +87,7 @@ export class JobService {
   show(dataset: string): Promise<JobInfo> {
     assertArguments({ dataset }, rules.dataset);
     const now = this.#engine.clock.now();
-    return asked(this.#engine, { action: "jobs.show", dataset }, () =>
+    return asked(this.#engine, { action: "jobs.show", dataset, terms: {} }, () =>
       this.#engine.store.read(async (tables) => {
         const found = await findDataset(tables, dataset);
         return describeJob(await newestJob(tables, found), dataset, now);
@@ -121,9 +122,9 @@ export class JobService {
   async resume(dataset: string, options: ResumeOptions = {}): Promise<JobResult> {
     assertArguments({ dataset, options }, rules.resume);
     const { job, ...jobOptions } = options;
-    return audited(
+    return auditedOnDataset(
       this.#engine,
-      { action: "jobs.resume", dataset },
+      { action: "jobs.resume", dataset, terms: options, also: beginningsOf },
       async () => {
         const { row, pace, terms } = await this.#engine.store.read(async (tables) => {
           const found = await newestJob(tables, await findDataset(tables, dataset));
@@ -145,7 +146,7 @@ export class JobService {
     const { clock, store } = this.#engine;
     return audited(
       this.#engine,
-      { action: `jobs.${act}`, dataset },
+      { action: `jobs.${act}`, dataset, terms: {} },
       () =>
         store.transaction(async (tables) => {
           const now = clock.now();
@@ -216,6 +217,24 @@ function kindOf({ kind }: StoredRecord<"jobs">): JobKind {
     throw new KeysteadError("STORE_SCHEMA_NEWER", "the store has a job of a kind that this version does not know: upgrade Keystead");
   return known;
 }
+
+/** What whoever goes on with the job of a dataset must be allowed: to begin it. */
+export async function beginningsOf(tables: StoreTables, dataset: Dataset): Promise<readonly string[]> {
+  const [job] = (await tables.jobs.list({ datasetId: dataset.id })).sort(newestFirst);
+  return job === undefined || !isUnfinished(job) ? [] : beginnings[kindOf(job)];
+}
+
+/** By which actions a job of a kind is begun. */
+const beginnings: Readonly<Record<JobKind, readonly string[]>> = {
+  protect: ["datasets.protect"],
+  reencrypt: ["datasets.reencrypt"],
+  import: ["datasets.import"],
+  recontext: ["datasets.recontext"],
+  unprotect: ["datasets.unprotect"],
+  index: ["datasets.index"],
+  verify: ["datasets.verify"],
+  erase: ["datasets.erase-column", "datasets.erase"],
+};
 
 async function newestJob(tables: StoreTables, dataset: Dataset): Promise<StoredRecord<"jobs">> {
   const [newest] = (await tables.jobs.list({ datasetId: dataset.id })).sort(newestFirst);

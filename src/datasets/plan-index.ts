@@ -68,7 +68,7 @@ function distinctValues({ frequencies }: CountedIndex): number {
 
 async function countRows(engine: Engine, databases: Databases, dataset: Dataset, indexes: readonly CountedIndex[]): Promise<void> {
   const names = indexes.flatMap(({ columns }) => columns);
-  const keys = new DatasetKeys(engine, dataset.id, "open");
+  const keys = new DatasetKeys(engine, dataset, { action: "datasets.plan-index", opening: "open" });
   const opener = new RowOpener(dataset, keys);
   const source = await databases.open(dataset.definition.database, layoutOf(dataset.definition));
   try {

@@ -1,5 +1,6 @@
+import type { Context } from "../crypto/context.ts";
 import type { FieldValue } from "../crypto/typed-value.ts";
-import { type ErrorCode, KeysteadError } from "../errors.ts";
+import { type ErrorCode, isKeysteadError, KeysteadError } from "../errors.ts";
 import { plaintextToValue, readCell } from "./cells.ts";
 import type { Dataset } from "./dataset-records.ts";
 import type { ProtectedColumn } from "./definition.ts";
@@ -13,6 +14,8 @@ export interface OpenedValue {
   /** Undefined for NULL. */
   readonly plaintext: Uint8Array | undefined;
   readonly value: FieldValue | null;
+  /** Name of the key that sealed it; undefined for NULL. */
+  readonly key: string | undefined;
 }
 
 /** How often one value is tried: its key may have to be opened, a version be loaded and a lease be renewed before. */
@@ -27,6 +30,7 @@ const problemsOfValues: ReadonlySet<ErrorCode> = new Set([
   "UNKNOWN_KEY",
   "UNKNOWN_FINGERPRINT",
   "INVALID_ARGUMENT",
+  "ACCESS_DENIED",
 ]);
 
 /** Opens protected values of a dataset's rows. */
@@ -54,7 +58,7 @@ export class RowOpener {
     const cell = row.cells[column];
     if (cell === undefined) throw new KeysteadError("INTERNAL", "a row came without one of its columns");
     const content = readCell(cell);
-    if (content.kind === "null") return { plaintext: undefined, value: null };
+    if (content.kind === "null") return { plaintext: undefined, value: null, key: undefined };
     if (content.kind === "plaintext") {
       const remedy = `run \`keystead datasets protect ${this.#dataset.name}\``;
       return new KeysteadError("MALFORMED_CIPHERTEXT", `the value is plaintext; ${remedy}`);
@@ -63,14 +67,29 @@ export class RowOpener {
       const contexts = this.#contexts.row(row.cells);
       const plaintext = await this.#openRetrying(() => open(content.sealed, { kind, opener: this.#keys.named }, contexts(name)));
       const value = plaintextToValue(plaintext, kind, isStream(content.sealed) || cell.type === "blob" ? "binary" : "text");
-      if (value !== undefined) return { plaintext, value };
+      const { key } = content.sealed;
+      if (value !== undefined) return { plaintext, value, key };
       // What `encrypt` made of bytes is bytes, in a text column as well.
-      if (kind === "value") return { plaintext, value: plaintext };
+      if (kind === "value") return { plaintext, value: plaintext, key };
       return new KeysteadError("DECRYPTION_FAILED", "the plaintext is not of the column's kind; correct the dataset's definition");
     } catch (error) {
       if (error instanceof KeysteadError && problemsOfValues.has(error.code)) return error;
       throw error;
     }
+  }
+
+  /** The contexts under which a value of a row may be sealed: none in a row of which no context can be made. */
+  contexts({ cells }: SourceRow, column: string): Context[] {
+    const contexts = this.#contexts.row(cells)(column);
+    return [() => contexts.now, () => contexts.next].flatMap((render) => {
+      try {
+        const context = render();
+        return context === undefined ? [] : [context];
+      } catch (error) {
+        if (isKeysteadError(error, "INVALID_ARGUMENT")) return [];
+        throw error;
+      }
+    });
   }
 
   /** Opens with keys and versions that are loaded on demand. */

@@ -1,3 +1,4 @@
+import { parseLabel } from "../crypto/ciphertext.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import { BlindIndex } from "../fields/blind-index.ts";
 import type { CanonicalValue } from "../fields/canonical-text.ts";
@@ -22,6 +23,10 @@ export class SearchIndex implements IndexedColumns {
   readonly name: string;
   readonly columns: IndexedColumns["columns"];
   readonly kinds: IndexedColumns["kinds"];
+  /** Name of its key. */
+  readonly key: string;
+  /** Label of the version that makes the tokens which are searched. */
+  readonly version: string;
   readonly #searched: OpenedGeneration;
   readonly #others: readonly OpenedGeneration[];
   readonly #row: GenerationRow;
@@ -29,6 +34,7 @@ export class SearchIndex implements IndexedColumns {
   private constructor(
     name: string,
     { columns, kinds }: IndexedColumns,
+    { key, version }: Pick<SearchIndex, "key" | "version">,
     row: GenerationRow,
     searched: OpenedGeneration,
     others: readonly OpenedGeneration[],
@@ -36,6 +42,8 @@ export class SearchIndex implements IndexedColumns {
     this.name = name;
     this.columns = columns;
     this.kinds = kinds;
+    this.key = key;
+    this.version = version;
     this.#row = row;
     this.#searched = searched;
     this.#others = others;
@@ -61,7 +69,8 @@ export class SearchIndex implements IndexedColumns {
     const handle = await keys.open(key);
     const searched = openGeneration(handle, row);
     const others = ofIndex.filter((other) => other !== row && other.state === "live").flatMap((other) => openIfPermitted(handle, other));
-    return new SearchIndex(name, indexedColumns(dataset.definition.columns, columns), row, searched, others);
+    const version = handle.labels.find((label) => parseLabel(label)?.version === row.keyVersion) ?? "";
+    return new SearchIndex(name, indexedColumns(dataset.definition.columns, columns), { key, version }, row, searched, others);
   }
 
   /**

@@ -1,8 +1,9 @@
 import { assertArguments } from "../arguments.ts";
-import { audited } from "../keys/audited.ts";
+import type { ActTerms } from "../keys/access/act-terms.ts";
 import type { Engine } from "../keys/engine.ts";
 import type { Codecs } from "./codecs.ts";
 import type { Databases } from "./databases.ts";
+import { auditedOnDataset } from "./dataset-acts.ts";
 import { datasetArguments as rules } from "./dataset-arguments.ts";
 import { DatasetService } from "./dataset-service.ts";
 import type { JobOptions, RecontextOptions } from "./job-options.ts";
@@ -22,15 +23,17 @@ export class ServedDatasets extends DatasetService {
   }
 
   override cutOver(name: string, index: string, generation: number, options: JobOptions = {}): Promise<JobResult> {
-    return this.#once("datasets.cut-over", name, () => this.#worker.cutOver(name, index, generation, options));
+    return this.#once("datasets.cut-over", name, { index, generation, ...options }, () =>
+      this.#worker.cutOver(name, index, generation, options),
+    );
   }
 
   override cutOverColumn(name: string, column: string, options: JobOptions = {}): Promise<JobResult> {
-    return this.#once("datasets.cut-over-column", name, () => this.#worker.cutOverColumn(name, column, options));
+    return this.#once("datasets.cut-over-column", name, { column, ...options }, () => this.#worker.cutOverColumn(name, column, options));
   }
 
   override eraseColumn(name: string, column: string, options: JobOptions = {}): Promise<PlaintextJobResult> {
-    return this.#once("datasets.erase-column", name, () => this.#worker.eraseColumn(name, column, options));
+    return this.#once("datasets.erase-column", name, { column, ...options }, () => this.#worker.eraseColumn(name, column, options));
   }
 
   override recontext(
@@ -38,13 +41,12 @@ export class ServedDatasets extends DatasetService {
     template: Readonly<Record<string, string>> | undefined,
     options: RecontextOptions = {},
   ): Promise<JobResult> {
-    return this.#once(template === undefined ? "datasets.recontext" : "datasets.set-context", name, () =>
-      this.#worker.recontext(name, template, options),
-    );
+    const action = template === undefined ? "datasets.recontext" : "datasets.set-context";
+    return this.#once(action, name, { template, ...options }, () => this.#worker.recontext(name, template, options));
   }
 
-  async #once<T extends JobResult>(action: string, name: string, work: () => Promise<T>): Promise<T> {
+  async #once<T extends JobResult>(action: string, name: string, terms: ActTerms, work: () => Promise<T>): Promise<T> {
     assertArguments({ name }, rules.name);
-    return audited(this.#engine, { action, dataset: name }, work, ({ id, state }) => ({ detail: { job: id, state } }));
+    return auditedOnDataset(this.#engine, { action, dataset: name, terms }, work, ({ id, state }) => ({ detail: { job: id, state } }));
   }
 }

@@ -6,5 +6,6 @@ import type { Engine } from "../keys/engine.ts";
 export function workerEngine(engine: Engine): Engine {
   const { source, id } = engine.caller.principal;
   const principal: Principal = { source: "engine", id: "jobs", actingFor: `${source}:${id}` };
-  return { ...engine, caller: { principal }, access: allowAll };
+  const { access, caller } = engine;
+  return { ...engine, caller: { principal }, access: allowAll, behalf: engine.behalf ?? { access, caller } };
 }

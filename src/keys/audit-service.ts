@@ -16,6 +16,7 @@ import { type AuditReport, verifyAudit } from "../audit/verify.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import type { Store, StoreIdentity } from "../store/store.ts";
+import type { ActTerms } from "./access/act-terms.ts";
 import { asked } from "./audited.ts";
 import { archiveAudit, type AuditArchiveOptions, type AuditArchiveReport, archivedCheckpoint } from "./audit-archive.ts";
 import { type AuditFilter, auditFilterShape, checkFilter, isWanted } from "./audit-filter.ts";
@@ -132,7 +133,7 @@ export class AuditService {
 
   /** Goes on with a store that was put back, once a person has decided so. */
   async acceptRestoredStore(): Promise<void> {
-    await this.#ask("audit.accept-restored", async () => {
+    await this.#ask("audit.accept-restored", {}, async () => {
       if (this.#trail instanceof FileTrail) await this.#trail.acceptWitness();
     });
   }
@@ -150,7 +151,7 @@ export class AuditService {
    */
   async verify(options: { readonly pinnedKeys?: readonly Uint8Array[] } = {}): Promise<StoreAuditReport> {
     assertArguments({ options }, { options: object<typeof options>({ pinnedKeys: optional(listOf(bytes)) }) });
-    return this.#ask("audit.verify", () => this.#verify(options));
+    return this.#ask("audit.verify", options, () => this.#verify(options));
   }
 
   async #verify({ pinnedKeys }: { readonly pinnedKeys?: readonly Uint8Array[] }): Promise<StoreAuditReport> {
@@ -182,12 +183,12 @@ export class AuditService {
     assertArguments({ options, write }, { options: object(exportShape), write: callback });
     const { since, until } = options;
     const range = { ...(since !== undefined && { since: instantOf(since) }), ...(until !== undefined && { until: instantOf(until) }) };
-    return this.#ask("audit.export", async () => writeExport({ ...(await this.#exportParts()), ...range }, write));
+    return this.#ask("audit.export", options, async () => writeExport({ ...(await this.#exportParts()), ...range }, write));
   }
 
   /** The public keys that have signed checkpoints and certificates: keep them elsewhere than the store, and again after a rotation. */
   signers(): Promise<AuditSignerInfo[]> {
-    return this.#ask("audit.verify", () => this.#options.store.read(listSigners));
+    return this.#ask("audit.verify", {}, () => this.#options.store.read(listSigners));
   }
 
   /**
@@ -199,7 +200,7 @@ export class AuditService {
    */
   async show(filter: AuditFilter = {}): Promise<AuditRecordView[]> {
     assertArguments({ filter }, { filter: object(auditFilterShape) });
-    return this.#ask("audit.query", () => this.#show(filter));
+    return this.#ask("audit.query", filter, () => this.#show(filter));
   }
 
   async #show(filter: AuditFilter): Promise<AuditRecordView[]> {
@@ -227,7 +228,7 @@ export class AuditService {
     instantOf(options.until);
     const { store } = this.#options;
     const by = this.#engine?.caller ?? { principal: enginePrincipal };
-    return this.#ask("audit.archive", async () =>
+    return this.#ask("audit.archive", options, async () =>
       archiveAudit({ store, trail: this.trail, exported: await this.#exportParts(), by }, options),
     );
   }
@@ -261,7 +262,7 @@ export class AuditService {
    */
   async report(range: ReportRange = {}): Promise<AuditCounts> {
     assertArguments({ range }, { range: object<ReportRange>({ from: optional(date), to: optional(date) }) });
-    return this.#ask("audit.report", () => this.#report(range));
+    return this.#ask("audit.report", range, () => this.#report(range));
   }
 
   async #report(range: ReportRange): Promise<AuditCounts> {
@@ -287,7 +288,7 @@ export class AuditService {
    */
   async page(filter: AuditPageFilter = {}): Promise<AuditRecordPage> {
     assertArguments({ filter }, { filter: object<AuditPageFilter>({ ...auditFilterShape, after: optional(text) }) });
-    return this.#ask("audit.query", () => this.#page(filter));
+    return this.#ask("audit.query", filter, () => this.#page(filter));
   }
 
   async #page({ after, ...wanted }: AuditPageFilter): Promise<AuditRecordPage> {
@@ -309,8 +310,8 @@ export class AuditService {
     return { records, next: formatCursor(reading.cursor) };
   }
 
-  #ask<T>(action: string, work: () => Promise<T>): Promise<T> {
-    return this.#engine === undefined ? work() : asked(this.#engine, { action }, work);
+  #ask<T>(action: string, terms: ActTerms, work: () => Promise<T>): Promise<T> {
+    return this.#engine === undefined ? work() : asked(this.#engine, { action, terms }, work);
   }
 
   /** Ends the trail. Checkpoints are signed no more. */

@@ -1,10 +1,10 @@
 import { allowAll } from "../access/access-control.ts";
 import type { Caller } from "../access/caller.ts";
 import type { AuditEvent } from "../audit/event.ts";
-import type { JsonStructure } from "../crypto/json-text.ts";
 import { isKeyName } from "../crypto/ciphertext.ts";
 import { maxContextPairs } from "../crypto/limits.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
+import type { ActTerms } from "./access/act-terms.ts";
 import { type Approval, takeApproval } from "./access/approval-requests.ts";
 import type { Engine } from "./engine.ts";
 import { lookUpKey, unknownKey } from "./key-records.ts";
@@ -19,11 +19,26 @@ export interface Act
   extends
     Pick<AuditEvent, "action">,
     Partial<Pick<AuditEvent, "key" | "version" | "dataset" | "purpose" | "context" | "reason" | "detail">> {
-  /** What else belongs to it: an approval holds for just that. Not recorded. */
-  readonly terms?: JsonStructure;
+  /** All that the caller gave and that decides what is done: an approval holds for just that, and shows it. No secret and no value. Not recorded. */
+  readonly terms: ActTerms;
+  /** What access control is asked in place of one question about the act, unless it is nothing. Not recorded. */
+  readonly questions?: () => Promise<readonly Question[]>;
   /** True for the execution of what was approved of before: it needs nobody's approval again. */
   readonly approved?: boolean;
 }
+
+/** Something that whoever does an act must be allowed: another action than that of the act, or one on a key that it concerns. */
+export interface Question {
+  readonly action?: string;
+  readonly key?: string;
+  /** Of a key that there is none of. */
+  readonly purpose?: string;
+}
+
+const onlyItself: Question = {};
+
+/** What of an act goes into its record. */
+type RecordableAct = Omit<Act, "terms" | "questions" | "approved">;
 
 /** What an act on a version says of it. */
 interface VersionAct {
@@ -45,7 +60,7 @@ const longest = { dataset: 255, reason: 1024, detail: 4096 } as const;
  * @param describe adds what only the result knows (version, counts)
  * @throws KeysteadError `INVALID_ARGUMENT`, `ACCESS_DENIED`, `APPROVAL_REQUIRED` naming the approval, `CLOSED`, `AUDIT_UNAVAILABLE`, and what the work throws
  */
-export function audited<T>(engine: Engine, act: Act, work: () => Promise<T>, describe?: (result: T) => Partial<Act>): Promise<T> {
+export function audited<T>(engine: Engine, act: Act, work: () => Promise<T>, describe?: (result: T) => Partial<RecordableAct>): Promise<T> {
   return engine.acts.run(() => watchAct(engine, act.action, () => perform(engine, act, work, describe)));
 }
 
@@ -59,7 +74,7 @@ export function auditedOnKey<T>(
   nameOrAlias: string,
   { version, approvedIn, ...act }: Omit<Act, "key" | "version" | "approved"> & VersionAct,
   work: (keyId: string, approved: boolean) => Promise<T>,
-  describe?: (result: T) => Partial<Act>,
+  describe?: (result: T) => Partial<RecordableAct>,
 ): Promise<T> {
   return engine.acts.run(async () => {
     const { key, row } = await engine.store.read(async (tables) => {
@@ -105,55 +120,65 @@ export async function askedOnKey<T>(
 }
 
 async function askQuietly<T>(engine: Engine, act: Act, work: () => Promise<T>): Promise<T> {
+  const told: { key?: string } = {};
   try {
-    await permit(engine, act);
+    await permit(engine, act, told);
   } catch (error) {
-    if (isDenial(error)) await recordFailure(engine, checkAct(act).recordable, error);
+    if (isDenial(error)) await recordFailure(engine, { ...checkAct(act).recordable, ...told }, error);
     throw error;
   }
   return work();
 }
 
-async function perform<T>(engine: Engine, act: Act, work: () => Promise<T>, describe?: (result: T) => Partial<Act>): Promise<T> {
+async function perform<T>(engine: Engine, act: Act, work: () => Promise<T>, describe?: (result: T) => Partial<RecordableAct>): Promise<T> {
   const { recordable, problem } = checkAct(act);
+  const told: { key?: string } = {};
   let approval: Approval | undefined;
   let result: T;
   try {
     if (problem !== undefined) throw new KeysteadError("INVALID_ARGUMENT", problem);
-    approval = await permit(engine, act);
+    approval = await permit(engine, act, told);
     if (act.action !== handOverAction)
       assertHere({ movedTo: (await engine.store.read((tables) => tables.settings.get({ name: movedTo })))?.value });
     result = await work();
   } catch (error) {
     await approval?.giveBack();
-    await recordFailure(engine, recordable, error);
+    await recordFailure(engine, { ...recordable, ...told }, error);
     throw error;
   }
-  const { terms: _terms, approved: _approved, ...described } = { ...recordable, ...describe?.(result) };
+  const described = { ...recordable, ...describe?.(result) };
   const detail = { ...described.detail, ...(approval !== undefined && { approval: approval.id, approvedBy: approval.approvedBy }) };
   const event = { ...described, ...(Object.keys(detail).length > 0 && { detail }), ...by(engine.caller) };
   await record(engine, { ...event, outcome: "allowed" }, "was done");
   return result;
 }
 
-/** Asks access control, and takes the approval that is there when it wants one. */
-async function permit(engine: Engine, act: Act): Promise<Approval | undefined> {
+/** Asks access control, and takes the approval that is there when it wants one. @param told - gets the key that it refuses */
+async function permit(engine: Engine, act: Act, told: { key?: string }): Promise<Approval | undefined> {
   const { key, dataset, purpose, context } = act;
-  try {
-    await engine.access.authorize(engine.caller, act.action, {
-      ...(key !== undefined && { key }),
-      ...(dataset !== undefined && { dataset }),
-      ...(purpose !== undefined && { purpose }),
-      ...(context !== undefined && { context }),
-    });
-    return undefined;
-  } catch (error) {
-    if (!isKeysteadError(error, "APPROVAL_REQUIRED")) throw error;
-    return act.approved === true ? undefined : takeApproval(engine, act, error);
+  const resource = {
+    ...(key !== undefined && { key }),
+    ...(dataset !== undefined && { dataset }),
+    ...(purpose !== undefined && { purpose }),
+    ...(context !== undefined && { context }),
+  };
+  const questions = (await act.questions?.()) ?? [];
+  let needed: KeysteadError | undefined;
+  for (const { action = act.action, ...concerned } of questions.length === 0 ? [onlyItself] : questions) {
+    try {
+      await engine.access.authorize(engine.caller, action, { ...resource, ...concerned });
+    } catch (error) {
+      if (!isKeysteadError(error, "APPROVAL_REQUIRED")) {
+        if (key === undefined && concerned.key !== undefined && isKeyName(concerned.key)) told.key = concerned.key;
+        throw error;
+      }
+      needed ??= error;
+    }
   }
+  return needed === undefined || act.approved === true ? undefined : takeApproval(engine, act, needed);
 }
 
-async function recordFailure(engine: Engine, act: Act, error: unknown): Promise<void> {
+async function recordFailure(engine: Engine, act: RecordableAct, error: unknown): Promise<void> {
   const code = error instanceof KeysteadError ? error.code : "INTERNAL";
   await record(engine, { ...act, ...by(engine.caller), outcome: isDenial(error) ? "denied" : "failed", code }, "failed", error);
 }
@@ -169,7 +194,7 @@ function by({ principal, request }: Caller): Pick<AuditEvent, "principal" | "req
 
 /** What of an act a record can hold, and what is wrong with the rest. */
 function checkAct({ action, key, version, dataset, purpose, context, reason, detail = {} }: Act): {
-  readonly recordable: Act;
+  readonly recordable: RecordableAct;
   readonly problem: string | undefined;
 } {
   const problems: string[] = [];

@@ -54,7 +54,7 @@ export async function changeState(
 ): Promise<KeyInfo> {
   assertArguments({ nameOrAlias, version, options }, stateChangeArguments);
   const { reason } = options;
-  const act = { action: `keys.${name}`, version, ...(reason !== undefined && { reason }) };
+  const act = { action: `keys.${name}`, version, ...(reason !== undefined && { reason }), terms: {} };
   return auditedOnKey(engine, nameOrAlias, act, async (keyId) => {
     const change: StateChange = stateChanges[name];
     const changed = await engine.store.transaction(async (tables) => {

@@ -70,7 +70,7 @@ export async function createKey(engine: Engine, input: CreateKeyInput): Promise<
   };
   return audited(
     engine,
-    { action: "keys.create", key: input.name, purpose: input.purpose, detail },
+    { action: "keys.create", key: input.name, purpose: input.purpose, detail, terms: { ...input } },
     async () => {
       assertCreatable(input, engine.clock.now());
       await awaitReplication(engine);

@@ -58,7 +58,7 @@ export function destroyVersion(
     action: "keys.destroy",
     version,
     ...(reason !== undefined && { reason }),
-    ...(waitingDays !== undefined && Number.isFinite(waitingDays) && { terms: { waitingDays } }),
+    terms: { waitingDays },
     approvedIn: "destruction-pending" as const,
   };
   return auditedOnKey(
@@ -94,7 +94,7 @@ export function cancelDestruction(
   version: number,
   { reason }: { readonly reason?: string } = {},
 ): Promise<void> {
-  const act = { action: "keys.cancel-destroy", version, ...(reason !== undefined && { reason }) };
+  const act = { action: "keys.cancel-destroy", version, ...(reason !== undefined && { reason }), terms: {} };
   return auditedOnKey(engine, nameOrAlias, act, async (keyId) => {
     await engine.store.transaction(async (tables) => {
       const row = await findVersion(tables, await findKeyById(tables, keyId), version);

@@ -27,4 +27,6 @@ export interface Engine {
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly caller: Caller;
+  /** Who was asked for, where the engine works by itself: what comes up only on the way is asked of him. */
+  readonly behalf?: Pick<Engine, "access" | "caller">;
 }

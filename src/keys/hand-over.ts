@@ -12,7 +12,7 @@ import { movedTo } from "./store-history.ts";
  */
 export function handOver(engine: Engine, place: string, isMove: boolean): Promise<void> {
   const detail = { to: place, kind: isMove ? "move" : "copy" };
-  return audited(engine, { action: handOverAction, detail }, async () => {
+  return audited(engine, { action: handOverAction, detail, terms: {} }, async () => {
     if (!isMove) return;
     const { refreshBound } = await engine.store.transaction(async (tables) => {
       await writeMovedTo(tables, place);

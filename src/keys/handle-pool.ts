@@ -145,7 +145,7 @@ export class HandlePool {
 
   async #openNow({ key: { id, name: keyName }, dataset, opening = "open" }: Place, name: string): Promise<void> {
     const datasetId = await this.#engine.names.datasetId(dataset);
-    const act = { action: openingActs[opening], key: keyName, ...(dataset !== undefined && { dataset }) };
+    const act = { action: openingActs[opening], key: keyName, ...(dataset !== undefined && { dataset }), terms: {} };
     const key = await audited(this.#engine, act, () => this.open(id, { datasetId, opening }));
     this.#handles.set(name, { key, used: true, usedAt: 0 });
     if (this.#handles.size <= openHandles.count) return;

@@ -48,7 +48,7 @@ export class KekService {
 
   /** Every KEK that this store knows, with what it wraps. */
   async list(): Promise<KekInfo[]> {
-    return asked(this.#engine, { action: "keks.list" }, () => this.#list());
+    return asked(this.#engine, { action: "keks.list", terms: {} }, () => this.#list());
   }
 
   async #list(): Promise<KekInfo[]> {
@@ -77,7 +77,7 @@ export class KekService {
    */
   async add(uri: string): Promise<void> {
     assertArguments({ uri }, { uri: text });
-    await audited(this.#engine, { action: "keks.add", detail: { kek: recordableKekUri(uri) } }, () =>
+    await audited(this.#engine, { action: "keks.add", detail: { kek: recordableKekUri(uri) }, terms: {} }, () =>
       withKek(this.#engine, parseKekUri(uri).toString(), () => Promise.resolve()),
     );
   }
@@ -88,7 +88,7 @@ export class KekService {
    */
   async test(uri: string): Promise<KekTest> {
     assertArguments({ uri }, { uri: text });
-    return asked(this.#engine, { action: "keks.test", detail: { kek: recordableKekUri(uri) } }, () =>
+    return asked(this.#engine, { action: "keks.test", detail: { kek: recordableKekUri(uri) }, terms: {} }, () =>
       this.#probe(parseKekUri(uri).toString()),
     );
   }
@@ -111,7 +111,7 @@ export class KekService {
     const detail = { from: recordableKekUri(from), to: recordableKekUri(to) };
     return audited(
       this.#engine,
-      { action: "keks.rotate", detail },
+      { action: "keks.rotate", detail, terms: {} },
       async () => {
         const oldUri = parseKekUri(from).toString();
         const newUri = parseKekUri(to).toString();

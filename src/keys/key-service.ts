@@ -1,7 +1,8 @@
 import { assertArguments, nullable, number, object, optional, recordOf, text } from "../arguments.ts";
 import { KeysteadError } from "../errors.ts";
 import type { StoreTables } from "../store/store.ts";
-import { type Act, asked, askedOnKey, audited, auditedOnKey } from "./audited.ts";
+import type { StoredRecord } from "../store/tables.ts";
+import { type Act, asked, askedOnKey, auditedOnKey, type Question } from "./audited.ts";
 import type { DestructionCertificate } from "./certificate.ts";
 import { changeState, stateChangeArguments, type StateChangeOptions } from "./change-state.ts";
 import { createKey, type CreateKeyInput } from "./create-key.ts";
@@ -10,7 +11,7 @@ import { cancelDestruction, type DestroyOptions, type DestructionStatus, destroy
 import type { Engine } from "./engine.ts";
 import { assertKeySettings } from "./key-checks.ts";
 import { assertUnchanged, type ChangeOptions, changeOptions } from "./entity-tag.ts";
-import { describeKey, findKey, findKeyById, findVersion, isAlias, type KeyInfo } from "./key-records.ts";
+import { describeKey, findKey, findKeyById, findVersion, isAlias, type KeyInfo, lookUpKey } from "./key-records.ts";
 import { readUsage, type VersionUsage } from "./ledger.ts";
 import { rotateKey, type RotateKeyOptions } from "./rotate-key.ts";
 
@@ -54,7 +55,7 @@ export class KeyService {
   async list(filter: { readonly purpose?: string } = {}): Promise<KeyInfo[]> {
     assertArguments({ filter }, { filter: keyFilter });
     const { purpose } = filter;
-    return asked(this.#engine, { action: "keys.list", ...(purpose !== undefined && { purpose }) }, () =>
+    return asked(this.#engine, { action: "keys.list", ...(purpose !== undefined && { purpose }), terms: {} }, () =>
       this.#engine.store.read(async (tables) => {
         const keys = await tables.keys.list(filter);
         const described = await Promise.all(keys.map((key) => describeKey(tables, key)));
@@ -66,7 +67,7 @@ export class KeyService {
   /** One key by name or alias. @throws KeysteadError `UNKNOWN_KEY` */
   async show(nameOrAlias: string): Promise<KeyInfo> {
     assertArguments({ nameOrAlias }, { nameOrAlias: text });
-    return askedOnKey(this.#engine, nameOrAlias, { action: "keys.show" }, (name) =>
+    return askedOnKey(this.#engine, nameOrAlias, { action: "keys.show", terms: {} }, (name) =>
       this.#engine.store.read(async (tables) => describeKey(tables, await findKey(tables, name))),
     );
   }
@@ -179,25 +180,41 @@ export class KeyService {
    */
   async setAlias(alias: string, nameOrAlias: string): Promise<KeyInfo> {
     assertArguments({ alias, nameOrAlias }, { alias: text, nameOrAlias: text });
-    const act = { action: "keys.set-alias", ...(isAlias(alias) && { detail: { alias } }) };
-    return auditedOnKey(this.#engine, nameOrAlias, act, (keyId) => {
-      if (!isAlias(alias)) throw new KeysteadError("INVALID_ARGUMENT", "an alias has 1 to 255 characters and no control characters");
-      return this.#changingNames(async (tables) => {
-        const [named] = await tables.keys.list({ name: alias });
-        if (named !== undefined) throw new KeysteadError("NAME_TAKEN", "a key has this name; an alias needs another");
-        const existing = await tables.aliases.get({ alias });
-        if (existing === undefined) await tables.aliases.insert({ alias, keyId });
-        else await tables.aliases.update({ ...existing, keyId });
-        return describeKey(tables, await findKeyById(tables, keyId));
+    const { store } = this.#engine;
+    let before: StoredRecord<"keys"> | undefined;
+    const questions = (): Promise<Question[]> =>
+      store.read(async (tables) => {
+        const target = await lookUpKey(tables, nameOrAlias);
+        before = await findAliased(tables, alias);
+        // Whoever takes a name decides what is sealed under it from then on.
+        return [{}, { key: alias, ...(target && { purpose: target.purpose }) }, ...(before === undefined ? [] : [{ key: before.name }])];
       });
-    });
+    const act = { action: "keys.set-alias", ...aliasDetail(alias), terms: { alias }, questions };
+    return auditedOnKey(
+      this.#engine,
+      nameOrAlias,
+      act,
+      (keyId) => {
+        if (!isAlias(alias)) throw new KeysteadError("INVALID_ARGUMENT", "an alias has 1 to 255 characters and no control characters");
+        return this.#changingNames(async (tables) => {
+          const [named] = await tables.keys.list({ name: alias });
+          if (named !== undefined) throw new KeysteadError("NAME_TAKEN", "a key has this name; an alias needs another");
+          const existing = await tables.aliases.get({ alias });
+          if (existing?.keyId !== before?.id)
+            throw new KeysteadError("CONFLICT", "somebody else moved the alias meanwhile; look at it, then set it again");
+          if (existing === undefined) await tables.aliases.insert({ alias, keyId });
+          else await tables.aliases.update({ ...existing, keyId });
+          return describeKey(tables, await findKeyById(tables, keyId));
+        });
+      },
+      ({ name }) => (before === undefined || before.name === name ? {} : { detail: { alias, from: before.name } }),
+    );
   }
 
   /** Removes an alias; the key stays. @throws KeysteadError `UNKNOWN_KEY` */
   async removeAlias(alias: string): Promise<void> {
     assertArguments({ alias }, { alias: text });
-    const act = { action: "keys.remove-alias", ...(isAlias(alias) && { detail: { alias } }) };
-    return audited(this.#engine, act, () =>
+    return auditedOnKey(this.#engine, alias, { action: "keys.remove-alias", ...aliasDetail(alias), terms: {} }, () =>
       this.#changingNames(async (tables) => {
         const existing = isAlias(alias) ? await tables.aliases.get({ alias }) : undefined;
         if (existing === undefined) throw new KeysteadError("UNKNOWN_KEY", "no alias has this name; `keystead keys list` shows them");
@@ -217,7 +234,7 @@ export class KeyService {
       ...(tags !== undefined && { tags: Object.keys(tags).length }),
       ...(rotationDays !== undefined && (rotationDays === null || Number.isFinite(rotationDays)) && { rotationDays }),
     };
-    return auditedOnKey(this.#engine, nameOrAlias, { action: "keys.set", detail }, (keyId) => {
+    return auditedOnKey(this.#engine, nameOrAlias, { action: "keys.set", detail, terms: { ...settings } }, (keyId) => {
       assertKeySettings({ tags: tags ?? {}, rotationDays: rotationDays ?? null });
       return this.#engine.store.transaction(async (tables) => {
         const before = await findKeyById(tables, keyId);
@@ -241,6 +258,16 @@ export class KeyService {
 }
 
 /** A look at one version of a key. */
-function readOf(action: string, version: number): Pick<Act, "action" | "detail"> {
-  return { action, ...(Number.isSafeInteger(version) && { detail: { version } }) };
+function aliasDetail(alias: string): Pick<Act, "detail"> {
+  return isAlias(alias) ? { detail: { alias } } : {};
+}
+
+/** The key that an alias points to. */
+async function findAliased(tables: StoreTables, alias: string): Promise<StoredRecord<"keys"> | undefined> {
+  const row = isAlias(alias) ? await tables.aliases.get({ alias }) : undefined;
+  return row && tables.keys.get({ id: row.keyId });
+}
+
+function readOf(action: string, version: number): Pick<Act, "action" | "detail" | "terms"> {
+  return { action, ...(Number.isSafeInteger(version) && { detail: { version } }), terms: { version } };
 }

@@ -237,7 +237,7 @@ export class LeaseService {
   async list(filter: LeaseFilter = {}): Promise<LeaseInfo[]> {
     assertArguments({ filter }, rules.list);
     const { key } = filter;
-    const act = { action: "leases.list" };
+    const act = { action: "leases.list", terms: filter };
     return key === undefined
       ? asked(this.#engine, act, () => this.#inForce())
       : askedOnKey(this.#engine, key, act, (nameOrAlias) => this.#inForce(nameOrAlias));
@@ -246,7 +246,7 @@ export class LeaseService {
   /** One lease, in force or not. @throws KeysteadError `UNKNOWN_LEASE` */
   async show(id: string): Promise<LeaseInfo> {
     assertArguments({ id }, rules.show);
-    return this.#onLease(id, (key) => asked(this.#engine, { action: "leases.list", ...key }, () => this.#describe(id)));
+    return this.#onLease(id, (key) => asked(this.#engine, { action: "leases.list", ...key, terms: { id } }, () => this.#describe(id)));
   }
 
   /**
@@ -258,7 +258,7 @@ export class LeaseService {
     assertArguments({ id, options }, rules.revoke);
     const { store, clock, caller } = this.#engine;
     return this.#onLease(id, (key, label) =>
-      audited(this.#engine, { action: "leases.revoke", ...key, ...label, ...options, ...detailOf(id) }, async () => {
+      audited(this.#engine, { action: "leases.revoke", ...key, ...label, ...options, ...detailOf(id), terms: { id } }, async () => {
         await store.transaction(async (tables) => {
           const row = isLeaseId(id) ? await tables.leases.get({ id }) : undefined;
           if (row === undefined) throw unknownLease();

@@ -54,7 +54,7 @@ export class PurposeService {
 
   /** Every purpose, by name. */
   async list(): Promise<PurposeInfo[]> {
-    return asked(this.#engine, { action: "purposes.list" }, () =>
+    return asked(this.#engine, { action: "purposes.list", terms: {} }, () =>
       this.#engine.store.read(async (tables) => {
         const rows = (await tables.purposes.list()).filter((row) => row.name !== systemPurpose);
         return Promise.all(rows.map((row) => describe(tables, row)));
@@ -65,7 +65,7 @@ export class PurposeService {
   /** One purpose. @throws KeysteadError `UNKNOWN_PURPOSE`, `INVALID_ARGUMENT` for Keystead's own */
   async show(name: string): Promise<PurposeInfo> {
     assertArguments({ name }, { name: text });
-    return asked(this.#engine, { action: "purposes.show", purpose: name }, () =>
+    return asked(this.#engine, { action: "purposes.show", purpose: name, terms: {} }, () =>
       this.#engine.store.read(async (tables) => describe(tables, await findRegistered(tables, name))),
     );
   }
@@ -79,18 +79,22 @@ export class PurposeService {
    */
   async create(name: string, settings: PurposeSettings = {}): Promise<PurposeInfo> {
     assertArguments({ name, settings }, purposeArguments);
-    return audited(this.#engine, { action: "purposes.create", purpose: name, detail: recordable(name, settings) }, async () => {
-      if (!isPurposeName(name)) {
-        throw new KeysteadError("INVALID_ARGUMENT", "a purpose is 1 to 64 lower-case letters, digits or '-', beginning with a letter");
-      }
-      const row = { name, description: "", defaultKey: null, rotationDays: null, algorithms: "", hardware: 0 };
-      return this.#engine.store.transaction(async (tables) => {
-        if ((await tables.purposes.get({ name })) !== undefined) {
-          throw new KeysteadError("NAME_TAKEN", `a purpose is named ${name} already; change it with \`keystead purposes set\``);
+    return audited(
+      this.#engine,
+      { action: "purposes.create", purpose: name, detail: recordable(name, settings), terms: { ...settings } },
+      async () => {
+        if (!isPurposeName(name)) {
+          throw new KeysteadError("INVALID_ARGUMENT", "a purpose is 1 to 64 lower-case letters, digits or '-', beginning with a letter");
         }
-        return describe(tables, await tables.purposes.insert(await withSettings(tables, row, settings)));
-      });
-    });
+        const row = { name, description: "", defaultKey: null, rotationDays: null, algorithms: "", hardware: 0 };
+        return this.#engine.store.transaction(async (tables) => {
+          if ((await tables.purposes.get({ name })) !== undefined) {
+            throw new KeysteadError("NAME_TAKEN", `a purpose is named ${name} already; change it with \`keystead purposes set\``);
+          }
+          return describe(tables, await tables.purposes.insert(await withSettings(tables, row, settings)));
+        });
+      },
+    );
   }
 
   /**
@@ -101,17 +105,21 @@ export class PurposeService {
    */
   async set(name: string, settings: PurposeSettings, options: ChangeOptions = {}): Promise<PurposeInfo> {
     assertArguments({ name, settings, options }, { ...purposeArguments, options: changeOptions });
-    return audited(this.#engine, { action: "purposes.set", purpose: name, detail: recordable(name, settings) }, async () => {
-      const changed = await this.#engine.store.transaction(async (tables) => {
-        const row = await findRegistered(tables, name);
-        assertUnchanged(await describe(tables, row), options);
-        const next = await withSettings(tables, row, settings);
-        return describe(tables, await tables.purposes.update({ ...next, rowVersion: row.rowVersion }));
-      });
-      // What follows in this process finds what the change says.
-      this.#engine.names.forget();
-      return changed;
-    });
+    return audited(
+      this.#engine,
+      { action: "purposes.set", purpose: name, detail: recordable(name, settings), terms: { ...settings } },
+      async () => {
+        const changed = await this.#engine.store.transaction(async (tables) => {
+          const row = await findRegistered(tables, name);
+          assertUnchanged(await describe(tables, row), options);
+          const next = await withSettings(tables, row, settings);
+          return describe(tables, await tables.purposes.update({ ...next, rowVersion: row.rowVersion }));
+        });
+        // What follows in this process finds what the change says.
+        this.#engine.names.forget();
+        return changed;
+      },
+    );
   }
 }
 

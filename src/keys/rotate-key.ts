@@ -38,7 +38,8 @@ const rotateArguments = {
  */
 export async function rotateKey(engine: Engine, nameOrAlias: string, options: RotateKeyOptions = {}): Promise<KeyInfo> {
   assertArguments({ nameOrAlias, options }, rotateArguments);
-  const act = { action: "keys.rotate", ...(options.reason !== undefined && { reason: options.reason }) };
+  const { reason, ...terms } = options;
+  const act = { action: "keys.rotate", ...(reason !== undefined && { reason }), terms };
   let made: Partial<Act> = {};
   return auditedOnKey(
     engine,

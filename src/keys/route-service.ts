@@ -35,7 +35,9 @@ export class RouteService {
 
   /** Every route, the default first. */
   async list(): Promise<RouteInfo[]> {
-    const rows = await asked(this.#engine, { action: "routes.list" }, () => this.#engine.store.read((tables) => tables.routes.list()));
+    const rows = await asked(this.#engine, { action: "routes.list", terms: {} }, () =>
+      this.#engine.store.read((tables) => tables.routes.list()),
+    );
     return rows
       .map(({ purpose, namePrefix, kekUri }) => ({
         ...(purpose !== null && { purpose }),
@@ -55,7 +57,7 @@ export class RouteService {
     assertArguments({ selector, kekUri }, routeArguments);
     const { purpose = null, namePrefix = null } = selector;
     const detail = { purpose, namePrefix, kek: recordableKekUri(kekUri) };
-    return audited(this.#engine, { action: "routes.set", detail }, async () => {
+    return audited(this.#engine, { action: "routes.set", detail, terms: {} }, async () => {
       const uri = parseKekUri(kekUri).toString();
       if (namePrefix !== null && !isKeyName(namePrefix))
         throw new KeysteadError("INVALID_ARGUMENT", "a name prefix is whole segments of a key name, without a slash at its end");

@@ -14,7 +14,7 @@ export class SettingsService {
 
   /** Every setting with its value. */
   list(): Promise<Settings> {
-    return asked(this.#engine, { action: "settings.list" }, () => this.#engine.store.read(readSettings));
+    return asked(this.#engine, { action: "settings.list", terms: {} }, () => this.#engine.store.read(readSettings));
   }
 
   /**
@@ -27,7 +27,7 @@ export class SettingsService {
     assertArguments({ name, value }, { name: text, value: number });
     const known = changeableSettings.some((changeable) => changeable === name);
     const detail = { ...(known && { name }), ...(Number.isFinite(value) && { value }) };
-    return audited(this.#engine, { action: "settings.set", detail }, async () => {
+    return audited(this.#engine, { action: "settings.set", detail, terms: { name, value } }, async () => {
       if (!known) throw new KeysteadError("INVALID_ARGUMENT", `settings are ${changeableSettings.join(", ")}`);
       const before = await this.#engine.store.transaction(async (tables) => {
         const settings = await readSettings(tables);

@@ -44,7 +44,7 @@ export class Doctor {
 
   /** Every check, in the order of a start-up. A check that itself fails is reported, too. */
   examine(): Promise<Diagnosis[]> {
-    return asked(this.#parts.engine, { action: "doctor.examine" }, () => this.#examine());
+    return asked(this.#parts.engine, { action: "doctor.examine", terms: {} }, () => this.#examine());
   }
 
   async #examine(): Promise<Diagnosis[]> {

@@ -18,7 +18,7 @@ export class MetricsService {
    * @throws KeysteadError `ACCESS_DENIED`; `NOT_FOUND` where nothing is counted
    */
   read(): Promise<string> {
-    return asked(this.#engine, { action: "metrics.read" }, async () => {
+    return asked(this.#engine, { action: "metrics.read", terms: {} }, async () => {
       if (this.#metrics === undefined)
         throw new KeysteadError(
           "NOT_FOUND",

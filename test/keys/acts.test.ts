@@ -247,6 +247,27 @@ describe("bounds that are checked before anything is stored", () => {
     expect(await keystead.settings.list()).toEqual(before);
   });
 
+  it("of names: an alias is taken from a key, and a name is taken, only by who may do that to both", async () => {
+    const { keystead } = await createTestKeystead();
+    for (const name of ["own/a", "secret/x"]) await keystead.keys.create({ name, purpose: "pii" });
+    await keystead.keys.setAlias("own/pay", "secret/x");
+    await keystead.policies.create({ effect: "allow", subject: "os-user:eve", actions: ["keys.*"], keys: ["own/**"] });
+    const eve = keystead.as({ principal: { source: "os-user", id: "eve" } });
+    const { versions } = await keystead.keys.show("secret/x");
+    expect(await codeOf(eve.keys.setAlias("own/pay", "own/a"))).toBe("ACCESS_DENIED");
+    expect(await codeOf(eve.keys.setAlias("secret/y", "own/a"))).toBe("ACCESS_DENIED");
+    expect(await codeOf(eve.keys.setAlias("secret/x", "own/a"))).toBe("ACCESS_DENIED");
+    expect(await codeOf(eve.keys.removeAlias("own/pay"))).toBe("ACCESS_DENIED");
+    expect((await keystead.keys.show("own/pay")).versions).toEqual(versions);
+    expect(await codeOf(eve.keys.setAlias("own/b", "own/a"))).toBe("no error");
+    expect(await codeOf(eve.keys.removeAlias("own/b"))).toBe("no error");
+    await keystead.keys.setAlias("own/pay", "own/a");
+    const moved = (await keystead.audit.show({ action: "keys.set-alias" })).at(-1);
+    expect(moved).toMatchObject({ key: "own/a", detail: { alias: "own/pay", from: "secret/x" } });
+    const removed = (await keystead.audit.show({ action: "keys.remove-alias" })).at(-1);
+    expect(removed).toMatchObject({ key: "own/a", outcome: "allowed" });
+  });
+
   it("of names: a key can't take an alias's name, nor an alias a key's", async () => {
     const { keystead } = await createTestKeystead();
     await keystead.keys.create({ name: "a", purpose: "pii" });

@@ -21,7 +21,7 @@ const narrow = {
   effect: "allow",
   subject: "role:narrow",
   actions: ["*"],
-  scope: { keys: ["other"] },
+  scope: { keys: ["other", "alias-other"] },
   description: "",
 } as const;
 
@@ -117,7 +117,7 @@ it("each role may do on each route what its policies say, and each attempt leave
   onTestFinished(() => database.close());
   const { keystead, server } = await serveEngine(callers, { databases: { crm: `sqlite:${file}` }, clock: systemClock });
   await addDataset(keystead, database);
-  await keystead.policies.create({ effect: "allow", subject: "role:narrow", actions: ["*"], keys: ["other"] });
+  await keystead.policies.create({ effect: "allow", subject: "role:narrow", actions: ["*"], keys: ["other", "alias-other"] });
   const keys = [await sampleKey(keystead, "own"), await sampleKey(keystead, "other")];
   const attempts: Attempt[] = [];
   const wrong: string[] = [];

@@ -10,6 +10,7 @@ import type { StoredRecord } from "../../store/tables.ts";
 import type { Act } from "../audited.ts";
 import type { Engine } from "../engine.ts";
 import { day, instant } from "../key-records.ts";
+import { describeTerms } from "./act-terms.ts";
 import { newShortId } from "./short-id.ts";
 
 /** An approval that was taken for an act. */
@@ -78,8 +79,8 @@ export async function takeApproval(engine: Engine, act: Act, needed: KeysteadErr
 }
 
 /** All that is asked for, as the second person sees it. */
-function describeAct({ action: _, approved: _approved, ...act }: Act): string {
-  const text = writeJson(act);
+function describeAct({ action: _, approved: _approved, questions: _questions, terms, ...act }: Act): string {
+  const text = writeJson({ ...act, terms: describeTerms(terms) });
   if (text.length <= longestAct) return text;
   throw new KeysteadError("INVALID_ARGUMENT", "the act is too long to be approved of; do it in smaller ones");
 }

@@ -63,7 +63,7 @@ export class ApprovalService {
   /** Every approval of the last month, the newest first. */
   async list(filter: ApprovalFilter = {}): Promise<ApprovalInfo[]> {
     assertArguments({ filter }, rules.list);
-    return asked(this.#engine, { action: "approvals.list" }, async () => {
+    return asked(this.#engine, { action: "approvals.list", terms: filter }, async () => {
       const rows = await this.#engine.store.read((tables) => tables.approvals.list());
       const found = rows.sort((a, b) => b.requestedAt - a.requestedAt).map((row) => this.#describe(row));
       return filter.state === undefined ? found : found.filter(({ state }) => state === filter.state);
@@ -73,7 +73,7 @@ export class ApprovalService {
   /** One approval. @throws KeysteadError `UNKNOWN_APPROVAL` */
   async show(id: string): Promise<ApprovalInfo> {
     assertArguments({ id }, rules.show);
-    return asked(this.#engine, { action: "approvals.show", ...recordable(id) }, () =>
+    return asked(this.#engine, { action: "approvals.show", ...recordable(id), terms: { id } }, () =>
       this.#engine.store.read(async (tables) => this.#describe(await findApproval(tables, id))),
     );
   }
@@ -100,7 +100,7 @@ export class ApprovalService {
     const { store, clock, caller, policies } = this.#engine;
     const asked = isShortId(id) ? await store.read((tables) => tables.approvals.get({ id })) : undefined;
     // A second person is never asked for about the second person.
-    const act = { action, approved: true, ...keyOf(asked), ...recordable(id), ...(reason !== undefined && { reason }) };
+    const act = { action, approved: true, ...keyOf(asked), ...recordable(id), ...(reason !== undefined && { reason }), terms: { id } };
     const row = await audited(
       this.#engine,
       act,

@@ -4,7 +4,6 @@ import { parsePolicy, type Policy, type PolicyInput } from "../../access/policy.
 import { builtInRoles, isBuiltInRole } from "../../access/roles.ts";
 import { subjectOf, subjectProblem } from "../../access/subject.ts";
 import { anything, assertArguments, listOf, object, optional, recordOf, text } from "../../arguments.ts";
-import { type JsonStructure, parseJson } from "../../crypto/json-text.ts";
 import { KeysteadError } from "../../errors.ts";
 import type { StoreTables } from "../../store/store.ts";
 import type { StoredRecord } from "../../store/tables.ts";
@@ -77,7 +76,7 @@ export class PolicyService {
 
   /** Every policy of the store, the oldest first. Those that the built-in roles are: {@link roles}. */
   list(): Promise<PolicyInfo[]> {
-    return asked(this.#engine, { action: "policies.list" }, async () => {
+    return asked(this.#engine, { action: "policies.list", terms: {} }, async () => {
       const rows = await this.#engine.store.read((tables) => tables.policies.list());
       return rows.sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1)).map(describe);
     });
@@ -85,7 +84,7 @@ export class PolicyService {
 
   /** Every role: those of Keystead, and those that policies speak of. */
   roles(): Promise<RoleInfo[]> {
-    return asked(this.#engine, { action: "policies.list" }, async () => {
+    return asked(this.#engine, { action: "policies.list", terms: {} }, async () => {
       const rows = (await this.#engine.store.read((tables) => tables.policies.list())).filter(({ subject }) => subject.startsWith("role:"));
       const own = [...new Set(rows.map(({ subject }) => subject.slice(5)))].filter((name) => !isBuiltInRole(name)).sort();
       const named = [...builtInRoles, ...own.map((name) => ({ name, does: "", actions: [] }))];
@@ -100,7 +99,7 @@ export class PolicyService {
   /** One policy. @throws KeysteadError `UNKNOWN_POLICY` */
   async show(id: string): Promise<PolicyInfo> {
     assertArguments({ id }, rules.show);
-    return asked(this.#engine, { action: "policies.show", ...recordable(id) }, () =>
+    return asked(this.#engine, { action: "policies.show", ...recordable(id), terms: { id } }, () =>
       this.#engine.store.read(async (tables) => describe(await findPolicy(tables, id))),
     );
   }
@@ -117,7 +116,7 @@ export class PolicyService {
     const id = newShortId(this.#engine.random);
     const detail = { effect: policy.effect, subject: policy.subject };
     const created = await this.#change(
-      { action: "policies.create", detail, terms: termsOf(input) },
+      { action: "policies.create", detail, terms: { ...input } },
       (tables, now, by) =>
         tables.policies.insert({ id, ...columnsOf(policy), createdAt: now, createdBy: by, updatedAt: now, updatedBy: by }),
       () => ({ detail: { ...detail, policy: id } }),
@@ -133,7 +132,7 @@ export class PolicyService {
     assertArguments({ id, input, options }, rules.set);
     const policy = parsePolicy(input);
     const detail = { ...recordable(id).detail, effect: policy.effect, subject: policy.subject };
-    const changed = await this.#change({ action: "policies.set", detail, terms: termsOf(input) }, async (tables, now, by) => {
+    const changed = await this.#change({ action: "policies.set", detail, terms: { id, ...input } }, async (tables, now, by) => {
       const row = await findPolicy(tables, id, options);
       return tables.policies.update({ ...row, ...columnsOf(policy), updatedAt: now, updatedBy: by });
     });
@@ -143,7 +142,7 @@ export class PolicyService {
   /** Removes a policy. @throws KeysteadError as {@link set} */
   async remove(id: string, options: ChangeOptions = {}): Promise<void> {
     assertArguments({ id, options }, rules.remove);
-    await this.#change({ action: "policies.remove", ...recordable(id) }, async (tables) => {
+    await this.#change({ action: "policies.remove", ...recordable(id), terms: { id } }, async (tables) => {
       await tables.policies.remove(await findPolicy(tables, id, options));
     });
   }
@@ -159,7 +158,7 @@ export class PolicyService {
     assertArguments({ principal, action, options }, rules.explain);
     const { also = [], key: nameOrAlias, ...place } = options;
     const { store, policies, clock } = this.#engine;
-    return asked(this.#engine, { action: "policies.explain" }, async () => {
+    return asked(this.#engine, { action: "policies.explain", terms: { principal, action, ...options } }, async () => {
       for (const subject of [principal, ...also]) {
         const problem = subjectProblem(subject);
         if (problem !== undefined) throw new KeysteadError("INVALID_ARGUMENT", `principal ${problem}`);
@@ -216,11 +215,6 @@ function describe(row: StoredRecord<"policies">): PolicyInfo {
     updatedAt: instant(row.updatedAt),
     updatedBy: row.updatedBy,
   };
-}
-
-/** The policy itself, as the second person sees it. */
-function termsOf(input: unknown): JsonStructure {
-  return parseJson(JSON.stringify(input)) ?? {};
 }
 
 function recordable(id: string): { readonly detail?: Readonly<Record<string, string>> } {

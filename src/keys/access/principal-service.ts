@@ -50,7 +50,7 @@ export class PrincipalService {
 
   /** Everybody of whom the store says something. */
   list(): Promise<PrincipalInfo[]> {
-    return asked(this.#engine, { action: "principals.list" }, async () =>
+    return asked(this.#engine, { action: "principals.list", terms: {} }, async () =>
       (await this.#engine.store.read((tables) => tables.principals.list())).map(describe),
     );
   }
@@ -58,7 +58,7 @@ export class PrincipalService {
   /** One of them. @throws KeysteadError `UNKNOWN_PRINCIPAL` */
   async show(subject: string): Promise<PrincipalInfo> {
     assertArguments({ subject }, rules.show);
-    return asked(this.#engine, { action: "principals.show", ...recordable(subject) }, () =>
+    return asked(this.#engine, { action: "principals.show", ...recordable(subject), terms: { subject } }, () =>
       this.#engine.store.read(async (tables) => describe(await findPrincipal(tables, subject))),
     );
   }
@@ -80,7 +80,7 @@ export class PrincipalService {
       ...(disabled !== undefined && { disabled }),
     };
     const row = await this.#change(
-      { action: "principals.set", detail, terms: { ...settings } },
+      { action: "principals.set", detail, terms: { subject, ...settings } },
       async (tables) => {
         assertSubject(subject);
         if (description !== undefined && (description.length > 500 || !description.isWellFormed() || /\p{Cc}/u.test(description)))
@@ -107,7 +107,7 @@ export class PrincipalService {
   /** Removes what the store says about a principal: its roles, and that it is disabled. @throws KeysteadError `UNKNOWN_PRINCIPAL`, as {@link set} */
   async remove(subject: string, options: ChangeOptions = {}): Promise<void> {
     assertArguments({ subject, options }, rules.remove);
-    await this.#change({ action: "principals.remove", ...recordable(subject) }, async (tables) => {
+    await this.#change({ action: "principals.remove", ...recordable(subject), terms: { subject } }, async (tables) => {
       const row = await findPrincipal(tables, subject);
       assertUnchanged(describe(row), options);
       await tables.principals.remove(row);

@@ -41,7 +41,7 @@ export async function requireAccess<T>(
   if (!isPrincipal(caller.principal)) throw malformedPrincipal("INVALID_ARGUMENT");
   if (!isActionName(action))
     throw new KeysteadError("INVALID_ARGUMENT", "an action is <noun>.<verb>: one of Keystead's, or one with a noun of your own");
-  return audited({ ...engine, caller }, { action, ...resource }, async () => work());
+  return audited({ ...engine, caller }, { action, ...resource, terms: {} }, async () => work());
 }
 
 function isCaller<T>(who: T): who is Extract<T, Caller> {

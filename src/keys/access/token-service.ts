@@ -3,7 +3,6 @@ import { parseCredentialScope } from "../../access/credential-scope.ts";
 import { findExcess } from "../../access/excess.ts";
 import { isRoleName, subjectOf } from "../../access/subject.ts";
 import { anything, assertArguments, date, listOf, object, optional, text } from "../../arguments.ts";
-import { type JsonStructure, parseJson } from "../../crypto/json-text.ts";
 import { KeysteadError } from "../../errors.ts";
 import type { StoreTables } from "../../store/store.ts";
 import type { StoredRecord } from "../../store/tables.ts";
@@ -92,7 +91,7 @@ export class TokenService {
     const { id, token } = newToken(random);
     const { name, roles = [] } = input;
     const detail = { roles: roles.filter(isRoleName).join(",") };
-    const act = { action: "tokens.create", detail, terms: termsOf(input) };
+    const act = { action: "tokens.create", detail, terms: { ...input } };
     const create = async (): Promise<StoredRecord<"tokens">> => {
       const scope = parseCredentialScope(input.scope ?? {});
       assertName(name);
@@ -127,7 +126,9 @@ export class TokenService {
 
   /** Every token, the newest first, without secrets. */
   async list(): Promise<TokenInfo[]> {
-    const rows = await asked(this.#engine, { action: "tokens.list" }, () => this.#engine.store.read((tables) => tables.tokens.list()));
+    const rows = await asked(this.#engine, { action: "tokens.list", terms: {} }, () =>
+      this.#engine.store.read((tables) => tables.tokens.list()),
+    );
     const described = await Promise.all(rows.map((row) => this.#describe(row)));
     return described.sort((a, b) => (a.createdAt === b.createdAt ? 0 : a.createdAt < b.createdAt ? 1 : -1));
   }
@@ -140,16 +141,20 @@ export class TokenService {
     assertArguments({ id }, rules.revoke);
     const { clock, store, policies, caller } = this.#engine;
     const known = isShortId(id);
-    const revoked = await audited(this.#engine, { action: "tokens.revoke", ...(known && { detail: { token: id } }) }, async () => {
-      const row = await store.transaction(async (tables) => {
-        const row = known ? await tables.tokens.get({ id }) : undefined;
-        if (row === undefined) throw new KeysteadError("UNKNOWN_TOKEN", "no token has this id; `keystead tokens list` shows them");
-        if (row.revokedAt !== null) return row;
-        return tables.tokens.update({ ...row, revokedAt: clock.now(), revokedBy: subjectOf(caller.principal) });
-      });
-      await policies.refresh();
-      return row;
-    });
+    const revoked = await audited(
+      this.#engine,
+      { action: "tokens.revoke", ...(known && { detail: { token: id } }), terms: { id } },
+      async () => {
+        const row = await store.transaction(async (tables) => {
+          const row = known ? await tables.tokens.get({ id }) : undefined;
+          if (row === undefined) throw new KeysteadError("UNKNOWN_TOKEN", "no token has this id; `keystead tokens list` shows them");
+          if (row.revokedAt !== null) return row;
+          return tables.tokens.update({ ...row, revokedAt: clock.now(), revokedBy: subjectOf(caller.principal) });
+        });
+        await policies.refresh();
+        return row;
+      },
+    );
     return this.#describe(revoked);
   }
 
@@ -187,11 +192,6 @@ function describeToken({ hash: _, ...token }: TokenRecord, snapshot: AccessSnaps
     ...(revokedAt !== null && { revokedAt: instant(revokedAt) }),
     ...(revokedBy !== null && { revokedBy }),
   };
-}
-
-/** What a second person is to see. */
-function termsOf(input: CreateTokenInput): JsonStructure {
-  return parseJson(JSON.stringify(input)) ?? {};
 }
 
 /** @throws KeysteadError `INVALID_ARGUMENT` */

@@ -18,7 +18,7 @@ export interface CallerInfo {
 /** Says whom the engine takes a caller for. @throws KeysteadError `ACCESS_DENIED` for one that is disabled */
 export function whoami(engine: Engine): Promise<CallerInfo> {
   const { caller, policies } = engine;
-  return asked(engine, { action: "access.whoami" }, async () => {
+  return asked(engine, { action: "access.whoami", terms: {} }, async () => {
     const { names } = (await policies.snapshot()).subjectsOf(caller);
     const { principal, scope = {} } = caller;
     return {

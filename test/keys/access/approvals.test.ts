@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Caller } from "../../../src/access/caller.ts";
+import type { DatasetInput } from "../../../src/index.ts";
 import type { Keystead } from "../../../src/keystead.ts";
 import { registerSecret } from "../../setup/canary.ts";
 import { codeOf, createTestKeystead, type TestKeystead } from "../../support/test-keystead.ts";
@@ -29,6 +30,26 @@ async function waitsFor(keystead: Keystead, call: () => Promise<unknown>): Promi
   expect(await codeOf(call())).toBe("APPROVAL_REQUIRED");
   const [fresh] = (await keystead.approvals.list({ state: "pending" })).filter(({ id }) => !known.has(id));
   return fresh?.id ?? "";
+}
+
+type Call = Pick<
+  Keystead,
+  "keys" | "purposes" | "settings" | "routes" | "keks" | "principals" | "tokens" | "audit" | "datasets" | "jobs" | "backgroundJobs"
+>;
+
+const key = { name: "new", purpose: "pii" } as const;
+const nowhere = (): void => undefined;
+
+function person(name: string): DatasetInput {
+  return { database: "crm", table: "person", keyColumns: ["id"], columns: { email: { key: name } } };
+}
+
+function startErase(column: string): (keystead: Call) => Promise<unknown> {
+  return ({ backgroundJobs }) => backgroundJobs.start("d", { kind: "erase-column", column });
+}
+
+function startRecontext(row: string): (keystead: Call) => Promise<unknown> {
+  return ({ backgroundJobs }) => backgroundJobs.start("d", { kind: "recontext", context: { row } });
 }
 
 describe("an act that needs a second person", () => {
@@ -75,6 +96,46 @@ describe("an act that needs a second person", () => {
     await anna.keys.destroy("k", 1);
     clock.advance(31 * 24 * hour);
     expect(await anna.keys.destroy("k", 1)).toMatchObject({ status: "destroyed" });
+  });
+
+  it.each<[string, string, (keystead: Call) => Promise<unknown>, (keystead: Call) => Promise<unknown>]>([
+    ["keys.create", "an algorithm", (k) => k.keys.create(key), (k) => k.keys.create({ ...key, algorithm: "AES-256-GCM" })],
+    ["keys.create", "tags", (k) => k.keys.create(key), (k) => k.keys.create({ ...key, tags: { a: "b" } })],
+    ["keys.rotate", "a date", (k) => k.keys.rotate("k"), (k) => k.keys.rotate("k", { expiresAt: new Date("2099-01-01") })],
+    ["keys.set", "tags", (k) => k.keys.set("k", { tags: { a: "red" } }), (k) => k.keys.set("k", { tags: { a: "black" } })],
+    ["keys.set-alias", "the alias", (k) => k.keys.setAlias("a", "k"), (k) => k.keys.setAlias("b", "k")],
+    ["keys.suspend", "the version", (k) => k.keys.suspend("k", 1), (k) => k.keys.suspend("k", 2)],
+    ["keys.suspend", "the reason", (k) => k.keys.suspend("k", 1, { reason: "a" }), (k) => k.keys.suspend("k", 1, { reason: "b" })],
+    ["purposes.create", "a setting", (k) => k.purposes.create("p"), (k) => k.purposes.create("p", { rotationDays: 1 })],
+    ["purposes.set", "a text", (k) => k.purposes.set("pii", { description: "a" }), (k) => k.purposes.set("pii", { description: "b" })],
+    ["settings.set", "the value", (k) => k.settings.set("refreshBound", 500), (k) => k.settings.set("refreshBound", 600)],
+    ["routes.set", "the KEK", (k) => k.routes.set({}, "local:main"), (k) => k.routes.set({}, "local:other")],
+    ["keks.rotate", "the KEK", (k) => k.keks.rotate("local:main", "local:a"), (k) => k.keks.rotate("local:main", "local:b")],
+    ["principals.set", "the roles", (k) => k.principals.set("os-user:c", { roles: [] }), (k) => k.principals.set("os-user:c", {})],
+    ["principals.remove", "whom", (k) => k.principals.remove("os-user:c"), (k) => k.principals.remove("os-user:d")],
+    ["tokens.create", "the scope", (k) => k.tokens.create({ name: "t" }), (k) => k.tokens.create({ name: "t", scope: { keys: ["k"] } })],
+    ["tokens.revoke", "which", (k) => k.tokens.revoke("a".repeat(16)), (k) => k.tokens.revoke("b".repeat(16))],
+    ["audit.export", "the time", (k) => k.audit.export({}, nowhere), (k) => k.audit.export({ since: new Date(0) }, nowhere)],
+    ["audit.query", "the filter", (k) => k.audit.show(), (k) => k.audit.show({ key: "k" })],
+    ["datasets.add", "a column", (k) => k.datasets.add("d", person("pii")), (k) => k.datasets.add("d", person("k"))],
+    ["datasets.protect", "whether it is a rehearsal", (k) => k.datasets.protect("d", { dryRun: true }), (k) => k.datasets.protect("d")],
+    ["datasets.erase-column", "the column", startErase("a"), startErase("b")],
+    ["datasets.set-context", "the template", startRecontext("a"), startRecontext("b")],
+    ["datasets.drop-generation", "which", (k) => k.datasets.dropGeneration("d", "i", 1), (k) => k.datasets.dropGeneration("d", "i", 2)],
+    ["jobs.resume", "which", (k) => k.jobs.resume("d", { job: "a" }), (k) => k.jobs.resume("d", { job: "b" })],
+  ])("%s is approved for just the arguments that were shown: %s", async (action, _, wanted, other) => {
+    const { keystead } = await twoPersons();
+    await keystead.policies.create({ effect: "approve", subject: "*", actions: [action] });
+    await keystead.policies.create({ effect: "allow", subject: "os-user:anna", actions: [action] });
+    const [anna, bob] = [keystead.as(user("anna")), keystead.as(user("bob"))];
+    const id = await waitsFor(keystead, () => wanted(anna));
+    expect(await waitsFor(keystead, () => wanted(anna))).toBe("");
+    const shown = JSON.stringify((await keystead.approvals.show(id)).act);
+    await bob.approvals.approve(id);
+    const second = await waitsFor(keystead, () => other(anna));
+    expect(second).not.toBe("");
+    expect(JSON.stringify((await keystead.approvals.show(second)).act)).not.toBe(shown);
+    expect(await codeOf(wanted(anna))).not.toBe("APPROVAL_REQUIRED");
   });
 
   it("is not approved through tokens of who asks", async () => {

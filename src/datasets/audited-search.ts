@@ -1,0 +1,90 @@
+import { type BatchItem, DataActs, isProblem, type ItemProblem } from "../keys/data-acts.ts";
+import type { Engine } from "../keys/engine.ts";
+import { type DatasetAct, auditedOnDataset, keysOf } from "./dataset-acts.ts";
+import type { Databases } from "./databases.ts";
+import { type Dataset, findDataset, readDataset } from "./dataset-records.ts";
+import { type FindOptions, type FindResult, findRows, type IndexSearch, type MadeTokens, searchTokens } from "./find-rows.ts";
+import type { TokenSearch } from "./source.ts";
+
+/** A search: what {@link DatasetService.tokens} takes, and an item of a batch. */
+export interface TokensItem {
+  readonly dataset: string;
+  readonly index: string;
+  /** One value per column of the index. */
+  readonly values: IndexSearch;
+}
+
+/** Finds rows for somebody who is asked about the index's key, and about each value that is given to him. */
+export async function auditedFind(
+  engine: Engine,
+  databases: Databases,
+  { dataset: name, index, values }: TokensItem,
+  options: FindOptions,
+): Promise<FindResult> {
+  const { result } = await auditedOnDataset(
+    engine,
+    searchAct("datasets.find", name, index),
+    async () => {
+      const dataset = await engine.store.read((tables) => findDataset(tables, name));
+      return findRows(engine, databases, dataset, index, values, options);
+    },
+    // Only an index that exists is named in the audit: another name may be anything.
+    ({ result: { rows, complete, unopenedRows }, withheld, ...made }) => ({
+      ...made,
+      detail: { index, rows: rows.length, complete, unopenedRows, ...(withheld.length > 0 && { withheld: withheld.join(",") }) },
+    }),
+  );
+  return result;
+}
+
+/** Makes the tokens of one search for somebody who is asked about the index's key. */
+export async function auditedTokens(engine: Engine, { dataset: name, index, values }: TokensItem): Promise<readonly TokenSearch[]> {
+  const { tokens } = await auditedOnDataset(
+    engine,
+    searchAct("data.index", name, index),
+    async () => {
+      const dataset = await engine.store.read((tables) => findDataset(tables, name));
+      return searchTokens(engine, dataset, index, values);
+    },
+    ({ key, version }) => ({ key, version, detail: { index } }),
+  );
+  return tokens;
+}
+
+/** As {@link auditedTokens}, of many searches: each is asked for and fails alone. */
+export async function auditedManyTokens(engine: Engine, items: readonly TokensItem[]): Promise<(readonly TokenSearch[] | ItemProblem)[]> {
+  const names = [...new Set(items.map(({ dataset }) => dataset))];
+  const datasets = await engine.store.read(async (tables) => {
+    const found = new Map<string, Dataset | undefined>();
+    for (const name of names) found.set(name, await readDataset(tables, name));
+    return found;
+  });
+  const batch = items.map(({ dataset: name, index, values }): BatchItem<MadeTokens> => {
+    const known = datasets.get(name);
+    return {
+      dataset: name,
+      target: known && findKeyOf(known, index),
+      work: async () => searchTokens(engine, known ?? (await engine.store.read((tables) => findDataset(tables, name))), index, values),
+    };
+  });
+  const made = await new DataActs(engine).performEach("data.index", batch, () => undefined, {
+    isAlwaysRecorded: true,
+    versionOf: ({ version }) => version,
+  });
+  return made.map((each) => (isProblem(each) ? each : each.tokens));
+}
+
+/** No value is among the terms: what searches can't wait for a second person. */
+function searchAct(action: string, dataset: string, index: string): DatasetAct {
+  return {
+    ...{ action, dataset, terms: { index } },
+    keys: (found) => {
+      const key = findKeyOf(found, index);
+      return key === undefined ? keysOf(found) : [key];
+    },
+  };
+}
+
+function findKeyOf({ definition }: Dataset, index: string): string | undefined {
+  return definition.indexes.find(({ name }) => name === index)?.key;
+}

@@ -1,0 +1,59 @@
+import { allowAll } from "../access/access-control.ts";
+import { isPlainObject } from "../arguments.ts";
+import type { ActTerms } from "../keys/access/act-terms.ts";
+import { type Act, audited, type Question } from "../keys/audited.ts";
+import type { Engine } from "../keys/engine.ts";
+import { lookUpKey } from "../keys/key-records.ts";
+import type { StoreTables } from "../store/store.ts";
+import { type Dataset, readDataset } from "./dataset-records.ts";
+
+/** An act on a dataset. */
+export interface DatasetAct {
+  readonly action: string;
+  readonly dataset: string;
+  readonly terms: ActTerms;
+  /** The keys that it concerns, where that is not each key of the dataset. */
+  readonly keys?: (dataset: Dataset) => readonly string[];
+  /** Keys that the caller names. */
+  readonly named?: readonly string[];
+  /** Further actions that he must be allowed on the same keys. */
+  readonly also?: (tables: StoreTables, dataset: Dataset) => Promise<readonly string[]>;
+}
+
+/**
+ * Does an act on a dataset as {@link audited} does: access control is asked about the dataset with each key that the act concerns, so that
+ * what is said of a key or of a purpose binds it.
+ * @throws KeysteadError as {@link audited}
+ */
+export function auditedOnDataset<T>(
+  engine: Engine,
+  { keys = keysOf, named = [], also, ...act }: DatasetAct,
+  work: () => Promise<T>,
+  describe?: (result: T) => Partial<Pick<Act, "key" | "version" | "detail">>,
+): Promise<T> {
+  const questions = (): Promise<Question[]> =>
+    engine.store.read(async (tables) => {
+      const dataset = await readDataset(tables, act.dataset);
+      const names = await keyNames(tables, [...(dataset === undefined ? [] : keys(dataset)), ...named]);
+      const further = dataset === undefined ? [] : ((await also?.(tables, dataset)) ?? []);
+      return [act.action, ...further].flatMap((action) => names.map((key) => ({ action, key })));
+    });
+  return audited(engine, { ...act, ...(engine.access !== allowAll && { questions }) }, work, describe);
+}
+
+/** The names of keys, each once, whether they were named by an alias or not. */
+async function keyNames(tables: StoreTables, namesOrAliases: readonly string[]): Promise<string[]> {
+  const names = new Set<string>();
+  for (const nameOrAlias of namesOrAliases) names.add((await lookUpKey(tables, nameOrAlias))?.name ?? nameOrAlias);
+  return [...names];
+}
+
+/** Every key that a dataset is registered with. */
+export function keysOf({ definition: { columns, indexes } }: Dataset): string[] {
+  return [...new Set([...columns, ...indexes].map(({ key }) => key))];
+}
+
+/** The keys that somebody's description of columns or indexes names, whatever else is wrong with it. */
+export function keysNamedBy(...described: readonly unknown[]): string[] {
+  return described.map((each) => (isPlainObject(each) ? each["key"] : undefined)).filter((key) => typeof key === "string");
+}
