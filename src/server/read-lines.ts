@@ -31,9 +31,10 @@ async function* checkedLines<T>(request: IncomingMessage, schema: z.ZodType<T>, 
 function checkLine<T>(line: Buffer, what: string, schema: z.ZodType<T>, limits: ServerLimits): RouteLine<T> {
   try {
     const found = checkFields(what, schema, parseJson(line, limits, what));
-    return found.problem === undefined
-      ? { value: found.data, length: line.length }
-      : { problem: new KeysteadError("INVALID_ARGUMENT", `${what}: ${found.problem}`), length: line.length };
+    if (found.problem === undefined) return { value: found.data, length: line.length };
+    // A problem of the line as a whole names it already.
+    const problem = found.problem.startsWith(`${what}: `) ? found.problem : `${what}: ${found.problem}`;
+    return { problem: new KeysteadError("INVALID_ARGUMENT", problem), length: line.length };
   } catch (error) {
     if (error instanceof KeysteadError) return { problem: error, length: line.length };
     throw error;

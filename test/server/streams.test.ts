@@ -32,7 +32,7 @@ describe("a stream of lines", () => {
 
   it("goes on after a line that is wrong", async () => {
     const server = await startTestServer();
-    const text = '{"text":"one"}\n{\n{"text":5}\n{"text":"four"}\n';
+    const text = '{"text":"one"}\n{\n{"text":5}\n{"text":"four"}\n{"text":"five","more":1}\n5\n';
     const received = await new RawConnection(server.port)
       .send(`${requestText("POST", "/v1/lines", { ...ndjson, Connection: "close" })}${chunk(text)}0\r\n\r\n`)
       .all();
@@ -41,6 +41,8 @@ describe("a stream of lines", () => {
       { code: "INVALID_ARGUMENT", detail: "line 2 is not JSON; correct it" },
       { code: "INVALID_ARGUMENT", detail: "line 3: text: must be text" },
       { said: "four" },
+      { code: "INVALID_ARGUMENT", detail: 'line 5: has no field "more"; correct or remove it' },
+      { code: "INVALID_ARGUMENT", detail: "line 6: must be an object" },
     ]);
   });
 
