@@ -92,8 +92,11 @@ function parametersOf(schema: z.ZodType, place: "path" | "query"): Json[] {
 }
 
 function tagParameter({ method }: AnyRoute): Json {
-  const name = method === "GET" ? "If-None-Match" : "If-Match";
-  return { name, in: "header", required: false, schema: { type: "string" }, description: "Entity tag of an answer that came before." };
+  const [name, description] =
+    method === "GET"
+      ? ["If-None-Match", "Entity tag of an answer that came before."]
+      : ["If-Match", "Entity tag of an answer that came before, or `*` for whatever is there by now."];
+  return { name, in: "header", required: false, schema: { type: "string" }, description };
 }
 
 function bodyOf(route: AnyRoute): Json | undefined {

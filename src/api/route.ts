@@ -6,7 +6,7 @@ import type { KeysteadApi } from "./keystead-api.ts";
 export interface RouteCall {
   /** Aborts when the client goes away, or the server ends. */
   readonly signal: AbortSignal;
-  /** The entity tag of `If-Match`, without its quotes, for routes with `tagged`. */
+  /** The entity tag of `If-Match`, without its quotes, or `*` for any; for routes with `tagged`. */
   readonly ifMatch?: string;
 }
 

@@ -82,7 +82,7 @@ export class Connection {
           authorization: `Bearer ${credential}`,
           accept: "application/json, application/problem+json, text/event-stream, application/x-ndjson, text/plain",
           ...(body !== undefined && { "content-type": typeof body === "string" ? "application/json" : "application/x-ndjson" }),
-          ...(ifMatch !== undefined && { "if-match": `"${ifMatch}"` }),
+          ...(ifMatch !== undefined && { "if-match": ifMatch === "*" ? ifMatch : `"${ifMatch}"` }),
         },
         ...(body !== undefined && { body }),
         ...(signal !== undefined && { signal }),

@@ -4,7 +4,10 @@ import { KeysteadError } from "../errors.ts";
 
 /** How a change is made of something that others may change, too. */
 export interface ChangeOptions {
-  /** Tag of what the change was decided on, as {@link entityTag} makes it of what `show` answered. Absent: whatever it is by now. */
+  /**
+   * Tag of what the change was decided on, as {@link entityTag} makes it of what `show` answered; `*`: whatever it is by now, but it must be
+   * there. Absent: whatever it is by now, and a principal that is not known yet is entered.
+   */
   readonly ifMatch?: string;
 }
 
@@ -21,8 +24,17 @@ export function tagOfJson(json: string): string {
   return hash("sha256", json, "base64url");
 }
 
-/** @throws KeysteadError `PRECONDITION_FAILED` when something is not what a change was decided on */
-export function assertUnchanged(answer: object, { ifMatch }: ChangeOptions): void {
-  if (ifMatch === undefined || ifMatch === entityTag(answer)) return;
+/** What {@link ChangeOptions.ifMatch} says of something that is to be there, whatever it is. */
+export const anyTag = "*";
+
+/**
+ * @param answer undefined for what is not there
+ * @throws KeysteadError `PRECONDITION_FAILED` when something is not what a change was decided on
+ */
+export function assertUnchanged(answer: object | undefined, { ifMatch }: ChangeOptions): void {
+  if (ifMatch === undefined) return;
+  if (answer === undefined)
+    throw new KeysteadError("PRECONDITION_FAILED", "it is not there, or not any more: leave the precondition out to make it");
+  if (ifMatch === anyTag || ifMatch === entityTag(answer)) return;
   throw new KeysteadError("PRECONDITION_FAILED", "it was changed since it was read: read it again and decide anew");
 }

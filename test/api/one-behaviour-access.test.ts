@@ -15,6 +15,7 @@ everywhere("access", (openPlace) => {
     const changed = await api.policies.set(made.id, { ...input, keys: ["payroll/**"] }, { ifMatch: entityTag(made) });
     expect(changed).toMatchObject({ id: made.id, keys: ["payroll/**"] });
     expect(await codeOf(api.policies.set(made.id, input, { ifMatch: entityTag(made) }))).toBe("PRECONDITION_FAILED");
+    expect(await codeOf(api.policies.set("aaaaaaaaaaaaaaaa", input, { ifMatch: "*" }))).toBe("UNKNOWN_POLICY");
     const roles = await api.policies.roles();
     expect(roles.find(({ name }) => name === "payroll")).toMatchObject({ builtIn: false, actions: [], policies: [made.id] });
     expect(roles.find(({ name }) => name === "encryptor")).toMatchObject({ builtIn: true, policies: [] });
@@ -25,6 +26,10 @@ everywhere("access", (openPlace) => {
     await api.policies.remove(made.id, { ifMatch: entityTag(changed) });
     expect(await api.policies.list()).toEqual(others);
     expect(await codeOf(api.policies.show(made.id))).toBe("UNKNOWN_POLICY");
+    const again = await api.policies.create(input);
+    await api.policies.set(again.id, input, { ifMatch: "*" });
+    await api.policies.remove(again.id, { ifMatch: "*" });
+    expect(await api.policies.list()).toEqual(others);
   });
 
   it("explains masks, and keeps them", async () => {
@@ -63,6 +68,13 @@ everywhere("access", (openPlace) => {
     await api.principals.remove(claim, { ifMatch: entityTag(disabled) });
     expect(await api.principals.list()).toEqual([]);
     expect(await codeOf(api.principals.show(claim))).toBe("UNKNOWN_PRINCIPAL");
+    for (const ifMatch of ["*", entityTag(set)])
+      expect(await codeOf(api.principals.set(claim, { roles: ["auditor"] }, { ifMatch }))).toBe("PRECONDITION_FAILED");
+    expect(await api.principals.list()).toEqual([]);
+    await api.principals.set(claim, { roles: ["auditor"] });
+    expect(await api.principals.set(claim, { roles: [] }, { ifMatch: "*" })).toMatchObject({ roles: [] });
+    await api.principals.remove(claim, { ifMatch: "*" });
+    expect(await codeOf(api.principals.remove(claim, { ifMatch: "*" }))).toBe("UNKNOWN_PRINCIPAL");
   });
 
   it("makes tokens that may do no more than who makes them, and ends them", async () => {

@@ -74,7 +74,7 @@ everywhere("keys", (openPlace) => {
     const changed = await api.keys.set("k", { tags: { a: "b" }, rotationDays: 7 }, { ifMatch: entityTag(shown) });
     expect(changed).toMatchObject({ tags: { a: "b" }, rotationDays: 7 });
     expect(await codeOf(api.keys.set("k", { tags: {} }, { ifMatch: entityTag(shown) }))).toBe("PRECONDITION_FAILED");
-    expect((await api.keys.set("k", { rotationDays: null })).rotationDays).toBeUndefined();
+    expect((await api.keys.set("k", { rotationDays: null }, { ifMatch: "*" })).rotationDays).toBeUndefined();
     const purpose = await api.purposes.create("health", { description: "health data" });
     expect(await api.purposes.show("health")).toEqual(purpose);
     await api.keys.create({ name: "h", purpose: "health" });
@@ -88,6 +88,7 @@ everywhere("keys", (openPlace) => {
     expect(now).toMatchObject({ defaultKey: "h" });
     expect((await api.purposes.list()).find(({ name }) => name === "health")).toEqual(now);
     await api.purposes.set("health", { defaultKey: null }, { ifMatch: entityTag(now) });
+    await api.purposes.set("health", { description: "of patients" }, { ifMatch: "*" });
   });
 
   it("keeps settings", async () => {

@@ -13,6 +13,21 @@ const callers = {
 } as const;
 
 describe("access by HTTP", () => {
+  it("with If-Match: * is for what is there already", async () => {
+    const { keystead, server } = await serveEngine(callers);
+    const patch = async (principal: string, ifMatch: string): Promise<number> => {
+      const headers = { authorization: "Bearer anna", "if-match": ifMatch };
+      const url = `/v1/principals/${encodeURIComponent(principal)}`;
+      return (await server.inject({ method: "PATCH", url, headers, payload: { roles: ["auditor"] } })).statusCode;
+    };
+    await keystead.principals.set("os-user:known", { roles: [] });
+    expect(await patch("os-user:new", "*")).toBe(412);
+    expect(await patch("os-user:known", '"*"')).toBe(412);
+    expect(await keystead.principals.list()).toMatchObject([{ subject: "os-user:known", roles: [] }]);
+    expect(await patch("os-user:known", " * ")).toBe(200);
+    expect(await keystead.principals.list()).toMatchObject([{ subject: "os-user:known", roles: ["auditor"] }]);
+  });
+
   it("is as the embedded services have it: policies", async () => {
     const served = await serveEngine(callers);
     const anna = (await clientsOf(served))("anna");

@@ -94,7 +94,7 @@ export class PrincipalService {
           ...changed,
         };
         const row = await tables.principals.get({ subject });
-        assertUnchanged(row === undefined ? {} : describe(row), options);
+        assertUnchanged(row === undefined ? undefined : describe(row), options);
         if (row !== undefined) return tables.principals.update({ ...row, ...values });
         const fresh = { subject, roles: "[]", disabled: 0, description: "", createdAt: changed.updatedAt, createdBy: changed.updatedBy };
         return tables.principals.insert({ ...fresh, ...values });
