@@ -1,6 +1,9 @@
 import type { CacheUse } from "../observer.ts";
 import type { Caller } from "./caller.ts";
 
+/** A longer bearer token is not looked at, in characters, of whatever kind it is. */
+export const maxTokenLength = 16_384;
+
 /** Tells who a bearer token belongs to: one implementation for each kind of token. */
 export interface Authenticator {
   /** How often a token was verified already; absent where nothing is kept. */

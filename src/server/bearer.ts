@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
+import { maxTokenLength } from "../access/authenticator.ts";
 import { KeysteadError } from "../errors.ts";
 
-const longestToken = 8_192;
 const credential = /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i;
 
 /**
@@ -18,10 +18,10 @@ export function bearerToken({ headers, rawHeaders }: IncomingMessage): string | 
     if (name.length === "authorization".length && name.toLowerCase() === "authorization") count++;
   }
   if (count > 1) throw refused("the request has several Authorization headers; send one");
-  const token = authorization.length > longestToken + 16 ? undefined : credential.exec(authorization)?.[1];
-  if (token === undefined || token.length > longestToken)
+  const token = authorization.length > maxTokenLength + 16 ? undefined : credential.exec(authorization)?.[1];
+  if (token === undefined || token.length > maxTokenLength)
     throw refused(
-      `the Authorization header is not a bearer token of at most ${longestToken} characters; send "Authorization: Bearer TOKEN"`,
+      `the Authorization header is not a bearer token of at most ${maxTokenLength} characters; send "Authorization: Bearer TOKEN"`,
     );
   return token;
 }

@@ -7,7 +7,7 @@ import { problemOf, problemType } from "./problem.ts";
 const known: Readonly<Record<string, KeysteadError>> = {
   HPE_HEADER_OVERFLOW: new KeysteadError(
     "HEADERS_TOO_LARGE",
-    "the headers of the request are longer than the server takes; send less in them",
+    "the headers of the request are longer than the server takes; send less in them, or have its limits.headerBytes raised",
   ),
   HPE_CHUNK_EXTENSIONS_OVERFLOW: new KeysteadError("TOO_LARGE", "the chunk extensions of the request are too long; leave them out"),
   ERR_HTTP_REQUEST_TIMEOUT: new KeysteadError("REQUEST_TIMEOUT", "the request did not arrive in time; send it at once"),

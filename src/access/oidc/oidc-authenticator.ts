@@ -5,12 +5,12 @@ import { KeysteadError } from "../../errors.ts";
 import { checkFields } from "../../field-problem.ts";
 import { readPrivateFile } from "../../private-file.ts";
 import type { CacheUse } from "../../observer.ts";
-import type { Authenticator } from "../authenticator.ts";
+import { type Authenticator, maxTokenLength } from "../authenticator.ts";
 import type { Caller } from "../caller.ts";
 import { type IssuerSecrets, OidcIssuer } from "./oidc-issuer.ts";
 import { refused } from "./refused.ts";
 import { type OidcIssuersInput, type OidcIssuerSettings, oidcIssuersSchema } from "./settings.ts";
-import { maxTokenLength, readToken } from "./token-form.ts";
+import { readToken } from "./token-form.ts";
 import { VerifiedToken } from "./verified-token.ts";
 
 /** Verified tokens that are remembered; the one not used for longest goes. */

@@ -1,8 +1,5 @@
 import { z } from "zod";
 
-/** A longer token is not looked at, in characters. */
-export const maxTokenLength = 16_384;
-
 const signedForm = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)\.[A-Za-z0-9_-]*$/;
 const headerSchema = z.object({ alg: z.string(), kid: z.string().max(255).exactOptional(), typ: z.string().max(64).exactOptional() });
 const payloadSchema = z.object({ iss: z.string() });
