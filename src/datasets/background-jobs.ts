@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { anything, assertArguments, choice, having, number, object, optional, recordOf, text } from "../arguments.ts";
 import { systemClock } from "../clock.ts";
+import { type ErrorCode, KeysteadError } from "../errors.ts";
 import type { Engine } from "../keys/engine.ts";
 import type { Codecs } from "./codecs.ts";
 import type { Databases } from "./databases.ts";
@@ -82,6 +83,9 @@ const keptRuns = 1000;
 
 /** Milliseconds between looks at a job that somebody follows. */
 const watchMilliseconds = 250;
+
+/** Milliseconds after which access control is asked again for who follows a job. */
+const askMilliseconds = 1_000;
 
 /** A job as it goes on. */
 export interface JobSighting {
@@ -171,12 +175,16 @@ export class BackgroundJobs {
 
   /**
    * Follows the newest job on a dataset until it does not run any more, and on to the next one where an order takes two (`erase-column`
-   * looks at every row before it erases); the last sighting says how it ended, where this process knows.
+   * looks at every row before it erases); the last sighting says how it ended, where this process knows. Whoever may not look any more is
+   * refused within about a second.
    * @throws KeysteadError `UNKNOWN_DATASET`, `UNKNOWN_JOB`, `ACCESS_DENIED`, and what the job's own method throws at its end
    */
   async *watch(dataset: string, signal: AbortSignal): AsyncGenerator<JobSighting> {
     assertArguments({ dataset, signal }, rules.watch);
     const first = await this.#jobs.show(dataset);
+    // Who was approved of for the first look is for what follows from it.
+    const isApproved = (await this.#decisionOn(dataset)) === "APPROVAL_REQUIRED";
+    let asked = systemClock.monotonic();
     for (let look = first, seen: JobInfo | undefined; ; seen = look, look = await this.#workerJobs.show(dataset)) {
       if (look.state === "running" && this.#runs.areOne(look.id, first.id)) {
         if (!isDeepStrictEqual(look, seen)) yield { job: look };
@@ -189,6 +197,23 @@ export class BackgroundJobs {
         return;
       }
       if (signal.aborted) return;
+      if (systemClock.monotonic() - asked < askMilliseconds) continue;
+      const decision = await this.#decisionOn(dataset);
+      // As a call, it is refused with its record.
+      if (decision !== undefined && !(isApproved && decision === "APPROVAL_REQUIRED")) await this.#jobs.show(dataset);
+      asked = systemClock.monotonic();
+    }
+  }
+
+  /** What access control has against a look of the caller, without a record; undefined: nothing. */
+  async #decisionOn(dataset: string): Promise<ErrorCode | undefined> {
+    const { access, caller } = this.#engine;
+    try {
+      await access.authorize(caller, "jobs.show", { dataset });
+      return undefined;
+    } catch (error) {
+      if (error instanceof KeysteadError) return error.code;
+      throw error;
     }
   }
 
