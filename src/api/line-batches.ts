@@ -1,5 +1,5 @@
 import type { KeysteadError } from "../errors.ts";
-import type { RouteLine } from "./route.ts";
+import type { RouteCall, RouteLine } from "./route.ts";
 
 /** Lines of a batch, at most; and milliseconds after which one that has begun waits no longer for the next line. */
 const bounds = { lines: 500, pause: 10, weight: 1024 * 1024 } as const;
@@ -45,16 +45,19 @@ export async function* lineBatches<T>(lines: AsyncIterable<RouteLine<T>>, { weig
 }
 
 /**
- * Answers lines batch by batch, in order: what a batch gives, or why a line can't be taken.
+ * Answers lines batch by batch, in order: what a batch gives, or why a line can't be taken. Before each batch it is found out again who asks.
  * @param many what answers the lines of a batch, one for one
  */
 export async function* answerLines<T, A, P>(
   lines: AsyncIterable<RouteLine<T>>,
+  call: Pick<RouteCall, "reauthenticate">,
   many: (items: T[]) => Promise<readonly A[]>,
   problemOf: (problem: KeysteadError) => P,
   batching?: Batching<T>,
 ): AsyncGenerator<A | P> {
   for await (const batch of lineBatches(lines, batching)) {
+    const known = call.reauthenticate();
+    if (known !== undefined) await known;
     const good = batch.flatMap((line) => (line.problem === undefined ? [line.value] : []));
     const answers = good.length === 0 ? [] : await many(good);
     let at = 0;

@@ -8,6 +8,12 @@ export interface RouteCall {
   readonly signal: AbortSignal;
   /** The entity tag of `If-Match`, without its quotes, or `*` for any; for routes with `tagged`. */
   readonly ifMatch?: string;
+  /**
+   * Finds out again whether the caller's credential is good, for what goes on after that was found out. At once where it is remembered. A
+   * refusal is recorded.
+   * @throws KeysteadError `UNAUTHENTICATED`, `OVERLOADED`
+   */
+  reauthenticate(): Promise<void> | void;
 }
 
 /** The parts of a request, checked. */

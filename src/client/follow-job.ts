@@ -35,7 +35,7 @@ export type FollowJob = <T extends Listening>(
 
 /**
  * Follows jobs as if they ran here: progress is told as the server tells it, the signal pauses the job, and the promise is settled when the
- * job has ended. When the connection is lost the job goes on, and is followed again.
+ * job has ended. When the connection is lost, or the token expires, the job goes on, and is followed again.
  * @param starter what starts jobs by calls of its own
  */
 export function jobFollower(http: HttpCalls, starter: (calls: HttpCalls) => Start): FollowJob {
@@ -68,6 +68,7 @@ export function jobFollower(http: HttpCalls, starter: (calls: HttpCalls) => Star
     };
     try {
       for (let lost = 0; lost < mostLost; lost += 1) {
+        let isHeard = false;
         try {
           for await (const { job, result } of http.events("GET /v1/datasets/:dataset/job/events", { params: { dataset } })) {
             if (isOfOrder(job)) tell(job);
@@ -75,6 +76,7 @@ export function jobFollower(http: HttpCalls, starter: (calls: HttpCalls) => Star
             if (result !== undefined && isOfOrder(result)) return result;
             if (!isOfOrder(job)) throw otherJob(dataset);
             lost = 0;
+            isHeard = true;
             if (job.id !== current) pauseIfStopped();
             current = job.id;
             if (job.state === "running") continue;
@@ -85,7 +87,7 @@ export function jobFollower(http: HttpCalls, starter: (calls: HttpCalls) => Star
             break;
           }
         } catch (error) {
-          if (!isKeysteadError(error, "SERVER_UNREACHABLE")) throw error;
+          if (!isKeysteadError(error, "SERVER_UNREACHABLE") && !(isHeard && isOfToken(error))) throw error;
         }
       }
     } finally {
@@ -96,6 +98,11 @@ export function jobFollower(http: HttpCalls, starter: (calls: HttpCalls) => Star
       `the server does not tell any more how the job on dataset ${dataset} goes; look at it with \`keystead jobs show ${dataset}\``,
     );
   };
+}
+
+/** True for events that ended with the token that they were asked for with, or as its issuer is away: there may be a newer one by now. */
+function isOfToken(error: unknown): boolean {
+  return isKeysteadError(error, "UNAUTHENTICATED") || isKeysteadError(error, "OVERLOADED");
 }
 
 /** True for a job that ended well and is not the last of its order. */

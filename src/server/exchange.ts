@@ -31,6 +31,8 @@ export class Exchange {
   caller: Caller | undefined;
   /** The services that have the call; undefined until it is handed to them. */
   api: ServedApi | undefined;
+  /** True once the server itself has begun to record what became of it. */
+  recorded = false;
   /** True once it was answered with a problem, or its stream ended with one. */
   failed = false;
   /** What its answer says beside its own type and length. */

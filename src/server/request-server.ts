@@ -28,6 +28,9 @@ import { callerOf } from "./who-calls.ts";
 /** Failures that say who may not do what. */
 const denials: ReadonlySet<string> = new Set(["UNAUTHENTICATED", "ACCESS_DENIED", "APPROVAL_REQUIRED", "RATE_LIMITED"]);
 
+/** How a call ended, as its record says it. */
+type Ending = Pick<AuditEvent, "outcome" | "code">;
+
 /** Seconds after which it is worth trying again what failed in passing. */
 const retrySeconds = 1;
 
@@ -44,15 +47,21 @@ class RateLimited extends KeysteadError {
 /** A class, as V8 makes a hidden class of its own for each literal with a getter, and that keeps the request until old garbage is collected. */
 class ExchangeCall implements RouteCall {
   declare readonly ifMatch?: string;
+  readonly #server: RequestServer;
   readonly #exchange: Exchange;
 
-  constructor(exchange: Exchange, ifMatch: string | undefined) {
+  constructor(server: RequestServer, exchange: Exchange, ifMatch: string | undefined) {
+    this.#server = server;
     this.#exchange = exchange;
     if (ifMatch !== undefined) this.ifMatch = ifMatch;
   }
 
   get signal(): AbortSignal {
     return this.#exchange.signal;
+  }
+
+  reauthenticate(): Promise<void> | void {
+    return this.#server.reauthenticate(this.#exchange);
   }
 }
 
@@ -174,10 +183,11 @@ export class RequestServer {
     assertAcceptable(raw.headers.accept, answerType);
     const ifMatch = ifMatchOf(route, raw.headers["if-match"]);
     const address = readAddress(route, exchange);
-    const call = new ExchangeCall(exchange, ifMatch);
+    const call = new ExchangeCall(this, exchange, ifMatch);
     const api = apiFor(caller);
     if (route.stream !== undefined) {
-      const stream = { api, address, call, parts: this.#parts };
+      const recordRefusal = (error: unknown): Promise<unknown> => this.#recordRefusal(exchange, error);
+      const stream = { api, address, call, parts: this.#parts, recordRefusal };
       await this.#stream(exchange, () =>
         route.stream === "bytes" ? serveBytes(route, exchange, stream) : serveStream(route, exchange, stream),
       );
@@ -210,6 +220,25 @@ export class RequestServer {
     }
   }
 
+  /** {@link RouteCall.reauthenticate}. Not async, as {@link #authenticate}. */
+  reauthenticate(exchange: Exchange): Promise<void> | void {
+    try {
+      const found = this.#bearerOf(exchange);
+      if (!(found instanceof Promise)) return;
+      return found.then(
+        () => undefined,
+        (error: unknown) => this.#disown(exchange, error),
+      );
+    } catch (error) {
+      return this.#disown(exchange, error);
+    }
+  }
+
+  /** Records that a credential is not good any more, beside what was done with it. @throws the error to answer */
+  async #disown(exchange: Exchange, error: unknown): Promise<never> {
+    throw await recordFailure(error, (ending) => this.#record(exchange, ending));
+  }
+
   /**
    * Who asks, with the request; nobody where nobody is asked. Not async: nearly every token is known already.
    * @throws KeysteadError `UNAUTHENTICATED`, `RATE_LIMITED`, `OVERLOADED`
@@ -218,13 +247,7 @@ export class RequestServer {
     if (route.audit === "none" && route.action === undefined) return { principal: anonymousPrincipal, request: exchange.origin };
     let found: Promise<Caller> | Caller;
     try {
-      const token = bearerToken(exchange.request.raw);
-      if (token === undefined)
-        throw new KeysteadError(
-          "UNAUTHENTICATED",
-          'there is no token; send "Authorization: Bearer TOKEN" (`keystead tokens create` makes one)',
-        );
-      found = callerOf(token, this.#parts.authenticators);
+      found = this.#bearerOf(exchange);
     } catch (error) {
       throw this.#refusedToken(exchange, error);
     }
@@ -234,6 +257,16 @@ export class RequestServer {
       (error: unknown) => {
         throw this.#refusedToken(exchange, error);
       },
+    );
+  }
+
+  /** Whom the token speaks for. @throws KeysteadError `UNAUTHENTICATED`, `OVERLOADED` */
+  #bearerOf({ request }: Exchange): Promise<Caller> | Caller {
+    const token = bearerToken(request.raw);
+    if (token !== undefined) return callerOf(token, this.#parts.authenticators);
+    throw new KeysteadError(
+      "UNAUTHENTICATED",
+      'there is no token; send "Authorization: Bearer TOKEN" (`keystead tokens create` makes one)',
     );
   }
 
@@ -254,27 +287,38 @@ export class RequestServer {
     return take.within ? error : new RateLimited("requests without a good token came from your address", take);
   }
 
-  /** Records a call that no service has recorded. Not async: nearly every call is recorded already. @throws KeysteadError `AUDIT_UNAVAILABLE` */
-  #recordUnrecorded(exchange: Exchange, outcome: Pick<AuditEvent, "outcome" | "code"> = { outcome: "allowed" }): Promise<void> | void {
-    const { route, caller = { principal: anonymousPrincipal }, origin, api } = exchange;
-    if (route?.audit !== "service" || (api !== undefined && api.records > 0)) return;
-    return this.#parts.recordCall({ action: route.action ?? "server.call", principal: caller.principal, request: origin, ...outcome });
+  /** Records a call that nobody has recorded. Not async: nearly every call is recorded already. @throws KeysteadError `AUDIT_UNAVAILABLE` */
+  #recordUnrecorded(exchange: Exchange, ending: Ending = { outcome: "allowed" }): Promise<void> | void {
+    const { route, api, recorded } = exchange;
+    if (route?.audit !== "service" || recorded || (api !== undefined && api.records > 0)) return;
+    return this.#record(exchange, ending);
+  }
+
+  /** @throws KeysteadError `AUDIT_UNAVAILABLE` */
+  #record(exchange: Exchange, ending: Ending): Promise<void> {
+    const { route, caller = { principal: anonymousPrincipal }, origin } = exchange;
+    exchange.recorded = true;
+    return this.#parts.recordCall({ action: route?.action ?? "server.call", principal: caller.principal, request: origin, ...ending });
   }
 
   /** @returns the error to answer: another one when the first can't be recorded */
   async #recordRefusal(exchange: Exchange, error: unknown): Promise<unknown> {
-    const code = error instanceof KeysteadError ? error.code : "INTERNAL";
-    if (isShed(error)) return error;
-    try {
-      await this.#recordUnrecorded(exchange, { outcome: denials.has(code) ? "denied" : "failed", code });
-      return error;
-    } catch (failure) {
-      return isKeysteadError(failure, "AUDIT_UNAVAILABLE")
-        ? failure
-        : new KeysteadError("AUDIT_UNAVAILABLE", "the call failed, and that could not be recorded; free or repair the audit's disk", {
-            cause: new AggregateError([error, failure]),
-          });
-    }
+    return isShed(error) ? error : recordFailure(error, (ending) => this.#recordUnrecorded(exchange, ending));
+  }
+}
+
+/** Records a failure. @returns the error to answer: another one when it can't be recorded */
+async function recordFailure(error: unknown, record: (ending: Ending) => Promise<void> | void): Promise<unknown> {
+  const code = error instanceof KeysteadError ? error.code : "INTERNAL";
+  try {
+    await record({ outcome: denials.has(code) ? "denied" : "failed", code });
+    return error;
+  } catch (failure) {
+    return isKeysteadError(failure, "AUDIT_UNAVAILABLE")
+      ? failure
+      : new KeysteadError("AUDIT_UNAVAILABLE", "the call failed, and that could not be recorded; free or repair the audit's disk", {
+          cause: new AggregateError([error, failure]),
+        });
   }
 }
 

@@ -1,4 +1,5 @@
 import type { ByteRoute, EventRoute, LineRoute, RouteCall } from "../api/route.ts";
+import { CredentialWatch } from "./credential-watch.ts";
 import type { Exchange } from "./exchange.ts";
 import { mediaTypes } from "./media-types.ts";
 import { assertBodyBelongs, checkBody, takeBody } from "./request-input.ts";
@@ -12,6 +13,8 @@ export interface StreamCall {
   readonly address: { readonly params: unknown; readonly query: unknown };
   readonly call: RouteCall;
   readonly parts: Pick<ServerParts, "settings">;
+  /** Records what ends it, unless that is recorded. Resolves with the error to tell: another one when it can't be recorded. */
+  readonly recordRefusal: (error: unknown) => Promise<unknown>;
 }
 
 const heartbeatMilliseconds = 15_000;
@@ -47,16 +50,24 @@ export async function serveStream(route: LineRoute | EventRoute, exchange: Excha
   const { signal } = exchange;
   const writer = new StreamWriter(exchange, { status: route.status, type: mediaTypes[route.stream], isLast: route.stream === "events" });
   const timer = heartbeat === undefined ? undefined : setInterval(() => writer.heartbeat(heartbeat), heartbeatMilliseconds);
+  // Of lines each batch asks.
+  const credential = route.stream === "events" ? new CredentialWatch(exchange, stream.call) : undefined;
   try {
     for (let next = await answers.next(); next.done !== true && !signal.aborted; next = await answers.next()) {
       await writer.write(item(next.value));
     }
-  } catch (error) {
+    if (credential?.refusal !== undefined) throw credential.refusal.error;
+  } catch (thrown) {
+    const refusal = credential?.refusal;
+    // What a handler throws that was aborted for it follows from it.
+    const error = refusal === undefined ? thrown : refusal.error;
     if (!writer.hasBegun) throw error;
+    const told = await stream.recordRefusal(error);
     // Who is gone hears nothing, and an end that was asked for is no failure.
-    if (!signal.aborted) await writer.write(problem(exchange.fail(error)));
+    if (refusal !== undefined || !signal.aborted) await writer.write(problem(exchange.fail(told)));
   } finally {
     clearInterval(timer);
+    credential?.stop();
     await answers.return?.(undefined);
   }
   writer.end();

@@ -29,8 +29,10 @@ it("a line is answered before the next one comes, and a failure counts behind wh
     yield { value: 2, length: 1 };
     throw new KeysteadError("TOO_LARGE", "no");
   }
+  const acts: string[] = [];
   const answers = answerLines(
     slow(),
+    { reauthenticate: () => void acts.push("asked") },
     async (items) => items,
     ({ code }) => code,
   );
@@ -38,6 +40,7 @@ it("a line is answered before the next one comes, and a failure counts behind wh
   waiting.resolve(undefined);
   expect((await answers.next()).value).toBe(2);
   await expect(answers.next()).rejects.toMatchObject({ code: "TOO_LARGE" });
+  expect(acts).toEqual(["asked", "asked"]);
 });
 
 it("a stream seals line by line, in order, with a problem in the place of a line that failed", async () => {

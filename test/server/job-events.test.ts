@@ -1,11 +1,12 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import type { AuditRecordView } from "../../src/audit/newest-records.ts";
+import { KeysteadClient } from "../../src/client/keystead-client.ts";
 import { systemClock } from "../../src/clock.ts";
 import type { Keystead } from "../../src/keystead.ts";
 import { codeOf, temporaryFolder } from "../support/test-keystead.ts";
-import { callerNamed, clientsOf, serveEngine, type ServedEngine, type TestCallers } from "./support/served-engine.ts";
+import { callerNamed, clientsOf, portOf, serveEngine, type ServedEngine, type TestCallers } from "./support/served-engine.ts";
 
 type Callers = Record<string, TestCallers[string]>;
 
@@ -87,4 +88,37 @@ it("events of a job go on for who needed an approval to look, and had it", async
   }
   expect(await keystead.jobs.show(dataset)).toMatchObject({ state: "cancelled" });
   expect((await looksOf(keystead)).map(({ outcome }) => outcome)).toEqual(["allowed", "denied"]);
+});
+
+it("a job is followed on with the next token when one expires, and not with the same", async () => {
+  const callers: Callers = { first: callerNamed("anna", "operator"), second: callerNamed("anna", "operator") };
+  const served = await servePersons(callers);
+  const { keystead } = served;
+  await keystead.policies.create({ effect: "allow", subject: "role:operator", actions: ["jobs.*", "datasets.*", "keys.*"] });
+  const url = `http://127.0.0.1:${String(await portOf(served))}`;
+  const given: string[] = [];
+  const next = (): string => {
+    const token = callers["first"] === undefined ? "second" : "first";
+    given.push(token);
+    return token;
+  };
+  const clients = [next, "first"].map((token) => new KeysteadClient({ url, token, retries: 0 }));
+  onTestFinished(async () => {
+    await Promise.all(clients.map((client) => client.close()));
+  });
+  let told = 0;
+  const heard = Promise.withResolvers<undefined>();
+  const onProgress = (): void => {
+    told += 1;
+    if (told === 2) heard.resolve(undefined);
+  };
+  const [renewed, constant] = clients.map((client) => client.datasets.protect(dataset, { rowsPerSecond: 100, onProgress }));
+  await heard.promise;
+  delete callers["first"];
+  expect(await codeOf(constant ?? Promise.resolve())).toBe("UNAUTHENTICATED");
+  await expect.poll(() => given.includes("second")).toBe(true);
+  const after = told;
+  await expect.poll(() => told, { timeout: 5_000 }).toBeGreaterThan(after);
+  await keystead.jobs.cancel(dataset);
+  expect(await renewed).toMatchObject({ state: "cancelled" });
 });

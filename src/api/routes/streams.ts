@@ -70,6 +70,6 @@ function stream<B extends z.ZodType, R, A>(
     idempotent: true,
     body,
     answer: z.union([itemProblem, answer]),
-    handle: (keystead, { body: lines }) => answerLines(lines, (items) => many(keystead, items), problemJson, batching),
+    handle: (keystead, { body: lines }, call) => answerLines(lines, call, (items) => many(keystead, items), problemJson, batching),
   });
 }
