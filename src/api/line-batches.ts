@@ -45,12 +45,13 @@ export async function* lineBatches<T>(lines: AsyncIterable<RouteLine<T>>, { weig
 }
 
 /**
- * Answers lines batch by batch, in order: what a batch gives, or why a line can't be taken. Before each batch it is found out again who asks.
+ * Answers lines batch by batch, in order: what a batch gives, or why a line can't be taken, once that is recorded. Before each batch it is
+ * found out again who asks.
  * @param many what answers the lines of a batch, one for one
  */
 export async function* answerLines<T, A, P>(
   lines: AsyncIterable<RouteLine<T>>,
-  call: Pick<RouteCall, "reauthenticate">,
+  call: Pick<RouteCall, "reauthenticate" | "recordRefused">,
   many: (items: T[]) => Promise<readonly A[]>,
   problemOf: (problem: KeysteadError) => P,
   batching?: Batching<T>,
@@ -59,7 +60,11 @@ export async function* answerLines<T, A, P>(
     const known = call.reauthenticate();
     if (known !== undefined) await known;
     const good = batch.flatMap((line) => (line.problem === undefined ? [line.value] : []));
-    const answers = good.length === 0 ? [] : await many(good);
+    const refused = batch.flatMap(({ problem }) => (problem === undefined ? [] : [problem]));
+    const [answers] = await Promise.all([
+      good.length === 0 ? [] : many(good),
+      refused.length === 0 ? undefined : call.recordRefused(refused),
+    ]);
     let at = 0;
     for (const line of batch) {
       if (line.problem !== undefined) yield problemOf(line.problem);

@@ -14,6 +14,8 @@ export interface RouteCall {
    * @throws KeysteadError `UNAUTHENTICATED`, `OVERLOADED`
    */
   reauthenticate(): Promise<void> | void;
+  /** Records lines that could not be taken, durably. @throws KeysteadError `AUDIT_UNAVAILABLE` */
+  recordRefused(problems: readonly KeysteadError[]): Promise<void>;
 }
 
 /** The parts of a request, checked. */

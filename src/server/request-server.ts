@@ -29,7 +29,10 @@ import { callerOf } from "./who-calls.ts";
 const denials: ReadonlySet<string> = new Set(["UNAUTHENTICATED", "ACCESS_DENIED", "APPROVAL_REQUIRED", "RATE_LIMITED"]);
 
 /** How a call ended, as its record says it. */
-type Ending = Pick<AuditEvent, "outcome" | "code">;
+type Ending = Pick<AuditEvent, "outcome" | "code" | "detail" | "items">;
+
+/** How a stream without lines ended: access control was not asked, so it is not allowed either. */
+const nothingDone: Ending = { outcome: "failed", detail: { items: 0, failed: 0, denied: 0 } };
 
 /** Seconds after which it is worth trying again what failed in passing. */
 const retrySeconds = 1;
@@ -62,6 +65,10 @@ class ExchangeCall implements RouteCall {
 
   reauthenticate(): Promise<void> | void {
     return this.#server.reauthenticate(this.#exchange);
+  }
+
+  recordRefused(problems: readonly KeysteadError[]): Promise<void> {
+    return this.#server.recordRefused(this.#exchange, problems);
   }
 }
 
@@ -213,7 +220,8 @@ export class RequestServer {
     }
     try {
       await work();
-      await this.#recordUnrecorded(exchange);
+      // Of lines each batch is recorded: there was none.
+      await this.#recordUnrecorded(exchange, exchange.route?.stream === "ndjson" ? nothingDone : undefined);
     } finally {
       this.#events.delete(exchange);
       this.load.leaveStream();
@@ -232,6 +240,13 @@ export class RequestServer {
     } catch (error) {
       return this.#disown(exchange, error);
     }
+  }
+
+  /** {@link RouteCall.recordRefused} */
+  recordRefused(exchange: Exchange, problems: readonly KeysteadError[]): Promise<void> {
+    const { length } = problems;
+    const detail = { items: length, failed: length, denied: 0 };
+    return this.#record(exchange, { outcome: "failed", items: problems.map(({ code }) => `!${code}`), detail });
   }
 
   /** Records that a credential is not good any more, beside what was done with it. @throws the error to answer */

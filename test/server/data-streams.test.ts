@@ -30,9 +30,13 @@ it("a line is answered before the next one comes, and a failure counts behind wh
     throw new KeysteadError("TOO_LARGE", "no");
   }
   const acts: string[] = [];
+  const call = {
+    reauthenticate: () => void acts.push("asked"),
+    recordRefused: async (problems: readonly KeysteadError[]) => void acts.push(`recorded ${String(problems.length)}`),
+  };
   const answers = answerLines(
     slow(),
-    { reauthenticate: () => void acts.push("asked") },
+    call,
     async (items) => items,
     ({ code }) => code,
   );
@@ -40,8 +44,37 @@ it("a line is answered before the next one comes, and a failure counts behind wh
   waiting.resolve(undefined);
   expect((await answers.next()).value).toBe(2);
   await expect(answers.next()).rejects.toMatchObject({ code: "TOO_LARGE" });
-  expect(acts).toEqual(["asked", "asked"]);
+  expect(acts).toEqual(["asked", "recorded 1", "asked"]);
 });
+
+const refused = '{"key":"k"}\n{\n';
+
+it.each([
+  ["of lines that are all refused", refused, [{ outcome: "failed", items: ["!INVALID_ARGUMENT", "!INVALID_ARGUMENT"], detail: counts(2) }]],
+  [
+    "of which some lines are refused",
+    `{"key":"k","text":"a"}\n${refused}`,
+    [
+      { outcome: "failed", detail: counts(2) },
+      { outcome: "allowed", key: "k", detail: { items: 1, failed: 0, denied: 0 } },
+    ],
+  ],
+  ["that has no lines", "", [{ outcome: "failed", detail: counts(0) }]],
+])("a stream %s is recorded as such", async (_, payload, expected) => {
+  const { keystead, server } = await serveEngine({ carl: callerNamed("carl", "encryptor") });
+  await keystead.keys.create({ name: "k", purpose: "pii" });
+  const headers = { authorization: "Bearer carl", "content-type": "application/x-ndjson" };
+  expect((await server.inject({ method: "POST", url: "/v1/streams/encrypt", headers, payload })).statusCode).toBe(200);
+  const { records } = await keystead.audit.page({ principal: "oidc:main:carl" });
+  const sorted = records.toSorted((a, b) => String(b["outcome"]).localeCompare(String(a["outcome"])));
+  expect(sorted).toMatchObject(expected.map((record) => ({ action: "data.encrypt", ...record })));
+  expect(sorted).toHaveLength(expected.length);
+  if (expected.length === 1) expect(sorted[0]).not.toHaveProperty("key");
+});
+
+function counts(lines: number): object {
+  return { items: lines, failed: lines, denied: 0 };
+}
 
 it("a stream seals line by line, in order, with a problem in the place of a line that failed", async () => {
   const { keystead, server } = await serveEngine({ carl: callerNamed("carl", "encryptor") });
@@ -64,8 +97,10 @@ it("a stream seals line by line, in order, with a problem in the place of a line
     { key: "k" },
   ]);
   const { records } = await keystead.audit.page({ principal: "oidc:main:carl" });
-  expect(records).toMatchObject([
+  const ofKeys = records.filter(({ key }) => key !== undefined);
+  expect(ofKeys).toMatchObject([
     { action: "data.encrypt", outcome: "failed", key: "none", detail: { items: 1, failed: 1, batch: 3 } },
     { action: "data.encrypt", outcome: "allowed", key: "k", detail: { items: 2, failed: 0, batch: 3 } },
   ]);
+  expect(records).toHaveLength(3);
 });
