@@ -11,7 +11,7 @@ export type { AuditRecordView } from "./audit/newest-records.ts";
 export type { AuditCount, AuditCounts } from "./audit/report.ts";
 export { reportAuditFiles, type FilesReport, type ReportRange } from "./audit/report-files.ts";
 export type { AuditSinkConfig } from "./audit/sinks/audit-sink.ts";
-export type { AuditProblem } from "./audit/sinks/audit-sinks.ts";
+export type { AuditProblem } from "./audit/audit-problem.ts";
 export { verifyAuditFiles, type FilesVerification } from "./audit/export/verify-files.ts";
 export type { AuditFinding, AuditReport } from "./audit/verify.ts";
 export { type Clock, systemClock } from "./clock.ts";

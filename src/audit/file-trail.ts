@@ -1,5 +1,6 @@
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import { identifyProcess } from "../process-identity.ts";
+import type { AuditProblem } from "./audit-problem.ts";
 import type { AuditStore } from "./audit-store.ts";
 import type { Signer } from "./signature.ts";
 import { CheckpointSchedule } from "./checkpoint-schedule.ts";
@@ -11,7 +12,6 @@ import { enginePrincipal, Journal, type JournalOptions } from "./journal.ts";
 import { findLeftJournals } from "./left-journals.ts";
 import { LineMemory } from "./line-memory.ts";
 import type { NewestPoint } from "./newest-records.ts";
-import type { AuditProblem } from "./sinks/audit-sinks.ts";
 import { ShippedJournal } from "./shipped-journal.ts";
 import { checkWitness, type WitnessReport, writeWitness } from "./witness.ts";
 

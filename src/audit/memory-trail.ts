@@ -4,6 +4,7 @@ import type { RandomSource } from "../crypto/random.ts";
 import { randomUuid } from "../crypto/uuid.ts";
 import { KeysteadError } from "../errors.ts";
 import { identifyProcess } from "../process-identity.ts";
+import type { AuditProblem } from "./audit-problem.ts";
 import type { AuditStore } from "./audit-store.ts";
 import { ChainWriter, type LineSink } from "./chain-writer.ts";
 import type { Signer } from "./signature.ts";
@@ -13,7 +14,7 @@ import type { AuditEvent, AuditTrail } from "./event.ts";
 import { rowsOf } from "./line-group.ts";
 import { closeAction, enginePrincipal, openAction } from "./journal.ts";
 import type { NewestPoint } from "./newest-records.ts";
-import { type AuditProblem, type AuditSinks, withSinks } from "./sinks/audit-sinks.ts";
+import { type AuditSinks, withSinks } from "./sinks/audit-sinks.ts";
 
 /** What a {@link MemoryTrail} stands on. */
 export interface MemoryTrailOptions {

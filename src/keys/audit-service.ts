@@ -9,7 +9,8 @@ import { type AuditRecordView, NewestRecords, newestRecords } from "../audit/new
 import { type AuditCounts, AuditTally } from "../audit/report.ts";
 import type { ReportRange } from "../audit/report-files.ts";
 import type { AuditSinkConfig } from "../audit/sinks/audit-sink.ts";
-import { type AuditProblem, AuditSinks } from "../audit/sinks/audit-sinks.ts";
+import type { AuditProblem } from "../audit/audit-problem.ts";
+import { AuditSinks } from "../audit/sinks/audit-sinks.ts";
 import { createSinks } from "../audit/sinks/create-sinks.ts";
 import type { Signer } from "../audit/signature.ts";
 import { type AuditReport, verifyAudit } from "../audit/verify.ts";

@@ -1,4 +1,4 @@
-import type { AuditProblem } from "../audit/sinks/audit-sinks.ts";
+import type { AuditProblem } from "../audit/audit-problem.ts";
 import { KeysteadError } from "../errors.ts";
 import type { AuditService } from "../keys/audit-service.ts";
 import type { Background } from "../keys/background.ts";

@@ -11,6 +11,9 @@ const pauses = { shortest: 100, longest: 30_000 } as const;
 /** Milliseconds after which a worker has lasted. */
 const lasting = 60_000;
 
+/** Milliseconds for which stdout may take what workers wrote when they are gone. */
+const patience = 5_000;
+
 /** How the processes of a server are looked after. */
 export interface SuperviseOptions {
   readonly workers: number;
@@ -68,13 +71,19 @@ export class Supervisor {
     for (const worker of livingWorkers()) worker.process.kill(name);
   }
 
-  /** Ends every worker in order; resolves when they are gone. */
-  async end(): Promise<void> {
+  /** Ends every worker in order. @returns when they are gone: false when stdout does not take what they wrote */
+  async end(): Promise<boolean> {
     this.#ending.abort();
     const exits = livingWorkers().map((worker) => once(worker, "exit"));
     this.signal("SIGTERM");
     await Promise.all(exits);
-    await Promise.all(this.#lines);
+    const taken = new AbortController();
+    const isLate = this.#options.clock.wait(patience, taken.signal).then(
+      () => true,
+      () => false,
+    );
+    const isPassedOn = Promise.all(this.#lines).then(() => false);
+    return !(await Promise.race([isPassedOn, isLate]).finally(() => taken.abort()));
   }
 
   #fork(): void {

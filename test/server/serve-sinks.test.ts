@@ -1,10 +1,13 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, constants, mkdirSync, openSync, readFileSync, readSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { parseRecord } from "../../src/audit/record.ts";
 import { runCommandLine } from "../cli/support/command-line.ts";
 import { registerSecret } from "../setup/canary.ts";
-import { serve, start } from "../support/serve-process.ts";
+import { watchChild, watchedEnvironment } from "../setup/watched-child.ts";
+import { main, serve, start } from "../support/serve-process.ts";
 import { temporaryFolder } from "../support/test-keystead.ts";
 
 // A machine that is busy for a moment must not shed a call.
@@ -32,6 +35,97 @@ async function ask(url: string, token?: string): Promise<{ readonly status: numb
   const answer = await fetch(url, { headers });
   return { status: answer.status, text: await answer.text() };
 }
+
+/** A named pipe, held open so that writing to it waits for a reader instead of failing. */
+function makePipe(path: string) {
+  execFileSync("mkfifo", ["-m", "600", path]);
+  const end = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  onTestFinished(() => closeSync(end));
+  const buffer = Buffer.alloc(65_536, "x");
+  /** Moves bytes until the pipe takes or has no more. */
+  const exhaust = (move: () => number): void => {
+    try {
+      while (move() > 0);
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) throw error;
+    }
+  };
+  return {
+    end,
+    fill: () => {
+      exhaust(() => writeSync(end, buffer));
+      exhaust(() => writeSync(end, "x"));
+    },
+    drain: () => exhaust(() => readSync(end, buffer)),
+  };
+}
+
+/** Starts a server whose stdout is a named pipe. */
+async function serveInto(...args: string[]) {
+  const pipe = makePipe(join(temporaryFolder(), "stdout"));
+  const child = watchChild(
+    spawn(process.execPath, ["--disable-warning=ExperimentalWarning", main, "serve", "--json", ...args], {
+      stdio: ["ignore", pipe.end, "pipe"],
+      env: watchedEnvironment(),
+    }),
+  );
+  onTestFinished(() => {
+    child.kill("SIGKILL");
+  });
+  let errors = "";
+  child.stderr?.on("data", (text: Buffer) => (errors += text.toString()));
+  await expect.poll(() => errors, { timeout: 20_000 }).toMatch(/"url":"/);
+  return { pipe, child, url: /"url":"(http:[^"]+)"/.exec(errors)?.[1] ?? "", errors: () => errors };
+}
+
+describe("a sink of keystead serve that hangs", () => {
+  it("stops answers and turns readiness red until stdout is read again, and does not keep the server from ending", async () => {
+    const folder = await folderWith({ type: "stdout" });
+    const tokenFile = join(folder, "token");
+    const { pipe, child, url, errors } = await serveInto("--data", folder, "--port", "0", "--token-file", tokenFile);
+    const token = tokenIn(tokenFile);
+    pipe.fill();
+    const refusal = { status: 503, text: expect.stringMatching(/AUDIT_UNAVAILABLE.*stdout.*within 5 s/) as string };
+    expect(await ask(`${url}/v1/keys`, token)).toMatchObject(refusal);
+    expect(await ask(`${url}/readyz`)).toMatchObject({
+      status: 503,
+      text: expect.stringMatching(/audit: stdout: it did not take its records within 5 s; see that/) as string,
+    });
+    expect(await ask(`${url}/v1/keys`, token)).toMatchObject(refusal);
+    pipe.drain();
+    await expect.poll(() => ask(`${url}/readyz`), { timeout: 10_000 }).toMatchObject({ status: 200 });
+    expect(await ask(`${url}/v1/keys`, token)).toMatchObject({ status: 200 });
+    pipe.fill();
+    const exited = once(child, "exit");
+    child.kill("SIGTERM");
+    expect(await exited).toEqual([1, null]);
+    expect(errors()).toContain("the audit sink stdout did not take its records in time");
+    expect(errors()).not.toContain("the store did not answer");
+  });
+
+  it("does not keep a server with workers from ending", async () => {
+    const folder = await folderWith({ type: "stdout" });
+    const { pipe, child, errors } = await serveInto("--data", folder, "--port", "0", "--workers", "2");
+    pipe.fill();
+    const exited = once(child, "exit");
+    child.kill("SIGTERM");
+    expect(await exited).toEqual([1, null]);
+    expect(errors()).toContain("the audit sink stdout did not take its records in time");
+  });
+
+  it("does not keep the server from ending when a file's disk does not answer", async () => {
+    const folder = await folderWith({ type: "file", path: "audit.jsonl" });
+    const path = join(folder, "audit.jsonl");
+    const server = await serve("--data", folder, "--port", "0");
+    rmSync(path);
+    // Whoever writes to it waits as for a disk that is gone.
+    makePipe(path).fill();
+    expect(await server.end()).toBe(null);
+    expect(server.process.signalCode).toBe("SIGKILL");
+    expect(server.errors()).toContain(`the audit sink file:${path} did not take its records in time`);
+    expect(server.errors()).not.toContain("the store did not answer");
+  });
+});
 
 describe("a file sink of keystead serve", () => {
   it("that fails stops answers and turns readiness red with its name and the cause, until it works again", async () => {

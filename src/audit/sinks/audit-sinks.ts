@@ -1,73 +1,56 @@
 import type { Clock } from "../../clock.ts";
-import { KeysteadError } from "../../errors.ts";
+import type { KeysteadError } from "../../errors.ts";
+import type { AuditProblem } from "../audit-problem.ts";
 import type { LineSink } from "../chain-writer.ts";
 import { copyOf, type LineGroup } from "../line-group.ts";
 import type { AuditSink } from "./audit-sink.ts";
+import { SinkLane, unavailable } from "./sink-lane.ts";
 
 const retryInterval = 1000;
 
-/** Something that keeps the audit from working. */
-export interface AuditProblem {
-  /** `journal`, `store`, `checkpoints`, `witness`, or the name of a sink. */
-  readonly where: string;
-  readonly cause: unknown;
-}
-
-interface Sink {
-  readonly sink: AuditSink;
-  /** What it has to take next: what is on its way to it, and what it refused before. */
-  readonly owed: { readonly writer: string; readonly lines: LineGroup }[];
-  /** Why it refused what it was given last; undefined when it took that. */
-  problem: { readonly cause: unknown } | undefined;
-  /** Resolves when it has taken or refused what it was given: it is given one thing at a time. */
-  giving: Promise<void>;
-}
-
 /**
  * All sinks of a process. Each must take every line: while one does not, nothing is answered, and it is tried again at most once a
- * second. What it owes is bounded by what was being recorded when it failed.
+ * second. What it owes is bounded by what was being recorded when it failed. One that neither takes nor refuses lines for five seconds has
+ * failed, too; it is given nothing else until it has ended, and works again when it ended well.
  */
 export class AuditSinks {
-  readonly #sinks: readonly Sink[];
+  readonly #lanes: readonly SinkLane[];
   readonly #clock: Clock;
   #lastRetry = Number.NEGATIVE_INFINITY;
   #retrying: Promise<void> | undefined;
 
   private constructor(sinks: readonly AuditSink[], clock: Clock) {
-    this.#sinks = sinks.map((sink) => ({ sink, owed: [], problem: undefined, giving: Promise.resolve() }));
+    this.#lanes = sinks.map((sink) => new SinkLane(sink, clock));
     this.#clock = clock;
   }
 
   /** @throws KeysteadError `AUDIT_UNAVAILABLE` naming the sink that can't be opened */
   static async open(sinks: readonly AuditSink[], clock: Clock): Promise<AuditSinks> {
     const opened = new AuditSinks(sinks, clock);
-    for (const sink of sinks) {
-      try {
-        await sink.open();
-      } catch (cause) {
-        await opened.close();
-        throw cause instanceof KeysteadError ? cause : unavailable(sink.name, cause);
-      }
+    try {
+      for (const lane of opened.#lanes) await lane.open();
+    } catch (error) {
+      await opened.close();
+      throw error;
     }
     return opened;
   }
 
   /** True when there are none to give lines to. */
   get none(): boolean {
-    return this.#sinks.length === 0;
+    return this.#lanes.length === 0;
   }
 
-  /** The sinks that fail, each with its cause. */
+  /** The sinks that fail or hang, each with its cause. */
   get problems(): AuditProblem[] {
-    return this.#sinks.flatMap(({ sink, problem }) => (problem === undefined ? [] : [{ where: sink.name, cause: problem.cause }]));
+    return this.#lanes.flatMap(({ problem }) => problem ?? []);
   }
 
   /** Gives lines to all sinks. Resolves to an error when one does not take them. */
   async append(writer: string, lines: LineGroup): Promise<KeysteadError | undefined> {
     // Owed lines may be had for long.
     const owned = { writer, lines: copyOf(lines) };
-    for (const { owed } of this.#sinks) owed.push(owned);
-    await Promise.all(this.#sinks.map(give));
+    await Promise.all(this.#lanes.map((lane) => lane.append(owned)));
     return this.#failure();
   }
 
@@ -91,21 +74,21 @@ export class AuditSinks {
 
   /** True when {@link recover} has nothing to do. */
   get working(): boolean {
-    return this.#sinks.every(({ problem }) => problem === undefined);
+    return this.#lanes.every(({ problem }) => problem === undefined);
   }
 
+  /** Tries failed sinks once more, and closes all. Does not wait for one that hangs. */
   async close(): Promise<void> {
-    await this.#retry();
-    for (const { sink } of this.#sinks) await sink.close().catch(() => undefined);
+    await Promise.all(this.#lanes.map((lane) => lane.close()));
   }
 
   async #retry(): Promise<void> {
-    await Promise.all(this.#sinks.filter(({ owed }) => owed.length > 0).map(give));
+    await Promise.all(this.#lanes.map((lane) => lane.retry()));
   }
 
   #failure(): KeysteadError | undefined {
     const [first] = this.problems;
-    return first === undefined ? undefined : unavailable(first.where, first.cause);
+    return first === undefined ? undefined : unavailable(first);
   }
 }
 
@@ -119,34 +102,4 @@ export function withSinks(sink: LineSink, writer: string, sinks: AuditSinks | un
       return own.value ?? (others.status === "fulfilled" ? others.value : undefined);
     },
   };
-}
-
-/** Gives a sink what it owes, once it has taken or refused what is on its way. */
-function give(to: Sink): Promise<void> {
-  to.giving = to.giving.then(() => giveOwed(to));
-  return to.giving;
-}
-
-/** Never rejects. */
-async function giveOwed(to: Sink): Promise<void> {
-  try {
-    for (let next = to.owed[0]; next !== undefined; next = to.owed[0]) {
-      await to.sink.append(next.writer, next.lines);
-      to.owed.shift();
-    }
-    to.problem = undefined;
-  } catch (cause) {
-    to.problem = { cause };
-  }
-}
-
-function unavailable(name: string, cause: unknown): KeysteadError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new KeysteadError(
-    "AUDIT_UNAVAILABLE",
-    `the audit sink ${name} takes no records (${why}), so nothing is answered; repair it, then try again`,
-    {
-      cause,
-    },
-  );
 }

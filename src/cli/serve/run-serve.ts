@@ -8,7 +8,7 @@ import { isDataFolder, makeDataFolder } from "../make-data-folder.ts";
 import { packageVersion } from "../package-version.ts";
 import { keysteadOptions } from "../session.ts";
 import { stoppable } from "../signals.ts";
-import { closeInTime } from "./close-in-time.ts";
+import { closeInTime, endWithout } from "./close-in-time.ts";
 import { type FirstToken, makeFirstToken } from "./first-token.ts";
 import { collectSeldom } from "./server-heap.ts";
 
@@ -108,8 +108,10 @@ async function supervise(request: ServeRequest, folder: DataFolder, settings: Se
       await aborted(signal);
     });
   } finally {
-    await supervisor.end();
+    const isPassedOn = await supervisor.end();
     process.off("SIGHUP", reload);
+    // What stdout has not taken would keep the process.
+    if (!isPassedOn) endWithout(["stdout"], systemClock);
   }
 }
 
