@@ -174,6 +174,22 @@ describe("an export", () => {
     await expect(verifyAuditExport(one(Buffer.alloc(0)))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
   });
 
+  it("blames no record that never was when the cut is within a line", async () => {
+    const { lines } = await exportLines();
+    for (const [index, line] of lines.entries()) {
+      if (index === 0) continue;
+      const whole = Buffer.concat(lines.slice(0, index).flatMap((before) => [before, Buffer.from("\n")]));
+      for (const length of [1, line.length >> 1, line.length - 1]) {
+        const { findings } = await verifyAuditExport(one(Buffer.concat([whole, line.subarray(0, length)])));
+        const cutWhole = (await verifyAuditExport(one(whole))).findings;
+        // The same as without the line that was cut, and that there is one.
+        const cut = { kind: "export", problem: `line ${String(index + 1)} is cut off` };
+        expect(findings.filter(({ problem }) => problem !== cut.problem)).toEqual(cutWhole);
+        expect(findings).toContainEqual(cut);
+      }
+    }
+  });
+
   it("of an older state is found by the witness, and one by another key by the pin", async () => {
     const made = await makeTrail([[2], [2]]);
     const { lines: older } = await exportLines({}, made);

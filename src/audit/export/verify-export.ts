@@ -1,6 +1,7 @@
 import { KeysteadError } from "../../errors.ts";
 import { checkpointHash, parseCheckpoint } from "../checkpoint.ts";
 import { type ChainPosition, extendChain } from "../hash-chain.ts";
+import { parseRecord } from "../record.ts";
 import { readPinnedKeys, readPublicKey, verifySignature } from "../signature.ts";
 import type { AuditFinding } from "../verify.ts";
 import { ChainCheck } from "../verify-chain.ts";
@@ -85,10 +86,11 @@ class ExportCheck {
     else await this.#pushLine(line, bytes);
   }
 
-  /** @param whole false when the last line had no line feed */
-  end(whole: boolean): ExportReport {
+  /** @param rest bytes behind the last line feed; undefined when there are none */
+  async end(rest: Buffer | undefined): Promise<ExportReport> {
+    if (rest !== undefined) await this.#pushRest(rest);
     this.#endSection();
-    if (!whole) this.#find("is cut off");
+    if (rest !== undefined) this.#find("is cut off");
     if (!this.#ended) {
       this.#compareCovered();
       this.#findings.push({ kind: "export", problem: "the export ends before its last statement: lines were cut off" });
@@ -96,6 +98,13 @@ class ExportCheck {
     this.#checkWitness();
     const findings = [...[...this.#bad.values()], ...this.#findings];
     return { findings, store: this.#header?.store, takenAt: this.#header?.takenAt, ...this.#counts, closing: this.#closing };
+  }
+
+  /** What can't be read of a line that was cut off says nothing but that: it is no record that was altered. */
+  async #pushRest(rest: Buffer): Promise<void> {
+    const isCut = this.#number > 0 && !this.#ended && parseLine(rest) === undefined && parseRecord(rest) === undefined;
+    if (isCut) this.#number++;
+    else await this.push(rest);
   }
 
   async #pushLine(line: ExportLine, bytes: Buffer): Promise<void> {
@@ -275,13 +284,14 @@ class ExportCheck {
  */
 export async function verifyAuditExport(source: AsyncIterable<Uint8Array>, options: VerifyExportOptions = {}): Promise<ExportReport> {
   const check = new ExportCheck(options);
-  let whole = true;
   let empty = true;
+  let rest: Buffer | undefined;
   for await (const { bytes, ended } of splitLines(source)) {
     empty = false;
-    whole = ended;
-    await check.push(bytes);
+    if (rest !== undefined) await check.push(rest);
+    rest = ended ? undefined : bytes;
+    if (ended) await check.push(bytes);
   }
   if (empty) throw new KeysteadError("INVALID_ARGUMENT", "the export is empty; export the audit again: keystead audit export --out FILE");
-  return check.end(whole);
+  return await check.end(rest);
 }
