@@ -1,13 +1,14 @@
-import { createReadStream } from "node:fs";
-import { chmod, readdir, readFile, rename, rm, stat, symlink, unlink, writeFile } from "node:fs/promises";
+import { appendFileSync, createReadStream, truncateSync } from "node:fs";
+import { chmod, open, readdir, readFile, rename, rm, stat, symlink, unlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { PassThrough, Writable } from "node:stream";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { verifyAuditFiles, type FilesVerification } from "../../src/audit/export/verify-files.ts";
 import { parseRecord } from "../../src/audit/record.ts";
 import type { AuditSink } from "../../src/audit/sinks/audit-sink.ts";
 import { AuditSinks } from "../../src/audit/sinks/audit-sinks.ts";
 import { extendChain, startChain } from "../../src/audit/hash-chain.ts";
+import type { LineGroup } from "../../src/audit/line-group.ts";
 import { FileSink } from "../../src/audit/sinks/file-sink.ts";
 import { StdoutSink } from "../../src/audit/sinks/stdout-sink.ts";
 import { startChild } from "../support/child.ts";
@@ -52,6 +53,48 @@ async function writeTogether(path: string, count: number, keep?: number): Promis
   for (const program of programs) program.process.stdin?.write("go\n");
   await Promise.all(programs.map((program) => program.finish()));
   return writers.flatMap((writer) => Array.from({ length: count }, (_, index) => `${writer} ${String(index + 1)}`));
+}
+
+const testWriter = "7f0d1c9e-93a4-4d51-8a0e-0e7f7e4b1c11";
+
+/** Lines of a chain, from its first one on. */
+function groupOf(...names: string[]): LineGroup {
+  let position = startChain(testWriter);
+  const lines = names.map((name) => Buffer.from(JSON.stringify({ name })));
+  for (const line of lines) position = extendChain(position, line);
+  const bytes = Buffer.concat(lines.flatMap((line) => [line, Buffer.from("\n")]));
+  return { first: 1, last: names.length, head: position.head.toString("hex"), bytes };
+}
+
+interface NextWrites {
+  /** How much of the next one the disk takes; undefined: all. */
+  takes?: number;
+  /** What happens behind the next one that is taken whole, or before the one that fails. */
+  act?: () => void;
+}
+
+/** Lets a disk be full, for files that are written by handles. */
+async function fullDisk(): Promise<NextWrites> {
+  const file = await open(join(await newDirectory(), "any"), "w");
+  const prototype: { write: (data: Buffer) => Promise<{ bytesWritten: number }> } = Object.getPrototypeOf(file) as typeof file;
+  await file.close();
+  const original = prototype.write;
+  const next: NextWrites = {};
+  const spy = vi.spyOn(prototype, "write").mockImplementation(async function (this: typeof prototype, data: Buffer) {
+    const { takes, act } = next;
+    if (takes !== undefined && takes > 0) {
+      next.takes = 0;
+      return original.call(this, data.subarray(0, takes));
+    }
+    const written = takes === undefined ? await original.call(this, data) : { bytesWritten: 0 };
+    delete next.takes;
+    delete next.act;
+    act?.();
+    if (takes === undefined) return written;
+    throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+  });
+  onTestFinished(() => spy.mockRestore());
+  return next;
 }
 
 describe("a file sink", () => {
@@ -152,6 +195,50 @@ describe("a file sink", () => {
     const path = join(await newDirectory(), "audit.jsonl");
     await writeTogether(path, 100, 2);
     expect((await filesOf(path)).length).toBeLessThanOrEqual(3);
+  });
+
+  it("counts no name that is only taken for a file that it keeps, and clears away those that were left", async () => {
+    const path = join(await newDirectory(), "audit.jsonl");
+    for (const number of [1, 2]) await writeFile(`${path}.00000${String(number)}`, `${String(number)}\n`);
+    await writeFile(`${path}.000003`, "");
+    const sink = new FileSink({ type: "file", path, maxBytes: 1, keep: 2 });
+    await sink.open();
+    await sink.append(testWriter, groupOf("one"));
+    const second = groupOf("one", "two");
+    await sink.append(testWriter, { ...second, first: 2, bytes: second.bytes.subarray(groupOf("one").bytes.length) });
+    await sink.close();
+    expect((await filesOf(path)).map((file) => basename(file))).toEqual(["audit.jsonl.000002", "audit.jsonl.000004", "audit.jsonl"]);
+  });
+
+  it("takes back what it could not write whole, but nothing of others, and gives it again", async () => {
+    const disk = await fullDisk();
+    for (const behind of ["", "another process's line\n"]) {
+      const path = join(await newDirectory(), "audit.jsonl");
+      const sink = new FileSink({ type: "file", path });
+      await sink.open();
+      await sink.append(testWriter, groupOf("one"));
+      const before = await readFile(path, "utf8");
+      const both = groupOf("one", "two", "three");
+      const rest = { ...both, first: 2, bytes: both.bytes.subarray(groupOf("one").bytes.length) };
+      disk.takes = 10;
+      disk.act = () => appendFileSync(path, behind);
+      await expect(sink.append(testWriter, rest)).rejects.toMatchObject({ code: "ENOSPC" });
+      expect(await readFile(path, "utf8")).toBe(behind === "" ? before : before + rest.bytes.subarray(0, 10).toString() + behind);
+      await sink.append(testWriter, rest);
+      expect((await readFile(path, "utf8")).endsWith(`}\n${rest.bytes.toString()}`)).toBe(true);
+      await sink.close();
+    }
+  });
+
+  it("writes again what another process took back with its own", async () => {
+    const disk = await fullDisk();
+    const path = join(await newDirectory(), "audit.jsonl");
+    const sink = new FileSink({ type: "file", path });
+    await sink.open();
+    disk.act = () => truncateSync(path, 0);
+    await sink.append(testWriter, groupOf("one"));
+    await sink.close();
+    expect(await readFile(path, "utf8")).toContain(groupOf("one").bytes.toString());
   });
 
   it("stops answers while it can't be written, says why, and recovers by itself without a gap", async () => {

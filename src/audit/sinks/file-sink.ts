@@ -1,4 +1,4 @@
-import { constants, fstatSync, statSync } from "node:fs";
+import { constants, fstatSync, ftruncateSync, statSync } from "node:fs";
 import { type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { errorCode, syncDirectory } from "../../durable-file.ts";
@@ -65,25 +65,37 @@ export class FileSink implements AuditSink {
     await file?.close();
   }
 
-  /** Makes lines durable; false when they went into a file that is gone. */
+  /** Makes lines durable; false when they went into a file that is gone, or went with what another process took back. */
   async #isWritten(position: ChainPosition, bytes: Buffer): Promise<boolean> {
     const file = await this.#fileFor(bytes.length);
-    await this.#write(file, position, bytes);
-    await file.datasync();
-    return fstatSync(file.fd).nlink > 0;
+    const end = await this.#write(file, position, bytes);
+    const { nlink, size } = fstatSync(file.fd);
+    if (size >= end) this.#named.add(position.writer);
+    return nlink > 0 && size >= end;
   }
 
-  async #write(file: FileHandle, position: ChainPosition, bytes: Buffer): Promise<void> {
+  /** @returns how long the file must be now at least */
+  async #write(file: FileHandle, position: ChainPosition, bytes: Buffer): Promise<number> {
     const { writer } = position;
+    const before = fstatSync(file.fd).size;
     let data = this.#named.has(writer) ? bytes : Buffer.concat([formatLine(writerLine(position)), newline, bytes]);
     if (await endsTorn(file)) data = Buffer.concat([newline, data]);
     this.#named.delete(writer);
-    while (data.length > 0) {
-      const { bytesWritten } = await file.write(data);
-      if (bytesWritten === 0) throw new Error("the file accepts no more bytes");
-      data = data.subarray(bytesWritten);
+    let end = before;
+    try {
+      while (end < before + data.length) {
+        const { bytesWritten } = await file.write(data.subarray(end - before));
+        if (bytesWritten === 0) throw new Error("the file accepts no more bytes");
+        end += bytesWritten;
+        // Behind lines of another process the rest of a line would be no line.
+        if (end < before + data.length && fstatSync(file.fd).size !== end) throw new Error("another process wrote between its lines");
+      }
+      await file.datasync();
+    } catch (error) {
+      takeBack(file, before, end);
+      throw error;
     }
-    this.#named.add(writer);
+    return end;
   }
 
   /** The open file, a new one when the old one was moved or would grow too long. */
@@ -134,16 +146,29 @@ export class FileSink implements AuditSink {
       // Another process was faster.
       if (!isMissingFile(error)) throw error;
     }
-    const left = await this.#rotated();
-    for (const number of left.slice(0, Math.max(0, left.length - this.#keep)))
-      await rm(`${this.#path}.${String(number).padStart(6, "0")}`, { force: true });
+    for (const number of await this.#superfluous()) await rm(this.#rotatedPath(number), { force: true });
     await syncDirectory(dirname(this.#path));
+  }
+
+  /**
+   * Files that are not to be kept. An empty one counts for none: another process is about to move a file there, or was killed before it did. Below
+   * one that is full nobody takes a name any more, so it can go: who is about to move a file there makes it anew.
+   */
+  async #superfluous(): Promise<number[]> {
+    const rotated = await this.#rotated();
+    const full = rotated.filter((number) => sizeOf(this.#rotatedPath(number)) > 0);
+    const empty = rotated.filter((number) => number < (full.at(-1) ?? 0) && sizeOf(this.#rotatedPath(number)) === 0);
+    return [...full.slice(0, Math.max(0, full.length - this.#keep)), ...empty];
+  }
+
+  #rotatedPath(number: number): string {
+    return `${this.#path}.${String(number).padStart(6, "0")}`;
   }
 
   /** The next name, taken by an empty file: two processes that rotate at once must not both move a file there. */
   async #claimNext(): Promise<string> {
     for (;;) {
-      const target = `${this.#path}.${String(((await this.#rotated()).at(-1) ?? 0) + 1).padStart(6, "0")}`;
+      const target = this.#rotatedPath(((await this.#rotated()).at(-1) ?? 0) + 1);
       try {
         await (await open(target, "wx", 0o600)).close();
         return target;
@@ -169,4 +194,21 @@ async function endsTorn(file: FileHandle): Promise<boolean> {
   if (size === 0) return false;
   const { bytesRead, buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
   return bytesRead === 1 && !buffer.equals(newline);
+}
+
+/**
+ * Takes back what was not written whole, unless something stands behind it. Nothing of this process comes between the look and the cut; what
+ * another one wrote there just then it misses, and writes again. What can't be taken back stays: verification knows what it may look like.
+ */
+function takeBack(file: FileHandle, before: number, end: number): void {
+  try {
+    if (end > before && fstatSync(file.fd).size === end) ftruncateSync(file.fd, before);
+  } catch {
+    // The failure that led here says what is wrong.
+  }
+}
+
+/** Bytes of a file; 0 when another process has removed it. */
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
