@@ -282,6 +282,7 @@ describe("a file sink", () => {
     await second.record(numbered(1));
     await second.close();
     expect(await numbersIn([path])).toEqual([0, 1]);
+    expect(await verifyFiles([path])).toMatchObject({ findings: [], torn: 1 });
     // What was torn stands in a line of its own, or the next writer is not named.
     const lines = (await readFile(path, "utf8")).split("\n");
     expect(lines.filter((line) => line.startsWith('{"type":"writer"'))).toHaveLength(2);
