@@ -29,7 +29,10 @@ export const dataItems = {
       as: typed ? ("value" as const) : text ? ("text" as const) : ("bytes" as const),
       ...options,
     }),
-    got: (item: Opened) => (item.value === undefined ? { plaintext: item.text === undefined ? fromBase64(item.plaintext) : Buffer.from(item.text) } : { value: valueOf(item) }),
+    got: (item: Opened) =>
+      item.value === undefined
+        ? { plaintext: item.text === undefined ? fromBase64(item.plaintext) : Buffer.from(item.text) }
+        : { value: valueOf(item) },
   },
   rewrap: {
     sent: ({ key, ...item }: ItemOf<KeysteadApi["rewrapMany"]>) => ({ ...item, ...keyName(key) }),

@@ -53,7 +53,9 @@ export function keysOf({ definition: { columns, indexes } }: Dataset): string[] 
   return [...new Set([...columns, ...indexes].map(({ key }) => key))];
 }
 
-/** The keys that somebody's description of columns or indexes names, whatever else is wrong with it. */
-export function keysNamedBy(...described: readonly unknown[]): string[] {
-  return described.map((each) => (isPlainObject(each) ? each["key"] : undefined)).filter((key) => typeof key === "string");
+/** The keys that somebody's description of a dataset or of an index names, whatever else is wrong with it. */
+export function keysNamedBy(described: unknown): string[] {
+  if (!isPlainObject(described)) return [];
+  const parts = [described["columns"], described["indexes"]].flatMap((part) => (isPlainObject(part) ? Object.values(part) : []));
+  return [described, ...parts].map((each) => (isPlainObject(each) ? each["key"] : undefined)).filter((key) => typeof key === "string");
 }

@@ -72,8 +72,7 @@ export class DatasetService {
    */
   async add(name: string, input: DatasetInput): Promise<AddedDataset> {
     assertArguments({ name, input }, rules.add);
-    const named = keysNamedBy(...Object.values(input.columns ?? {}), ...Object.values(input.indexes ?? {}));
-    const act = { action: "datasets.add", dataset: name, terms: input, named };
+    const act = { action: "datasets.add", dataset: name, terms: input, named: keysNamedBy(input) };
     return auditedOnDataset(this.#engine, act, () => this.#registration.add(name, input));
   }
 

@@ -1,29 +1,23 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { findAlgorithm } from "../crypto/algorithms.ts";
 import type { KeyFact, KeyFacts } from "../observer.ts";
 import type { StoreTables } from "../store/store.ts";
 import type { StoredRecord } from "../store/tables.ts";
 import type { Engine } from "./engine.ts";
+import { eachKey } from "./each-key.ts";
 import { day } from "./key-records.ts";
 import { describeVersion } from "./keyset.ts";
 
-/** Keys that are looked at, and how many of them in one transaction. */
-const bounds = { keys: 10_000, atOnce: 50 } as const;
+/** Keys that are looked at. */
+const mostKeys = 10_000;
 
 /**
- * What is to be known of the store's keys to look after them: the first 10,000 by name. Reads in small pieces, so that it holds nobody up.
+ * What is to be known of the store's keys to look after them: the first 10,000 by name.
  * @throws what the store says
  */
 export async function readKeyFacts({ store, clock }: Pick<Engine, "store" | "clock">): Promise<KeyFacts> {
   const rows = await store.read((tables) => tables.keys.list());
-  const looked = rows.sort((a, b) => (a.name < b.name ? -1 : 1)).slice(0, bounds.keys);
-  const keys: KeyFact[] = [];
-  for (let at = 0; at < looked.length; at += bounds.atOnce) {
-    const now = clock.now();
-    const piece = looked.slice(at, at + bounds.atOnce);
-    keys.push(...(await store.read((tables) => Promise.all(piece.map((row) => factOf(tables, row, now))))));
-    await nextTurn();
-  }
+  const looked = rows.sort((a, b) => (a.name < b.name ? -1 : 1)).slice(0, mostKeys);
+  const keys = await eachKey(store, looked, (tables, row) => factOf(tables, row, clock.now()));
   return { keys, total: rows.length };
 }
 

@@ -8,6 +8,7 @@ import { changeState, stateChangeArguments, type StateChangeOptions } from "./ch
 import { createKey, type CreateKeyInput } from "./create-key.ts";
 import type { DestroyGate } from "./destroy-gate.ts";
 import { cancelDestruction, type DestroyOptions, type DestructionStatus, destroyVersion, readCertificate } from "./destroy-version.ts";
+import { eachKey } from "./each-key.ts";
 import type { Engine } from "./engine.ts";
 import { assertKeySettings } from "./key-checks.ts";
 import { assertUnchanged, type ChangeOptions, changeOptions } from "./entity-tag.ts";
@@ -55,13 +56,15 @@ export class KeyService {
   async list(filter: { readonly purpose?: string } = {}): Promise<KeyInfo[]> {
     assertArguments({ filter }, { filter: keyFilter });
     const { purpose } = filter;
-    return asked(this.#engine, { action: "keys.list", ...(purpose !== undefined && { purpose }), terms: {} }, () =>
-      this.#engine.store.read(async (tables) => {
-        const keys = await tables.keys.list(filter);
-        const described = await Promise.all(keys.map((key) => describeKey(tables, key)));
-        return described.sort((a, b) => (a.name < b.name ? -1 : 1));
-      }),
-    );
+    return asked(this.#engine, { action: "keys.list", ...(purpose !== undefined && { purpose }), terms: {} }, async () => {
+      const { store } = this.#engine;
+      const keys = await store.read((tables) => tables.keys.list(filter));
+      return eachKey(
+        store,
+        keys.sort((a, b) => (a.name < b.name ? -1 : 1)),
+        describeKey,
+      );
+    });
   }
 
   /** One key by name or alias. @throws KeysteadError `UNKNOWN_KEY` */

@@ -1,4 +1,5 @@
 import { findAlgorithm } from "../crypto/algorithms.ts";
+import { eachKey } from "../keys/each-key.ts";
 import type { Engine } from "../keys/engine.ts";
 import { day, describeKey, type KeyInfo, type VersionInfo } from "../keys/key-records.ts";
 import { readUsage, type VersionUsage } from "../keys/ledger.ts";
@@ -16,15 +17,12 @@ type UsedVersion = VersionInfo & { readonly usage: VersionUsage };
 export async function examineKeys({ store, clock, registry }: Engine): Promise<Diagnosis[]> {
   await registry.flush();
   const now = clock.now();
-  const keys = await store.read(async (tables) =>
-    Promise.all(
-      (await tables.keys.list()).map(async (row) => {
-        const key = await describeKey(tables, row);
-        const withUsage = async (version: VersionInfo) => ({ ...version, usage: await readUsage(tables, row.id, version.version) });
-        return { key, versions: await Promise.all(key.versions.map(withUsage)) };
-      }),
-    ),
-  );
+  const rows = await store.read((tables) => tables.keys.list());
+  const keys = await eachKey(store, rows, async (tables, row) => {
+    const key = await describeKey(tables, row);
+    const withUsage = async (version: VersionInfo) => ({ ...version, usage: await readUsage(tables, row.id, version.version) });
+    return { key, versions: await Promise.all(key.versions.map(withUsage)) };
+  });
   return keys.flatMap(({ key, versions }) => [
     ...examineCurrent(key, versions, now),
     ...examineRotation(key, now),

@@ -25,17 +25,17 @@ it("a decision that waited for the store does not outlive a change that came mea
   const slow = {
     revision: () => store.revision(),
     read: async <T>(work: (tables: StoreTables) => Promise<T>): Promise<T> => {
-      let ofKeys = false;
+      const asked = { ofKeys: false };
       const result = await store.read((tables: StoreTables) =>
         work({
           ...tables,
           get keys() {
-            ofKeys = true;
+            asked.ofKeys = true;
             return tables.keys;
           },
         }),
       );
-      if (ofKeys) await new Promise<void>((resolve) => late.push(resolve));
+      if (asked.ofKeys) await new Promise<void>((resolve) => late.push(resolve));
       return result;
     },
   };
