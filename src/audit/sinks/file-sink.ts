@@ -107,8 +107,8 @@ export class FileSink implements AuditSink {
     }
     const { size } = fstatSync(file.fd);
     if (size === 0 || size + length <= this.#maxBytes) return file;
+    await this.#rotate(file);
     await this.close();
-    await this.#rotate();
     return await this.#open();
   }
 
@@ -137,10 +137,12 @@ export class FileSink implements AuditSink {
   }
 
   /** Moves the file away under the next number, and removes what is not to be kept. */
-  async #rotate(): Promise<void> {
+  async #rotate(file: FileHandle): Promise<void> {
     const target = await this.#claimNext();
     try {
-      await rename(this.#path, target);
+      // While the number was taken another process may have moved the file: the one that it went on in belongs behind that.
+      if (this.#isInPlace(file)) await rename(this.#path, target);
+      else await rm(target, { force: true });
     } catch (error) {
       await rm(target, { force: true });
       // Another process was faster.
@@ -151,14 +153,12 @@ export class FileSink implements AuditSink {
   }
 
   /**
-   * Files that are not to be kept. An empty one counts for none: another process is about to move a file there, or was killed before it did. Below
-   * one that is full nobody takes a name any more, so it can go: who is about to move a file there makes it anew.
+   * Files that are not to be kept. An empty one counts for none, and stays: another process is about to move a file there, or was killed before it
+   * did, and in the moment of its removal it may be a file that was just moved there.
    */
   async #superfluous(): Promise<number[]> {
-    const rotated = await this.#rotated();
-    const full = rotated.filter((number) => sizeOf(this.#rotatedPath(number)) > 0);
-    const empty = rotated.filter((number) => number < (full.at(-1) ?? 0) && sizeOf(this.#rotatedPath(number)) === 0);
-    return [...full.slice(0, Math.max(0, full.length - this.#keep)), ...empty];
+    const full = (await this.#rotated()).filter((number) => sizeOf(this.#rotatedPath(number)) > 0);
+    return full.slice(0, Math.max(0, full.length - this.#keep));
   }
 
   #rotatedPath(number: number): string {
