@@ -1,17 +1,25 @@
 import type { Caller } from "../../access/caller.ts";
 import { findExcess, type Standing } from "../../access/excess.ts";
-import type { PrincipalSource } from "../../access/principal.ts";
-import { parsePrincipal } from "../../access/subject.ts";
+import { overlapOfActions } from "../../access/patterns.ts";
+import type { Policy } from "../../access/policy.ts";
+import { ownSubjects, parsePrincipal } from "../../access/subject.ts";
 import { KeysteadError } from "../../errors.ts";
 import type { StoreTables } from "../../store/store.ts";
 import type { Engine } from "../engine.ts";
 import { AccessSnapshot } from "./access-snapshot.ts";
 
-/** Somebody who must not gain by a change: what he may do by rows of access control. */
-type Self = (snapshot: AccessSnapshot) => Standing;
+/** Somebody who must not gain by a change. */
+interface Self {
+  readonly caller: Caller;
+  /** Subjects that he may be beside those that are known of him: claims, groups. */
+  readonly maybe?: RegExp | undefined;
+}
 
-/** What a person is beside himself, by where he comes from. A token does not say to which of them its maker belongs. */
-const memberships: Partial<Readonly<Record<PrincipalSource, string>>> = { oidc: "claim:", "os-user": "group:" };
+/** What a person may be beside himself, by where he comes from: a token does not tell it of whom it stands for. */
+const memberships: Readonly<Record<string, RegExp>> = { oidc: /^claim:/, "os-user": /^group:/ };
+
+/** Claims that somebody chooses when he signs in: he may have others the next time. */
+const chosenClaims = /^claim:(?:scope|scp|azp|client_id)=/;
 
 /**
  * Changes the rows of access control, unless who does it would gain by it: neither he, nor the person behind his token, nor a token of that
@@ -30,61 +38,83 @@ export function changeAccess<T>(engine: Engine, change: (tables: StoreTables, be
 
 function assertNoGain(caller: Caller, before: AccessSnapshot, after: AccessSnapshot): void {
   const own = before.standingOf(caller);
-  for (const self of [...selvesOf(caller, before), ...membersOf(caller, before, after)]) {
-    const now = self(after);
-    if (findExcess(self(before), now) === undefined) continue;
-    const action = findExcess(own, now);
-    if (action === undefined) continue;
-    throw new KeysteadError(
-      "ACCESS_DENIED",
-      `that would let you do ${action}, to more than you may now: nobody gives himself rights; ask another administrator` +
-        (caller.principal.source === "token" ? ", or do it without a token where it is about claims or groups that are not yours" : ""),
-    );
+  for (const self of selvesOf(caller, before)) {
+    const was = standingOf(self.caller, before);
+    const bonds = [...voicesOf(self.caller, undefined, after).values()].filter(({ effect }) => effect !== "allow");
+    for (const policy of gainsOf(self, before, after)) {
+      const names = new Set([policy.subject, ...bonds.map(({ subject }) => subject)]);
+      const { scope } = self.caller;
+      const now = { policies: [policy, ...bonds], subjects: { names, ...(scope !== undefined && { scope }) } };
+      const action = findExcess(was, now) === undefined ? undefined : findExcess(own, now);
+      if (action === undefined) continue;
+      throw new KeysteadError(
+        "ACCESS_DENIED",
+        `that would let you do ${action}, to more than you may now: nobody gives himself rights; ask another administrator` +
+          (caller.principal.source === "token" ? ", or do it without a token where it is about claims or groups that are not yours" : ""),
+      );
+    }
   }
 }
 
 /** A caller, the person behind it, and that person's tokens. */
 function selvesOf(caller: Caller, snapshot: AccessSnapshot): Self[] {
+  const { source } = caller.principal;
   const person = snapshot.personOf(caller.principal);
   const principal = parsePrincipal(person);
   const tokens = [...snapshot.tokens.values()].filter(({ id }) => snapshot.personOf({ source: "token", id }) === person);
-  const selves = [caller, ...(principal === undefined ? [] : [{ principal }]), ...tokens.map((token) => snapshot.callerOf(token))];
-  return selves.map((self) => (at) => standingOf(self, at));
+  return [
+    { caller, maybe: source === "oidc" ? chosenClaims : undefined },
+    ...(principal === undefined || source !== "token" ? [] : [{ caller: { principal }, maybe: memberships[principal.source] }]),
+    ...tokens.map((token) => ({ caller: snapshot.callerOf(token) })),
+  ];
 }
 
-/** What somebody may do: nothing with a token that is not good, or whose maker is disabled. */
-function standingOf(self: Caller, snapshot: AccessSnapshot): Standing {
-  const standing = snapshot.standingOf(self);
-  const { source, id } = self.principal;
-  const problem = source === "token" ? snapshot.tokenProblem(id, Number.NEGATIVE_INFINITY) : undefined;
-  return problem === undefined ? standing : { ...standing, subjects: { ...standing.subjects, barred: problem } };
+/** What somebody may do: nothing while he is barred. */
+function standingOf(caller: Caller, snapshot: AccessSnapshot): Standing {
+  const { policies, subjects } = snapshot.standingOf(caller);
+  return { policies: isBarred(caller, snapshot) ? [] : policies, subjects };
 }
 
-/**
- * The person behind a token, with each claim or group that the change is about: alone, as what is allowed to it helps most then, and with
- * all others that allow something, as what no longer denies it helps most then.
- */
-function membersOf({ principal }: Caller, before: AccessSnapshot, after: AccessSnapshot): Self[] {
-  if (principal.source !== "token") return [];
-  const person = before.personOf(principal);
-  const prefix = memberships[parsePrincipal(person)?.source ?? "token"];
-  if (prefix === undefined) return [];
-  const [old, fresh] = [rowsAbout(before, prefix), rowsAbout(after, prefix)];
-  const all = [...new Set([...old.keys(), ...fresh.keys()])];
-  const touched = all.filter((subject) => old.get(subject) !== fresh.get(subject));
-  const others = all.filter((subject) => !touched.includes(subject));
-  const alone = touched.map((subject): Self => (at) => ({ policies: at.policies, subjects: at.subjectsNamed(person, [subject]) }));
-  const withOthers: Self = (at) => {
-    const helping = others.filter((subject) => at.principals.get(subject)?.disabled !== true);
-    const policies = at.policies.filter(({ effect, subject }) => effect === "allow" || !others.includes(subject));
-    return { policies, subjects: at.subjectsNamed(person, [...touched, ...helping]) };
-  };
-  return touched.length === 0 ? [] : [...alone, withOthers];
+/** What is allowed to somebody afterwards and may be more than before: what newly speaks of him, and what no longer is denied to him. */
+function gainsOf({ caller, maybe }: Self, before: AccessSnapshot, after: AccessSnapshot): Policy[] {
+  if (isBarred(caller, after)) return [];
+  const now = voicesOf(caller, maybe, after);
+  const then = isBarred(caller, before) ? new Map<string, Policy>() : voicesOf(caller, maybe, before);
+  const lost = [...then].filter(([key, { effect }]) => effect !== "allow" && !now.has(key)).flatMap(([, { actions }]) => actions);
+  // What he may be was disabled, and is no more: everything was denied to him then.
+  if (
+    [...before.principals.values()].some(
+      ({ subject, disabled }) => disabled && maybe?.test(subject) === true && !isDisabled(subject, after),
+    )
+  )
+    lost.push("*");
+  const gained = [...now].filter(([key, policy]) => policy.effect === "allow" && (!then.has(key) || overlaps(policy, lost)));
+  return [...new Set(gained.map(([, policy]) => policy))];
 }
 
-/** What rows say about each subject that begins so. */
-function rowsAbout({ policies, principals }: AccessSnapshot, prefix: string): Map<string, string> {
-  const rows = [...policies, ...principals.values()].filter(({ subject }) => subject.startsWith(prefix));
-  const bySubject = Map.groupBy(rows, ({ subject }) => subject);
-  return new Map([...bySubject].map(([subject, about]) => [subject, JSON.stringify(about)]));
+/** Every policy that speaks of somebody, for each thing that he is and by which it does. */
+function voicesOf(caller: Caller, maybe: RegExp | undefined, snapshot: AccessSnapshot): Map<string, Policy> {
+  const named = [...snapshot.policies, ...snapshot.principals.values()].map(({ subject }) => subject);
+  const possible = maybe === undefined ? [] : named.filter((subject) => maybe.test(subject));
+  const voices = new Map<string, Policy>();
+  for (const by of new Set([...ownSubjects(caller), ...possible])) {
+    const names = new Set([by, ...(snapshot.principals.get(by)?.roles ?? []).map((role) => `role:${role}`)]);
+    for (const policy of snapshot.policies) if (names.has(policy.subject)) voices.set(`${by} ${JSON.stringify(policy)}`, policy);
+  }
+  return voices;
+}
+
+/** True for who may do nothing: one that is disabled, a token that is not good, or whose maker is disabled. */
+function isBarred(caller: Caller, snapshot: AccessSnapshot): boolean {
+  const { source, id } = caller.principal;
+  if (source === "token" && snapshot.tokenProblem(id, Number.NEGATIVE_INFINITY) !== undefined) return true;
+  return ownSubjects(caller).some((subject) => isDisabled(subject, snapshot));
+}
+
+function isDisabled(subject: string, { principals }: AccessSnapshot): boolean {
+  return principals.get(subject)?.disabled === true;
+}
+
+function overlaps({ actions }: Policy, others: readonly string[]): boolean {
+  return actions.some((pattern) => others.some((other) => overlapOfActions(pattern, other) !== undefined));
 }

@@ -180,10 +180,43 @@ describe.each([
     expect(await codeOf(mine.policies.create(allow(own, ["keys.list"])))).toBe("ACCESS_DENIED");
     await keystead.principals.set(own, { disabled: true });
     expect(await codeOf(mine.principals.remove(own))).toBe("ACCESS_DENIED");
+    // Nor does a role that one of them has, or a lifted deny on the person, go around that.
+    await keystead.policies.create(allow("role:staff", ["keys.show"]));
+    await keystead.principals.set(other, { roles: ["staff", "decryptor"] });
+    const ban = await keystead.policies.create({ ...allow(subjectOf(person.principal), ["data.*"]), effect: "deny" });
+    expect(await codeOf(mine.policies.remove(ban.id))).toBe("ACCESS_DENIED");
+    expect(await codeOf(mine.policies.create(allow("role:staff", ["data.index"])))).toBe("ACCESS_DENIED");
+    expect(await codeOf(mine.policies.create(allow(other, ["tokens.list"])))).toBe("no error");
+    await keystead.policies.remove(ban.id);
     // Whoever is known to have another is not stopped.
     await keystead.principals.remove(own);
     const known = keystead.as({ ...person, claims: {}, groups: [] });
     expect(await codeOf(known.policies.create(encrypt))).toBe("no error");
+  });
+});
+
+describe("an administrator of an identity provider", () => {
+  it("gives nothing to claims that are chosen when somebody signs in", async () => {
+    const { keystead } = await createTestKeystead();
+    const person: Caller = { principal: { source: "oidc", id: "main:anna" }, claims: { scope: ["openid"] } };
+    await keystead.principals.set("oidc:main:anna", { roles: ["admin"] });
+    const anna = keystead.as(person);
+    for (const name of ["scope", "scp", "azp", "client_id"])
+      expect(await codeOf(anna.policies.create(allow(`claim:${name}=x`, ["data.decrypt"]))), name).toBe("ACCESS_DENIED");
+    expect(await codeOf(anna.policies.create(allow("claim:team=x", ["data.decrypt"])))).toBe("no error");
+    expect(await codeOf(anna.policies.create(allow("claim:scope=x", ["settings.set"])))).toBe("no error");
+  });
+
+  it("narrows what others gave to a token of his", async () => {
+    const { keystead } = await createTestKeystead();
+    await keystead.principals.set("os-user:anna", { roles: ["admin"] });
+    const anna = keystead.as(user("anna"));
+    const { id, token } = await anna.tokens.create({ name: "mine" });
+    registerSecret(token);
+    const given = await keystead.policies.create(allow(`token:${id}`, ["data.decrypt"], { keys: ["a/**"] }));
+    const narrow = allow(`token:${id}`, ["data.decrypt"], { keys: ["a/b"] });
+    expect(await codeOf(anna.policies.set(given.id, narrow))).toBe("no error");
+    expect(await codeOf(anna.policies.set(given.id, allow(`token:${id}`, ["data.decrypt"])))).toBe("ACCESS_DENIED");
   });
 });
 
