@@ -79,8 +79,12 @@ function searchAct(action: string, dataset: string, index: string): DatasetAct {
   return {
     ...{ action, dataset, terms: { index } },
     keys: (found) => {
-      const key = findKeyOf(found, index);
-      return key === undefined ? keysOf(found) : [key];
+      const { indexes, columns } = found.definition;
+      const searched = indexes.find(({ name }) => name === index);
+      if (searched === undefined) return keysOf(found);
+      // Who finds rows learns what their columns hold; who makes tokens learns nothing without the rows.
+      const compared = action === "datasets.find" ? columns.filter(({ name }) => searched.columns.includes(name)) : [];
+      return [searched.key, ...compared.map(({ key }) => key)];
     },
   };
 }

@@ -9,7 +9,7 @@ import { auditedOnDataset } from "./dataset-acts.ts";
 import { DatasetService } from "./dataset-service.ts";
 import { leaseOwner } from "./job-lease.ts";
 import type { JobOptions, RecontextOptions, ReencryptOptions } from "./job-options.ts";
-import { beginningsOf, type JobInfo, JobService, type ResumeOptions } from "./job-service.ts";
+import { findResumable, type JobInfo, JobService, resumeAct, type Resumable, type ResumeOptions } from "./job-service.ts";
 import { jobState } from "./job-state.ts";
 import { readWork } from "./job-work.ts";
 import type { PlaintextJobResult } from "./remains.ts";
@@ -143,6 +143,7 @@ export class BackgroundJobs {
   /** Services that do the work of a run, and tell of each of its jobs. */
   readonly #workerFor: (onJoin: (id: string) => void) => DatasetService;
   readonly #workerJobs: JobService;
+  readonly #workerJobsFor: (resumed: Resumable | undefined) => JobService;
   readonly #runs: JobRuns;
 
   constructor(engine: Engine, databases: Databases, codecs: Codecs, runs: JobRuns) {
@@ -151,7 +152,8 @@ export class BackgroundJobs {
     this.#engine = engine;
     this.#jobs = new JobService(engine, databases, codecs);
     this.#workerFor = (onJoin) => new DatasetService(worker, databases, codecs, onJoin);
-    this.#workerJobs = new JobService(worker, databases, codecs);
+    this.#workerJobsFor = (resumed) => new JobService(worker, databases, codecs, resumed);
+    this.#workerJobs = this.#workerJobsFor(undefined);
     this.#runs = runs;
   }
 
@@ -165,10 +167,12 @@ export class BackgroundJobs {
    */
   async start(dataset: string, order: JobOrder): Promise<JobInfo> {
     assertArguments({ dataset, order }, rules.start);
+    const resumed = order.kind === "resume" ? await findResumable(this.#engine, dataset) : undefined;
+    const act = order.kind === "resume" ? resumeAct(dataset, resumed, order) : { action: actionOf(order), dataset, terms: order };
     return auditedOnDataset(
       this.#engine,
-      { action: actionOf(order), dataset, terms: order, ...(order.kind === "resume" && { also: beginningsOf }) },
-      () => this.#start(dataset, order),
+      act,
+      () => this.#start(dataset, order, resumed),
       ({ id }) => ({ detail: { job: id, started: true } }),
     );
   }
@@ -217,12 +221,13 @@ export class BackgroundJobs {
     }
   }
 
-  async #start(dataset: string, order: JobOrder): Promise<JobInfo> {
+  async #start(dataset: string, order: JobOrder, resumed?: Resumable): Promise<JobInfo> {
     const state = { isOver: false, hasBegun: false };
     const worker = this.#workerFor((id) => this.#runs.addFirst(id, run));
-    const run = this.#run(worker, dataset, order, () => {
+    const begun = (): void => {
       state.hasBegun = true;
-    }).finally(() => {
+    };
+    const run = this.#run(worker, dataset, order, begun, resumed).finally(() => {
       state.isOver = true;
     });
     // Once it has begun its end is in the audit and in the store.
@@ -245,7 +250,13 @@ export class BackgroundJobs {
   }
 
   /** @param onProgress - called once it works on rows */
-  #run(worker: DatasetService, dataset: string, order: JobOrder, onProgress: () => void): Promise<PlaintextJobResult> {
+  #run(
+    worker: DatasetService,
+    dataset: string,
+    order: JobOrder,
+    onProgress: () => void,
+    resumed: Resumable | undefined,
+  ): Promise<PlaintextJobResult> {
     const apart = { signal: this.#engine.acts.signal, onProgress };
     switch (order.kind) {
       case "reencrypt":
@@ -259,7 +270,7 @@ export class BackgroundJobs {
       case "erase-column":
         return worker.eraseColumn(dataset, order.column, { ...order.options, ...apart });
       case "resume":
-        return this.#workerJobs.resume(dataset, { ...order.options, ...apart });
+        return this.#workerJobsFor(resumed).resume(dataset, { ...order.options, ...apart });
       case "protect":
       case "verify":
       case "index":

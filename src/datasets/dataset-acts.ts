@@ -17,7 +17,7 @@ export interface DatasetAct {
   /** Keys that the caller names. */
   readonly named?: readonly string[];
   /** Further actions that he must be allowed on the same keys. */
-  readonly also?: (tables: StoreTables, dataset: Dataset) => Promise<readonly string[]>;
+  readonly also?: readonly string[];
 }
 
 /**
@@ -27,7 +27,7 @@ export interface DatasetAct {
  */
 export function auditedOnDataset<T>(
   engine: Engine,
-  { keys = keysOf, named = [], also, ...act }: DatasetAct,
+  { keys = keysOf, named = [], also = [], ...act }: DatasetAct,
   work: () => Promise<T>,
   describe?: (result: T) => Partial<Pick<Act, "key" | "version" | "detail">>,
 ): Promise<T> {
@@ -35,8 +35,7 @@ export function auditedOnDataset<T>(
     engine.store.read(async (tables) => {
       const dataset = await readDataset(tables, act.dataset);
       const names = await keyNames(tables, [...(dataset === undefined ? [] : keys(dataset)), ...named]);
-      const further = dataset === undefined ? [] : ((await also?.(tables, dataset)) ?? []);
-      return [act.action, ...further].flatMap((action) => names.map((key) => ({ action, key })));
+      return [act.action, ...also].flatMap((action) => names.map((key) => ({ action, key })));
     });
   return audited(engine, { ...act, ...(engine.access !== allowAll && { questions }) }, work, describe);
 }

@@ -1,14 +1,14 @@
 import { assertArguments, callback, flag, having, number, object, optional, type Shape, text } from "../arguments.ts";
 import { KeysteadError } from "../errors.ts";
-import { asked, audited } from "../keys/audited.ts";
+import { asked } from "../keys/audited.ts";
 import type { Engine } from "../keys/engine.ts";
 import { instant } from "../keys/key-records.ts";
 import type { StoreTables } from "../store/store.ts";
 import type { StoredRecord } from "../store/tables.ts";
 import type { Codecs } from "./codecs.ts";
 import type { Databases } from "./databases.ts";
-import { auditedOnDataset } from "./dataset-acts.ts";
-import { type Dataset, findDataset, listDatasets } from "./dataset-records.ts";
+import { auditedOnDataset, type DatasetAct } from "./dataset-acts.ts";
+import { type Dataset, findDataset, listDatasets, readDataset } from "./dataset-records.ts";
 import { type JobWorkerInfo, workerInfo } from "./job-lease.ts";
 import type { JobOptions } from "./job-options.ts";
 import { estimateRest, initialProgress, type JobProgress } from "./job-progress.ts";
@@ -65,9 +65,12 @@ const rules = { dataset: { dataset: text }, resume: { dataset: text, options: op
 export class JobService {
   readonly #engine: Engine;
   readonly #runner: JobRunner;
+  readonly #asked: Resumable | undefined;
 
-  constructor(engine: Engine, databases: Databases, codecs: Codecs) {
+  /** @param asked the job that somebody was asked for already, who would go on with it: no other is gone on with */
+  constructor(engine: Engine, databases: Databases, codecs: Codecs, asked?: Resumable) {
     this.#engine = engine;
+    this.#asked = asked;
     this.#runner = new JobRunner(engine, databases, codecs);
   }
 
@@ -122,14 +125,20 @@ export class JobService {
   async resume(dataset: string, options: ResumeOptions = {}): Promise<JobResult> {
     assertArguments({ dataset, options }, rules.resume);
     const { job, ...jobOptions } = options;
+    const asked = this.#asked ?? (await findResumable(this.#engine, dataset));
     return auditedOnDataset(
       this.#engine,
-      { action: "jobs.resume", dataset, terms: options, also: beginningsOf },
+      resumeAct(dataset, asked, options),
       async () => {
         const { row, pace, terms } = await this.#engine.store.read(async (tables) => {
           const found = await newestJob(tables, await findDataset(tables, dataset));
           const work = readWork(found.progress);
           if (work === undefined || !isUnfinished(found) || isDryRun(work)) throw ended(found, dataset);
+          if (found.id !== asked?.job)
+            throw new KeysteadError(
+              "CONFLICT",
+              `another job took its place on dataset ${dataset} meanwhile; look at it, then go on with it`,
+            );
           return { row: found, pace: paceOptions(work.pace), terms: conditionsOf(work) };
         });
         const rule = { job: job ?? row.id, onlyRunning: job !== undefined };
@@ -144,7 +153,7 @@ export class JobService {
   async #stop(act: "pause" | "cancel", dataset: string, isStoppable: (row: StoredRecord<"jobs">) => boolean): Promise<JobInfo> {
     assertArguments({ dataset }, rules.dataset);
     const { clock, store } = this.#engine;
-    return audited(
+    return auditedOnDataset(
       this.#engine,
       { action: `jobs.${act}`, dataset, terms: {} },
       () =>
@@ -218,10 +227,25 @@ function kindOf({ kind }: StoredRecord<"jobs">): JobKind {
   return known;
 }
 
-/** What whoever goes on with the job of a dataset must be allowed: to begin it. */
-export async function beginningsOf(tables: StoreTables, dataset: Dataset): Promise<readonly string[]> {
-  const [job] = (await tables.jobs.list({ datasetId: dataset.id })).sort(newestFirst);
-  return job === undefined || !isUnfinished(job) ? [] : beginnings[kindOf(job)];
+/** A job that somebody would go on with. */
+export interface Resumable {
+  readonly job: string;
+  readonly kind: JobKind;
+}
+
+/** The job of a dataset that is not finished. */
+export function findResumable({ store }: Engine, dataset: string): Promise<Resumable | undefined> {
+  return store.read(async (tables) => {
+    const found = await readDataset(tables, dataset);
+    const [newest] = found === undefined ? [] : (await tables.jobs.list({ datasetId: found.id })).sort(newestFirst);
+    return newest === undefined || !isUnfinished(newest) ? undefined : { job: newest.id, kind: kindOf(newest) };
+  });
+}
+
+/** The act of going on with it: whoever does must be allowed to begin it. @param given - what the caller says besides */
+export function resumeAct(dataset: string, found: Resumable | undefined, given: object): DatasetAct {
+  const also = found === undefined ? [] : beginnings[found.kind];
+  return { action: "jobs.resume", dataset, terms: { ...given, ...(found !== undefined && { resumed: found }) }, also };
 }
 
 /** By which actions a job of a kind is begun. */

@@ -1,4 +1,5 @@
 import { allowAll } from "../access/access-control.ts";
+import { isOnData } from "../access/actions.ts";
 import type { Caller } from "../access/caller.ts";
 import type { AuditEvent } from "../audit/event.ts";
 import { isKeyName } from "../crypto/ciphertext.ts";
@@ -121,13 +122,23 @@ export async function askedOnKey<T>(
 
 async function askQuietly<T>(engine: Engine, act: Act, work: () => Promise<T>): Promise<T> {
   const told: { key?: string } = {};
+  const { recordable } = checkAct(act);
+  let approval: Approval | undefined;
   try {
-    await permit(engine, act, told);
+    approval = await permit(engine, act, told);
   } catch (error) {
-    if (isDenial(error)) await recordFailure(engine, { ...checkAct(act).recordable, ...told }, error);
+    if (isDenial(error)) await recordFailure(engine, { ...recordable, ...told }, error);
     throw error;
   }
-  return work();
+  if (approval === undefined) return work();
+  try {
+    const result = await work();
+    await record(engine, { ...recordable, detail: detailOf(recordable, approval), ...by(engine.caller), outcome: "allowed" }, "was done");
+    return result;
+  } catch (error) {
+    await approval.giveBack();
+    throw error;
+  }
 }
 
 async function perform<T>(engine: Engine, act: Act, work: () => Promise<T>, describe?: (result: T) => Partial<RecordableAct>): Promise<T> {
@@ -147,10 +158,15 @@ async function perform<T>(engine: Engine, act: Act, work: () => Promise<T>, desc
     throw error;
   }
   const described = { ...recordable, ...describe?.(result) };
-  const detail = { ...described.detail, ...(approval !== undefined && { approval: approval.id, approvedBy: approval.approvedBy }) };
+  const detail = detailOf(described, approval);
   const event = { ...described, ...(Object.keys(detail).length > 0 && { detail }), ...by(engine.caller) };
   await record(engine, { ...event, outcome: "allowed" }, "was done");
   return result;
+}
+
+/** What a record says of an act, with who approved of it. */
+function detailOf({ detail }: Pick<AuditEvent, "detail">, approval: Approval | undefined): NonNullable<AuditEvent["detail"]> {
+  return { ...detail, ...(approval !== undefined && { approval: approval.id, approvedBy: approval.approvedBy }) };
 }
 
 /** Asks access control, and takes the approval that is there when it wants one. @param told - gets the key that it refuses */
@@ -175,7 +191,10 @@ async function permit(engine: Engine, act: Act, told: { key?: string }): Promise
       needed ??= error;
     }
   }
-  return needed === undefined || act.approved === true ? undefined : takeApproval(engine, act, needed);
+  if (needed === undefined || act.approved === true) return undefined;
+  if (isOnData(act.action))
+    throw new KeysteadError("ACCESS_DENIED", `${act.action} can't wait for a second person; bind it by policies that allow and deny`);
+  return takeApproval(engine, act, needed);
 }
 
 async function recordFailure(engine: Engine, act: RecordableAct, error: unknown): Promise<void> {

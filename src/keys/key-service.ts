@@ -237,7 +237,7 @@ export class KeyService {
       ...(tags !== undefined && { tags: Object.keys(tags).length }),
       ...(rotationDays !== undefined && (rotationDays === null || Number.isFinite(rotationDays)) && { rotationDays }),
     };
-    return auditedOnKey(this.#engine, nameOrAlias, { action: "keys.set", detail, terms: { ...settings } }, (keyId) => {
+    return auditedOnKey(this.#engine, nameOrAlias, { action: "keys.set", detail, terms: { ...settings, ...options } }, (keyId) => {
       assertKeySettings({ tags: tags ?? {}, rotationDays: rotationDays ?? null });
       return this.#engine.store.transaction(async (tables) => {
         const before = await findKeyById(tables, keyId);

@@ -107,7 +107,7 @@ export class PurposeService {
     assertArguments({ name, settings, options }, { ...purposeArguments, options: changeOptions });
     return audited(
       this.#engine,
-      { action: "purposes.set", purpose: name, detail: recordable(name, settings), terms: { ...settings } },
+      { action: "purposes.set", purpose: name, detail: recordable(name, settings), terms: { ...settings, ...options } },
       async () => {
         const changed = await this.#engine.store.transaction(async (tables) => {
           const row = await findRegistered(tables, name);

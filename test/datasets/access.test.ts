@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
+import type { AccessControl } from "../../src/access/access-control.ts";
 import type { Caller } from "../../src/access/caller.ts";
 import type { PolicyInput } from "../../src/access/policy.ts";
 import { systemClock } from "../../src/clock.ts";
+import { KeysteadError } from "../../src/errors.ts";
 import type { Keystead } from "../../src/keystead.ts";
 import { codeOf } from "../support/test-keystead.ts";
 import { createCrm, personDataset, readColumn } from "./support/crm.ts";
@@ -135,6 +137,23 @@ describe("a search", () => {
     );
   });
 
+  it("is refused by a rule about a column that it compares", async () => {
+    const { keystead, mine } = await createAccess(everything, { effect: "deny", actions: ["*"], keys: ["pii"] });
+    expect(await codeOf(mine.datasets.find("crm.person", "email", ["p2@mail.example"]))).toBe("ACCESS_DENIED");
+    expect(await keystead.audit.show({ action: "datasets.find" })).toMatchObject([{ key: "pii", outcome: "denied" }]);
+  });
+
+  it("can't wait for a second person, whatever asks for one", async () => {
+    const access: AccessControl = {
+      authorize: (_, action) => {
+        if (action === "datasets.find") throw new KeysteadError("APPROVAL_REQUIRED", "two persons");
+      },
+    };
+    const { keystead } = await createCrm(table, { access });
+    expect(await codeOf(keystead.datasets.find("crm.person", "email", ["x"]))).toBe("ACCESS_DENIED");
+    expect(await keystead.approvals.list()).toEqual([]);
+  });
+
   it("names key and version of the tokens that it makes", async () => {
     const { keystead } = await createAccess();
     const item = { dataset: "crm.person", index: "email", values: ["p2@mail.example"] };
@@ -168,5 +187,30 @@ describe("going on with a job", () => {
     expect(await codeOf(resume(mine))).toBe("ACCESS_DENIED");
     expect(readColumn(database, "iban")).toEqual(before);
     expect(await codeOf(resume(keystead))).toBe("no error");
+  });
+
+  it.each([
+    ["itself", (keystead: Call) => keystead.jobs.resume("crm.person")],
+    ["by itself", (keystead: Call) => keystead.backgroundJobs.start("crm.person", { kind: "resume" })],
+  ] as const)("is approved of for just that job, where the caller does it %s", async (_, resume) => {
+    const { keystead, mine, database } = await createAccess(everything, {
+      effect: "approve",
+      actions: ["datasets.unprotect", "datasets.verify"],
+    });
+    const stopped = async (kind: "verify" | "unprotect"): Promise<string> => {
+      const controller = new AbortController();
+      await keystead.datasets[kind]("crm.person", { signal: controller.signal, onProgress: () => controller.abort(), rowsPerSecond: 1 });
+      return (await keystead.jobs.show("crm.person")).id;
+    };
+    const job = await stopped("verify");
+    expect(await codeOf(resume(mine))).toBe("APPROVAL_REQUIRED");
+    const [approval] = await keystead.approvals.list({ state: "pending" });
+    expect(approval).toMatchObject({ action: "jobs.resume", act: { terms: { resumed: { job, kind: "verify" } } } });
+    await keystead.approvals.approve(approval?.id ?? "");
+    await keystead.jobs.cancel("crm.person");
+    await stopped("unprotect");
+    const before = readColumn(database, "iban");
+    expect(await codeOf(resume(mine))).toBe("APPROVAL_REQUIRED");
+    expect(readColumn(database, "iban")).toEqual(before);
   });
 });

@@ -197,8 +197,9 @@ async function endsTorn(file: FileHandle): Promise<boolean> {
 }
 
 /**
- * Takes back what was not written whole, unless something stands behind it. Nothing of this process comes between the look and the cut; what
- * another one wrote there just then it misses, and writes again. What can't be taken back stays: verification knows what it may look like.
+ * Takes back what was not written whole, unless something stands behind it. Nothing of this process comes between the look and the cut; another
+ * one that wrote there just then looks after it wrote, and writes again what it misses. What can't be taken back stays: verification knows
+ * what it may look like.
  */
 function takeBack(file: FileHandle, before: number, end: number): void {
   try {

@@ -132,7 +132,7 @@ export class PolicyService {
     assertArguments({ id, input, options }, rules.set);
     const policy = parsePolicy(input);
     const detail = { ...recordable(id).detail, effect: policy.effect, subject: policy.subject };
-    const changed = await this.#change({ action: "policies.set", detail, terms: { id, ...input } }, async (tables, now, by) => {
+    const changed = await this.#change({ action: "policies.set", detail, terms: { id, ...input, ...options } }, async (tables, now, by) => {
       const row = await findPolicy(tables, id, options);
       return tables.policies.update({ ...row, ...columnsOf(policy), updatedAt: now, updatedBy: by });
     });
@@ -142,7 +142,7 @@ export class PolicyService {
   /** Removes a policy. @throws KeysteadError as {@link set} */
   async remove(id: string, options: ChangeOptions = {}): Promise<void> {
     assertArguments({ id, options }, rules.remove);
-    await this.#change({ action: "policies.remove", ...recordable(id), terms: { id } }, async (tables) => {
+    await this.#change({ action: "policies.remove", ...recordable(id), terms: { id, ...options } }, async (tables) => {
       await tables.policies.remove(await findPolicy(tables, id, options));
     });
   }

@@ -80,7 +80,7 @@ export class PrincipalService {
       ...(disabled !== undefined && { disabled }),
     };
     const row = await this.#change(
-      { action: "principals.set", detail, terms: { subject, ...settings } },
+      { action: "principals.set", detail, terms: { subject, ...settings, ...options } },
       async (tables) => {
         assertSubject(subject);
         if (description !== undefined && (description.length > 500 || !description.isWellFormed() || /\p{Cc}/u.test(description)))
@@ -107,7 +107,7 @@ export class PrincipalService {
   /** Removes what the store says about a principal: its roles, and that it is disabled. @throws KeysteadError `UNKNOWN_PRINCIPAL`, as {@link set} */
   async remove(subject: string, options: ChangeOptions = {}): Promise<void> {
     assertArguments({ subject, options }, rules.remove);
-    await this.#change({ action: "principals.remove", ...recordable(subject), terms: { subject } }, async (tables) => {
+    await this.#change({ action: "principals.remove", ...recordable(subject), terms: { subject, ...options } }, async (tables) => {
       const row = await findPrincipal(tables, subject);
       assertUnchanged(describe(row), options);
       await tables.principals.remove(row);
