@@ -1,4 +1,5 @@
 import type { Caller } from "../../access/caller.ts";
+import { isMasked } from "../../access/decide.ts";
 import { findExcess, type Standing } from "../../access/excess.ts";
 import { overlapOfActions } from "../../access/patterns.ts";
 import type { Policy } from "../../access/policy.ts";
@@ -40,7 +41,7 @@ function assertNoGain(caller: Caller, before: AccessSnapshot, after: AccessSnaps
   const own = before.standingOf(caller);
   for (const self of selvesOf(caller, before)) {
     const was = standingOf(self.caller, before);
-    const bonds = [...voicesOf(self.caller, undefined, after).values()].filter(({ effect }) => effect !== "allow");
+    const bonds = [...voicesOf(self.caller, undefined, after).values()].filter(binds);
     for (const policy of gainsOf(self, before, after)) {
       const names = new Set([policy.subject, ...bonds.map(({ subject }) => subject)]);
       const { scope } = self.caller;
@@ -80,7 +81,7 @@ function gainsOf({ caller, maybe }: Self, before: AccessSnapshot, after: AccessS
   if (isBarred(caller, after)) return [];
   const now = voicesOf(caller, maybe, after);
   const then = isBarred(caller, before) ? new Map<string, Policy>() : voicesOf(caller, maybe, before);
-  const lost = [...then].filter(([key, { effect }]) => effect !== "allow" && !now.has(key)).flatMap(([, { actions }]) => actions);
+  const lost = [...then].filter(([key, policy]) => binds(policy) && !now.has(key)).flatMap(([, { actions }]) => actions);
   // What he may be was disabled, and is no more: everything was denied to him then.
   if (
     [...before.principals.values()].some(
@@ -113,6 +114,11 @@ function isBarred(caller: Caller, snapshot: AccessSnapshot): boolean {
 
 function isDisabled(subject: string, { principals }: AccessSnapshot): boolean {
   return principals.get(subject)?.disabled === true;
+}
+
+/** True for what takes something away: a mask does where another policy shows more. */
+function binds(policy: Policy): boolean {
+  return policy.effect !== "allow" || isMasked(policy);
 }
 
 function overlaps({ actions }: Policy, others: readonly string[]): boolean {
