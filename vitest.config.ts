@@ -10,6 +10,8 @@ export default defineConfig({
     globalSetup: ["test/setup/postgres.ts"],
     setupFiles: ["test/setup/diagnostic-report.ts"],
     testTimeout: 60_000,
+    // Conditions are waited for, however busy the machine is.
+    expect: { poll: { timeout: 15_000 } },
     hookTimeout: 120_000,
     execArgv: ["--disable-warning=ExperimentalWarning", "--report-exclude-env", "--report-exclude-network"],
   },
