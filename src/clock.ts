@@ -26,3 +26,17 @@ export const systemClock: Clock = {
       signal?.addEventListener("abort", onAbort, { once: true });
     }),
 };
+
+/** True when work ends within so many milliseconds of a clock, false when it goes on. @throws what the work throws until then */
+export async function endsInTime(clock: Clock, milliseconds: number, work: Promise<unknown>): Promise<boolean> {
+  const ended = new AbortController();
+  const isLate = clock.wait(milliseconds, ended.signal).then(
+    () => true,
+    () => false,
+  );
+  try {
+    return !(await Promise.race([work.then(() => false), isLate]));
+  } finally {
+    ended.abort();
+  }
+}

@@ -3,6 +3,7 @@ import type { Engine } from "../keys/engine.ts";
 import { type DatasetAct, auditedOnDataset, keysOf } from "./dataset-acts.ts";
 import type { Databases } from "./databases.ts";
 import { type Dataset, findDataset, readDataset } from "./dataset-records.ts";
+import type { DatasetIndex } from "./definition.ts";
 import { type FindOptions, type FindResult, findRows, type IndexSearch, type MadeTokens, searchTokens } from "./find-rows.ts";
 import type { TokenSearch } from "./source.ts";
 
@@ -63,7 +64,7 @@ export async function auditedManyTokens(engine: Engine, items: readonly TokensIt
     const known = datasets.get(name);
     return {
       dataset: name,
-      target: known && findKeyOf(known, index),
+      target: known && indexOf(known, index)?.key,
       work: async () => searchTokens(engine, known ?? (await engine.store.read((tables) => findDataset(tables, name))), index, values),
     };
   });
@@ -77,18 +78,19 @@ export async function auditedManyTokens(engine: Engine, items: readonly TokensIt
 /** No value is among the terms: what searches can't wait for a second person. */
 function searchAct(action: string, dataset: string, index: string): DatasetAct {
   return {
-    ...{ action, dataset, terms: { index } },
+    action,
+    dataset,
+    terms: { index },
     keys: (found) => {
-      const { indexes, columns } = found.definition;
-      const searched = indexes.find(({ name }) => name === index);
+      const searched = indexOf(found, index);
       if (searched === undefined) return keysOf(found);
       // Who finds rows learns what their columns hold; who makes tokens learns nothing without the rows.
-      const compared = action === "datasets.find" ? columns.filter(({ name }) => searched.columns.includes(name)) : [];
+      const compared = action === "datasets.find" ? found.definition.columns.filter(({ name }) => searched.columns.includes(name)) : [];
       return [searched.key, ...compared.map(({ key }) => key)];
     },
   };
 }
 
-function findKeyOf({ definition }: Dataset, index: string): string | undefined {
-  return definition.indexes.find(({ name }) => name === index)?.key;
+function indexOf({ definition }: Dataset, index: string): DatasetIndex | undefined {
+  return definition.indexes.find(({ name }) => name === index);
 }

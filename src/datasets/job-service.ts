@@ -125,16 +125,16 @@ export class JobService {
   async resume(dataset: string, options: ResumeOptions = {}): Promise<JobResult> {
     assertArguments({ dataset, options }, rules.resume);
     const { job, ...jobOptions } = options;
-    const asked = this.#asked ?? (await findResumable(this.#engine, dataset));
+    const resumable = this.#asked ?? (await findResumable(this.#engine, dataset));
     return auditedOnDataset(
       this.#engine,
-      resumeAct(dataset, asked, options),
+      resumeAct(dataset, resumable, options),
       async () => {
         const { row, pace, terms } = await this.#engine.store.read(async (tables) => {
           const found = await newestJob(tables, await findDataset(tables, dataset));
           const work = readWork(found.progress);
           if (work === undefined || !isUnfinished(found) || isDryRun(work)) throw ended(found, dataset);
-          if (found.id !== asked?.job)
+          if (found.id !== resumable?.job)
             throw new KeysteadError(
               "CONFLICT",
               `another job took its place on dataset ${dataset} meanwhile; look at it, then go on with it`,
@@ -237,7 +237,7 @@ export interface Resumable {
 export function findResumable({ store }: Engine, dataset: string): Promise<Resumable | undefined> {
   return store.read(async (tables) => {
     const found = await readDataset(tables, dataset);
-    const [newest] = found === undefined ? [] : (await tables.jobs.list({ datasetId: found.id })).sort(newestFirst);
+    const newest = found && (await lookUpNewest(tables, found));
     return newest === undefined || !isUnfinished(newest) ? undefined : { job: newest.id, kind: kindOf(newest) };
   });
 }
@@ -260,8 +260,12 @@ const beginnings: Readonly<Record<JobKind, readonly string[]>> = {
   erase: ["datasets.erase-column", "datasets.erase"],
 };
 
+async function lookUpNewest(tables: StoreTables, { id }: Dataset): Promise<StoredRecord<"jobs"> | undefined> {
+  return (await tables.jobs.list({ datasetId: id })).sort(newestFirst)[0];
+}
+
 async function newestJob(tables: StoreTables, dataset: Dataset): Promise<StoredRecord<"jobs">> {
-  const [newest] = (await tables.jobs.list({ datasetId: dataset.id })).sort(newestFirst);
+  const newest = await lookUpNewest(tables, dataset);
   if (newest !== undefined) return newest;
   throw new KeysteadError(
     "UNKNOWN_JOB",

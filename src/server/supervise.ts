@@ -1,7 +1,7 @@
 import cluster, { type Address, type Worker } from "node:cluster";
 import { once } from "node:events";
 import type { Writable } from "node:stream";
-import type { Clock } from "../clock.ts";
+import { type Clock, endsInTime } from "../clock.ts";
 import { passMetricsOn } from "../metrics/workers.ts";
 import { passLinesOn } from "./pass-lines-on.ts";
 
@@ -77,13 +77,7 @@ export class Supervisor {
     const exits = livingWorkers().map((worker) => once(worker, "exit"));
     this.signal("SIGTERM");
     await Promise.all(exits);
-    const taken = new AbortController();
-    const isLate = this.#options.clock.wait(patience, taken.signal).then(
-      () => true,
-      () => false,
-    );
-    const isPassedOn = Promise.all(this.#lines).then(() => false);
-    return !(await Promise.race([isPassedOn, isLate]).finally(() => taken.abort()));
+    return endsInTime(this.#options.clock, patience, Promise.all(this.#lines));
   }
 
   #fork(): void {

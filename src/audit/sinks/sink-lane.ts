@@ -1,4 +1,4 @@
-import type { Clock } from "../../clock.ts";
+import { type Clock, endsInTime } from "../../clock.ts";
 import { KeysteadError } from "../../errors.ts";
 import type { AuditProblem } from "../audit-problem.ts";
 import type { LineGroup } from "../line-group.ts";
@@ -44,7 +44,7 @@ export class SinkLane {
   async open(): Promise<void> {
     const opening = this.#sink.open();
     try {
-      if (await this.#endsInTime(opening)) return;
+      if (await endsInTime(this.#clock, patience, opening)) return;
     } catch (cause) {
       throw cause instanceof KeysteadError ? cause : unavailable({ where: this.#sink.name, cause });
     }
@@ -74,7 +74,7 @@ export class SinkLane {
       void this.#hanging.then(() => this.close());
       return;
     }
-    const isClosed = await this.#endsInTime(this.#sink.close()).catch(() => true);
+    const isClosed = await endsInTime(this.#clock, patience, this.#sink.close()).catch(() => true);
     if (!isClosed) this.#problem = { cause: hanging("was not closed"), hangs: true };
   }
 
@@ -88,7 +88,7 @@ export class SinkLane {
     try {
       for (let next = this.#owed[0]; next !== undefined && this.#hanging === undefined; next = this.#owed[0]) {
         const taking = this.#sink.append(next.writer, next.lines);
-        if (await this.#endsInTime(taking)) this.#owed.shift();
+        if (await endsInTime(this.#clock, patience, taking)) this.#owed.shift();
         else this.#hang(taking);
       }
       if (this.#hanging === undefined) this.#problem = undefined;
@@ -114,20 +114,6 @@ export class SinkLane {
     }
     this.#hanging = undefined;
     await this.#give();
-  }
-
-  /** @throws what the work throws while it is waited for */
-  async #endsInTime(work: Promise<void>): Promise<boolean> {
-    const ended = new AbortController();
-    const isLate = this.#clock.wait(patience, ended.signal).then(
-      () => true,
-      () => false,
-    );
-    try {
-      return !(await Promise.race([work.then(() => false), isLate]));
-    } finally {
-      ended.abort();
-    }
   }
 }
 

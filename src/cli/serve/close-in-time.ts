@@ -1,3 +1,4 @@
+import { endsInTime } from "../../clock.ts";
 import type { Clock, Keystead } from "../../index.ts";
 
 /** How long closing may take. With the 30 s that requests have by default it stays below what deploy/ waits before it kills. */
@@ -8,19 +9,12 @@ const patience = 12_000;
  * keep it for ever. Nothing is lost: what the store does not have yet is in the journal, and the next process ships it.
  */
 export async function closeInTime(keystead: Keystead, clock: Clock): Promise<void> {
-  const enough = new AbortController();
-  const isLate = clock.wait(patience, enough.signal).then(
-    () => true,
-    () => false,
-  );
-  const closing = keystead.close().then(() => false);
-  const [ending] = await Promise.allSettled([Promise.race([closing, isLate])]);
-  enough.abort();
+  const [ending] = await Promise.allSettled([endsInTime(clock, patience, keystead.close())]);
   const hanging = keystead.audit.problems.filter(({ hangs }) => hangs === true).map(({ where }) => where);
   // What it was given and has not ended would keep the process also when all is closed.
   if (hanging.length === 0) {
     if (ending.status === "rejected") throw ending.reason;
-    if (!ending.value) return;
+    if (ending.value) return;
   }
   endWithout(hanging, clock);
 }
