@@ -3,7 +3,7 @@ import { isMasked } from "../../access/decide.ts";
 import { findExcess, type Standing } from "../../access/excess.ts";
 import { overlapOfActions } from "../../access/patterns.ts";
 import type { Policy } from "../../access/policy.ts";
-import { ownSubjects, parsePrincipal } from "../../access/subject.ts";
+import { ownSubjects, parsePrincipal, subjectOf } from "../../access/subject.ts";
 import { KeysteadError } from "../../errors.ts";
 import type { StoreTables } from "../../store/store.ts";
 import type { Engine } from "../engine.ts";
@@ -14,6 +14,18 @@ interface Self {
   readonly caller: Caller;
   /** Subjects that he may be beside those that are known of him: claims, groups. */
   readonly maybe?: RegExp | undefined;
+}
+
+/** A policy that speaks of somebody, and the thing that he is by which it does. */
+interface Voice {
+  readonly by: string;
+  readonly policy: Policy;
+}
+
+/** What somebody may do afterwards that he may not have been able to do before. */
+interface Gain extends Voice {
+  /** True for what nothing said of him before; false for what no longer is kept from him. */
+  readonly isNew: boolean;
 }
 
 /** What a person may be beside himself, by where he comes from: a token does not tell it of whom it stands for. */
@@ -40,13 +52,14 @@ export function changeAccess<T>(engine: Engine, change: (tables: StoreTables, be
 function assertNoGain(caller: Caller, before: AccessSnapshot, after: AccessSnapshot): void {
   const own = before.standingOf(caller);
   for (const self of selvesOf(caller, before)) {
-    const was = standingOf(self.caller, before);
-    const bonds = [...voicesOf(self.caller, undefined, after).values()].filter(binds);
-    for (const policy of gainsOf(self, before, after)) {
-      const names = new Set([policy.subject, ...bonds.map(({ subject }) => subject)]);
+    const was = standingBefore(self, before, after);
+    const bonds = [...voicesOf({ caller: self.caller }, after).values()].map(({ policy }) => policy).filter(binds);
+    for (const gain of gainsOf(self, before, after)) {
+      const names = new Set([gain.policy.subject, ...bonds.map(({ subject }) => subject)]);
       const { scope } = self.caller;
-      const now = { policies: [policy, ...bonds], subjects: { names, ...(scope !== undefined && { scope }) } };
-      const action = findExcess(was, now) === undefined ? undefined : findExcess(own, now);
+      const now = { policies: [gain.policy, ...bonds], subjects: { names, ...(scope !== undefined && { scope }) } };
+      const excess = findExcess(was, now);
+      const action = excess !== undefined && isLendable(self, gain) ? findExcess(own, now) : excess;
       if (action === undefined) continue;
       throw new KeysteadError(
         "ACCESS_DENIED",
@@ -57,50 +70,71 @@ function assertNoGain(caller: Caller, before: AccessSnapshot, after: AccessSnaps
   }
 }
 
-/** A caller, the person behind it, and that person's tokens. */
+/**
+ * The caller, what is left of it when its claims, groups and roles are not there any more, the person behind it, and that person's tokens.
+ */
 function selvesOf(caller: Caller, snapshot: AccessSnapshot): Self[] {
-  const { source } = caller.principal;
-  const person = snapshot.personOf(caller.principal);
-  const principal = parsePrincipal(person);
+  const { principal } = caller;
+  const person = snapshot.personOf(principal);
+  const behind = principal.source === "token" ? parsePrincipal(person) : undefined;
   const tokens = [...snapshot.tokens.values()].filter(({ id }) => snapshot.personOf({ source: "token", id }) === person);
   return [
-    { caller, maybe: source === "oidc" ? chosenClaims : undefined },
-    ...(principal === undefined || source !== "token" ? [] : [{ caller: { principal }, maybe: memberships[principal.source] }]),
+    { caller, maybe: principal.source === "oidc" ? chosenClaims : undefined },
+    ...(principal.source === "token" ? [] : [{ caller: { principal } }]),
+    ...(behind === undefined ? [] : [{ caller: { principal: behind }, maybe: memberships[behind.source] }]),
     ...tokens.map((token) => ({ caller: snapshot.callerOf(token) })),
   ];
 }
 
-/** What somebody may do: nothing while he is barred. */
-function standingOf(caller: Caller, snapshot: AccessSnapshot): Standing {
-  const { policies, subjects } = snapshot.standingOf(caller);
-  return { policies: isBarred(caller, snapshot) ? [] : policies, subjects };
+/**
+ * True for what the caller may give when he may do it himself: to his tokens, which end, and to everybody or to claims and groups that he may
+ * have. What is said of his person by name outlives what he may do it by.
+ */
+function isLendable({ caller: { principal } }: Self, { by, isNew }: Gain): boolean {
+  return principal.source === "token" || (isNew && by !== subjectOf(principal));
+}
+
+/** What somebody could surely do before: nothing while he is barred, or may have been; bound also by what only may have bound him. */
+function standingBefore(self: Self, before: AccessSnapshot, after: AccessSnapshot): Standing {
+  const { policies, subjects } = before.standingOf(self.caller);
+  if (isBarred(self.caller, before) || isLetIn(self, before, after)) return { policies: [], subjects };
+  const bonds = lostBonds(self, before, after);
+  const own = policies.filter(({ subject }) => subjects.names.has(subject));
+  const surely = bonds.some(isMasked) ? own.filter((policy) => !isMasked(policy)) : own;
+  const names = new Set([...subjects.names, ...bonds.map(({ subject }) => subject)]);
+  return { policies: [...new Set([...surely, ...bonds.filter((bond) => !isMasked(bond))])], subjects: { ...subjects, names } };
 }
 
 /** What is allowed to somebody afterwards and may be more than before: what newly speaks of him, and what no longer is denied to him. */
-function gainsOf({ caller, maybe }: Self, before: AccessSnapshot, after: AccessSnapshot): Policy[] {
-  if (isBarred(caller, after)) return [];
-  const now = voicesOf(caller, maybe, after);
-  const then = isBarred(caller, before) ? new Map<string, Policy>() : voicesOf(caller, maybe, before);
-  const lost = [...then].filter(([key, policy]) => binds(policy) && !now.has(key)).flatMap(([, { actions }]) => actions);
-  // What he may be was disabled, and is no more: everything was denied to him then.
-  if (
-    [...before.principals.values()].some(
-      ({ subject, disabled }) => disabled && maybe?.test(subject) === true && !isDisabled(subject, after),
-    )
-  )
-    lost.push("*");
-  const gained = [...now].filter(([key, policy]) => policy.effect === "allow" && (!then.has(key) || overlaps(policy, lost)));
-  return [...new Set(gained.map(([, policy]) => policy))];
+function gainsOf(self: Self, before: AccessSnapshot, after: AccessSnapshot): Gain[] {
+  if (isBarred(self.caller, after)) return [];
+  const then = isBarred(self.caller, before) ? new Map<string, Voice>() : voicesOf(self, before);
+  const lost = isLetIn(self, before, after) ? ["*"] : lostBonds(self, before, after).flatMap(({ actions }) => actions);
+  return [...voicesOf(self, after)]
+    .map(([key, voice]) => ({ ...voice, isNew: !then.has(key) }))
+    .filter(({ policy, isNew }) => policy.effect === "allow" && (isNew || overlaps(policy, lost)));
 }
 
-/** Every policy that speaks of somebody, for each thing that he is and by which it does. */
-function voicesOf(caller: Caller, maybe: RegExp | undefined, snapshot: AccessSnapshot): Map<string, Policy> {
+/** What bound somebody, or may have, and does not any more. */
+function lostBonds(self: Self, before: AccessSnapshot, after: AccessSnapshot): Policy[] {
+  const now = voicesOf(self, after);
+  return [...voicesOf(self, before)].filter(([key, { policy }]) => binds(policy) && !now.has(key)).map(([, { policy }]) => policy);
+}
+
+/** True when what somebody may be was disabled, and is no more: everything was denied to him then. */
+function isLetIn({ maybe }: Self, before: AccessSnapshot, after: AccessSnapshot): boolean {
+  if (maybe === undefined) return false;
+  return [...before.principals.values()].some(({ subject, disabled }) => disabled && maybe.test(subject) && !isDisabled(subject, after));
+}
+
+/** Every policy that speaks of somebody, for each thing that he is, or may be, and by which it does. */
+function voicesOf({ caller, maybe }: Self, snapshot: AccessSnapshot): Map<string, Voice> {
   const named = [...snapshot.policies, ...snapshot.principals.values()].map(({ subject }) => subject);
   const possible = maybe === undefined ? [] : named.filter((subject) => maybe.test(subject));
-  const voices = new Map<string, Policy>();
+  const voices = new Map<string, Voice>();
   for (const by of new Set([...ownSubjects(caller), ...possible])) {
     const names = new Set([by, ...(snapshot.principals.get(by)?.roles ?? []).map((role) => `role:${role}`)]);
-    for (const policy of snapshot.policies) if (names.has(policy.subject)) voices.set(`${by} ${JSON.stringify(policy)}`, policy);
+    for (const policy of snapshot.policies) if (names.has(policy.subject)) voices.set(`${by} ${JSON.stringify(policy)}`, { by, policy });
   }
   return voices;
 }
