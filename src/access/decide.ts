@@ -118,7 +118,7 @@ export function mismatchOf(policy: Policy, action: string, resource: Resource, n
 
 /**
  * A policy that allows holds in a context that is known and fits. One that denies, or asks for a second person, holds also where an act has a
- * context that nobody can know beforehand, such as that of a key which is held open.
+ * context that nobody can know beforehand, such as that of a key which is held open, or did not tell, as programs may that guard by themselves.
  */
 function contextMatters(
   { effect }: Policy,
@@ -127,7 +127,8 @@ function contextMatters(
   { context }: Resource,
 ): boolean {
   if (context !== undefined) return contextFits(wanted, context);
-  return effect !== "allow" && findAction(action)?.context === true;
+  const known = findAction(action);
+  return effect !== "allow" && (known === undefined || known.context === true);
 }
 
 /** Why an act is outside of what a credential is good for; undefined when it is inside. */

@@ -1,3 +1,5 @@
+import type { Resource } from "../access/access-control.ts";
+import { KeysteadError } from "../errors.ts";
 import { type BatchItem, DataActs, isProblem, type ItemProblem } from "../keys/data-acts.ts";
 import type { Engine } from "../keys/engine.ts";
 import { type DatasetAct, auditedOnDataset, keysOf } from "./dataset-acts.ts";
@@ -62,10 +64,17 @@ export async function auditedManyTokens(engine: Engine, items: readonly TokensIt
   });
   const batch = items.map(({ dataset: name, index, values }): BatchItem<MadeTokens> => {
     const known = datasets.get(name);
+    const searched = known && indexOf(known, index);
     return {
       dataset: name,
-      target: known && indexOf(known, index)?.key,
-      work: async () => searchTokens(engine, known ?? (await engine.store.read((tables) => findDataset(tables, name))), index, values),
+      target: searched?.key,
+      // An index that there is none of is asked for by each key of the dataset.
+      ...(known !== undefined && searched === undefined && { ask: (place) => askForEach(engine, keysOf(known), place) }),
+      work: async () => {
+        if (known !== undefined) return searchTokens(engine, known, index, values);
+        await engine.store.read((tables) => findDataset(tables, name));
+        throw new KeysteadError("CONFLICT", `dataset ${name} was registered at this moment; ask again`);
+      },
     };
   });
   const made = await new DataActs(engine).performEach("data.index", batch, () => undefined, {
@@ -73,6 +82,10 @@ export async function auditedManyTokens(engine: Engine, items: readonly TokensIt
     versionOf: ({ version }) => version,
   });
   return made.map((each) => (isProblem(each) ? each : each.tokens));
+}
+
+async function askForEach({ access, caller }: Engine, keys: readonly string[], place: Resource): Promise<void> {
+  for (const key of keys) await access.authorize(caller, "data.index", { ...place, key });
 }
 
 /** No value is among the terms: what searches can't wait for a second person. */

@@ -5,7 +5,7 @@ import { type ErrorCode, KeysteadError } from "../errors.ts";
 import type { Engine } from "../keys/engine.ts";
 import type { Codecs } from "./codecs.ts";
 import type { Databases } from "./databases.ts";
-import { auditedOnDataset } from "./dataset-acts.ts";
+import { auditedAtOnce, permitOnDataset } from "./dataset-acts.ts";
 import { DatasetService } from "./dataset-service.ts";
 import { leaseOwner } from "./job-lease.ts";
 import type { JobOptions, RecontextOptions, ReencryptOptions } from "./job-options.ts";
@@ -169,7 +169,7 @@ export class BackgroundJobs {
     assertArguments({ dataset, order }, rules.start);
     const resumed = order.kind === "resume" ? await findResumable(this.#engine, dataset) : undefined;
     const act = order.kind === "resume" ? resumeAct(dataset, resumed, order) : { action: actionOf(order), dataset, terms: order };
-    return auditedOnDataset(
+    return auditedAtOnce(
       this.#engine,
       act,
       () => this.#start(dataset, order, resumed),
@@ -211,9 +211,8 @@ export class BackgroundJobs {
 
   /** What access control has against a look of the caller, without a record; undefined: nothing. */
   async #decisionOn(dataset: string): Promise<ErrorCode | undefined> {
-    const { access, caller } = this.#engine;
     try {
-      await access.authorize(caller, "jobs.show", { dataset });
+      await permitOnDataset(this.#engine, { action: "jobs.show", dataset, terms: {} });
       return undefined;
     } catch (error) {
       if (error instanceof KeysteadError) return error.code;

@@ -1,11 +1,19 @@
 import { allowAll } from "../access/access-control.ts";
 import { isPlainObject } from "../arguments.ts";
 import type { ActTerms } from "../keys/access/act-terms.ts";
-import { type Act, audited, type Question } from "../keys/audited.ts";
+import { type Act, asked, audited, type Question } from "../keys/audited.ts";
 import type { Engine } from "../keys/engine.ts";
 import { lookUpKey } from "../keys/key-records.ts";
 import type { StoreTables } from "../store/store.ts";
 import { type Dataset, readDataset } from "./dataset-records.ts";
+
+/** What acts of several steps do on the way: whoever is asked for the whole is asked for these, too. */
+const steps: Readonly<Record<string, readonly string[]>> = {
+  "datasets.set-context": ["datasets.recontext"],
+  "datasets.cut-over": ["datasets.index"],
+  "datasets.cut-over-column": ["datasets.protect"],
+  "datasets.erase-column": ["datasets.protect", "datasets.erase"],
+};
 
 /** An act on a dataset. */
 export interface DatasetAct {
@@ -27,17 +35,48 @@ export interface DatasetAct {
  */
 export function auditedOnDataset<T>(
   engine: Engine,
-  { keys = keysOf, named = [], also = [], ...act }: DatasetAct,
+  act: DatasetAct,
   work: () => Promise<T>,
   describe?: (result: T) => Partial<Pick<Act, "key" | "version" | "detail">>,
 ): Promise<T> {
+  return audited(engine, withQuestions(engine, act), work, describe);
+}
+
+/**
+ * As {@link auditedOnDataset}, for an act that one call does in several steps, each of which nobody is asked for any more.
+ * @throws KeysteadError as {@link audited}
+ */
+export function auditedAtOnce<T>(
+  engine: Engine,
+  act: DatasetAct,
+  work: () => Promise<T>,
+  describe: (result: T) => Pick<Act, "detail">,
+): Promise<T> {
+  return auditedOnDataset(engine, { ...act, also: [...(steps[act.action] ?? []), ...(act.also ?? [])] }, work, describe);
+}
+
+/** As {@link auditedOnDataset}, for what only reads. @throws KeysteadError as {@link asked} */
+export function askedOnDataset<T>(engine: Engine, act: DatasetAct, work: () => Promise<T>): Promise<T> {
+  return asked(engine, withQuestions(engine, act), work);
+}
+
+/** Asks for an act on a dataset, and leaves no record. @throws KeysteadError `ACCESS_DENIED`, `APPROVAL_REQUIRED` */
+export async function permitOnDataset(engine: Engine, act: DatasetAct): Promise<void> {
+  const { questions } = withQuestions(engine, act);
+  const asked = (await questions?.()) ?? [];
+  for (const { action = act.action, ...concerned } of asked.length === 0 ? [{ action: act.action }] : asked)
+    await engine.access.authorize(engine.caller, action, { dataset: act.dataset, ...concerned });
+}
+
+function withQuestions(engine: Engine, { keys = keysOf, named = [], also = [], ...act }: DatasetAct): Act {
+  if (engine.access === allowAll) return act;
   const questions = (): Promise<Question[]> =>
     engine.store.read(async (tables) => {
       const dataset = await readDataset(tables, act.dataset);
       const names = await keyNames(tables, [...(dataset === undefined ? [] : keys(dataset)), ...named]);
       return [act.action, ...also].flatMap((action) => names.map((key) => ({ action, key })));
     });
-  return audited(engine, { ...act, ...(engine.access !== allowAll && { questions }) }, work, describe);
+  return { ...act, questions };
 }
 
 /** The names of keys, each once, whether they were named by an alias or not. */

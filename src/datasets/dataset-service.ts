@@ -13,7 +13,7 @@ import { contextColumns, type ContextTypes } from "./context-types.ts";
 import type { Codecs } from "./codecs.ts";
 import type { Databases } from "./databases.ts";
 import { datasetArguments as rules } from "./dataset-arguments.ts";
-import { auditedOnDataset, keysNamedBy } from "./dataset-acts.ts";
+import { askedOnDataset, auditedOnDataset, keysNamedBy } from "./dataset-acts.ts";
 import { withNextContext } from "./dataset-changes.ts";
 import { type AddedDataset, type DatasetInfo, describeDataset } from "./dataset-info.ts";
 import { type Dataset, findDataset, layoutOf, listDatasets, saveDefinition } from "./dataset-records.ts";
@@ -36,7 +36,7 @@ import { JobRunner } from "./job-runner.ts";
 import { indexesBeside, type PlannedIndex, planDatasetIndex } from "./plan-index.ts";
 import type { JobKind } from "./row-tasks.ts";
 import { type PlaintextJobResult, withRemains } from "./remains.ts";
-import { assertErasable, assertInStep, findShadow, setPlaintextUse, shadowsOf } from "./shadow-changes.ts";
+import { assertErasable, assertInPlace, assertInStep, findErasable, findShadow, setPlaintextUse, shadowsOf } from "./shadow-changes.ts";
 import { refuseSharedColumns } from "./shared-columns.ts";
 import type { SourceDescription, TokenSearch } from "./source.ts";
 
@@ -178,7 +178,7 @@ export class DatasetService {
   /** One dataset. @throws KeysteadError `UNKNOWN_DATASET` */
   async show(name: string): Promise<DatasetInfo> {
     assertArguments({ name }, rules.name);
-    return asked(this.#engine, { action: "datasets.show", dataset: name, terms: {} }, () =>
+    return askedOnDataset(this.#engine, { action: "datasets.show", dataset: name, terms: {} }, () =>
       this.#engine.store.read(async (tables) => describeDataset(tables, await findDataset(tables, name))),
     );
   }
@@ -230,13 +230,13 @@ export class DatasetService {
    */
   async unprotect(name: string, options: JobOptions = {}): Promise<JobResult> {
     assertArguments({ name, options }, rules.run);
-    const { definition } = await this.#engine.store.read((tables) => findDataset(tables, name));
-    const shadow = definition.columns.find(isShadow);
-    if (shadow === undefined) return this.#start(name, "unprotect", options);
-    throw new KeysteadError(
-      "CONFLICT",
-      `column ${shadow.name} of dataset ${name} has its plaintext beside it, in column ${shadow.plaintext.column}: it is not protected yet`,
+    const looking = this.#engine.store.read(async (tables) => {
+      assertInPlace(await findDataset(tables, name));
+    });
+    await looking.catch(() =>
+      auditedOnDataset(this.#engine, { action: "datasets.unprotect", dataset: name, terms: options }, () => looking),
     );
+    return this.#start(name, "unprotect", options);
   }
 
   /**
@@ -279,20 +279,19 @@ export class DatasetService {
   async eraseColumn(name: string, column: string, options: JobOptions = {}): Promise<PlaintextJobResult> {
     assertArguments({ name, column, options }, rules.column);
     const { store } = this.#engine;
-    const dataset = await store.read((tables) => findDataset(tables, name));
-    const shadow = findShadow(dataset, column);
+    const act = { action: "datasets.erase-column", dataset: name, terms: { column, ...options } };
+    const looking = store.read(async (tables) => {
+      const dataset = await findDataset(tables, name);
+      return { dataset, shadow: findErasable(dataset, column) };
+    });
+    // Whoever may not do it does not learn either why it can't be done.
+    const { dataset, shadow } = await looking.catch(() => auditedOnDataset(this.#engine, act, () => looking));
     const { use } = shadow.plaintext;
-    if (use === "read") {
-      const remedy = `keystead datasets shadow cut-over ${name} ${column}`;
-      throw new KeysteadError("CONFLICT", `column ${column} of dataset ${name} is not cut over; first run \`${remedy}\``);
-    }
     if (use === "written") {
       await assertErasable(this.#databases, dataset, shadow);
       const looked = await this.#lookForSteps(name, column, options);
       if (looked.state !== "done" || options.dryRun === true) return looked;
-      await auditedOnDataset(this.#engine, { action: "datasets.erase-column", dataset: name, terms: { column, ...options } }, () =>
-        store.transaction((tables) => setPlaintextUse(tables, dataset, column, "none")),
-      );
+      await auditedOnDataset(this.#engine, act, () => store.transaction((tables) => setPlaintextUse(tables, dataset, column, "none")));
     }
     const erased = await this.#start(name, "erase", options);
     const { replaced, problems } = erased.progress;
@@ -409,7 +408,7 @@ export class DatasetService {
    */
   async recordDefinition(name: string): Promise<RecordDefinition> {
     assertArguments({ name }, rules.name);
-    return asked(this.#engine, { action: "datasets.show", dataset: name, terms: {} }, () =>
+    return askedOnDataset(this.#engine, { action: "datasets.show", dataset: name, terms: {} }, () =>
       this.#engine.store.read(async (tables) => {
         const dataset = await findDataset(tables, name);
         const { context, contextTypes, columns } = dataset.definition;

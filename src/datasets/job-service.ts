@@ -7,7 +7,7 @@ import type { StoreTables } from "../store/store.ts";
 import type { StoredRecord } from "../store/tables.ts";
 import type { Codecs } from "./codecs.ts";
 import type { Databases } from "./databases.ts";
-import { auditedOnDataset, type DatasetAct } from "./dataset-acts.ts";
+import { askedOnDataset, auditedOnDataset, type DatasetAct } from "./dataset-acts.ts";
 import { type Dataset, findDataset, listDatasets, readDataset } from "./dataset-records.ts";
 import { type JobWorkerInfo, workerInfo } from "./job-lease.ts";
 import type { JobOptions } from "./job-options.ts";
@@ -90,7 +90,7 @@ export class JobService {
   show(dataset: string): Promise<JobInfo> {
     assertArguments({ dataset }, rules.dataset);
     const now = this.#engine.clock.now();
-    return asked(this.#engine, { action: "jobs.show", dataset, terms: {} }, () =>
+    return askedOnDataset(this.#engine, { action: "jobs.show", dataset, terms: {} }, () =>
       this.#engine.store.read(async (tables) => {
         const found = await findDataset(tables, dataset);
         return describeJob(await newestJob(tables, found), dataset, now);
@@ -257,7 +257,7 @@ const beginnings: Readonly<Record<JobKind, readonly string[]>> = {
   unprotect: ["datasets.unprotect"],
   index: ["datasets.index"],
   verify: ["datasets.verify"],
-  erase: ["datasets.erase-column", "datasets.erase"],
+  erase: ["datasets.erase-column", "datasets.protect", "datasets.erase"],
 };
 
 async function lookUpNewest(tables: StoreTables, { id }: Dataset): Promise<StoredRecord<"jobs"> | undefined> {

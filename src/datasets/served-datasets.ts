@@ -3,7 +3,7 @@ import type { ActTerms } from "../keys/access/act-terms.ts";
 import type { Engine } from "../keys/engine.ts";
 import type { Codecs } from "./codecs.ts";
 import type { Databases } from "./databases.ts";
-import { auditedOnDataset } from "./dataset-acts.ts";
+import { auditedAtOnce } from "./dataset-acts.ts";
 import { datasetArguments as rules } from "./dataset-arguments.ts";
 import { DatasetService } from "./dataset-service.ts";
 import type { JobOptions, RecontextOptions } from "./job-options.ts";
@@ -47,6 +47,6 @@ export class ServedDatasets extends DatasetService {
 
   async #once<T extends JobResult>(action: string, name: string, terms: ActTerms, work: () => Promise<T>): Promise<T> {
     assertArguments({ name }, rules.name);
-    return auditedOnDataset(this.#engine, { action, dataset: name, terms }, work, ({ id, state }) => ({ detail: { job: id, state } }));
+    return auditedAtOnce(this.#engine, { action, dataset: name, terms }, work, ({ id, state }) => ({ detail: { job: id, state } }));
   }
 }

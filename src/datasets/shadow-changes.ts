@@ -20,6 +20,24 @@ export function findShadow({ name, definition }: Dataset, columnName: string): S
   );
 }
 
+/** As {@link findShadow}, of one that is cut over. @throws KeysteadError also `CONFLICT` */
+export function findErasable(dataset: Dataset, columnName: string): ShadowColumn {
+  const shadow = findShadow(dataset, columnName);
+  if (shadow.plaintext.use !== "read") return shadow;
+  const remedy = `keystead datasets shadow cut-over ${dataset.name} ${columnName}`;
+  throw new KeysteadError("CONFLICT", `column ${columnName} of dataset ${dataset.name} is not cut over; first run \`${remedy}\``);
+}
+
+/** Refuses to write back a column whose plaintext is there. @throws KeysteadError `CONFLICT` */
+export function assertInPlace({ name, definition }: Dataset): void {
+  const shadow = definition.columns.find(isShadow);
+  if (shadow === undefined) return;
+  throw new KeysteadError(
+    "CONFLICT",
+    `column ${shadow.name} of dataset ${name} has its plaintext beside it, in column ${shadow.plaintext.column}: it is not protected yet`,
+  );
+}
+
 /**
  * Refuses to go on after a look at every row that found some out of step.
  * @throws KeysteadError `JOB_INCOMPLETE`

@@ -136,9 +136,14 @@ async function askQuietly<T>(engine: Engine, act: Act, work: () => Promise<T>): 
     await record(engine, { ...recordable, detail: detailOf(recordable, approval), ...by(engine.caller), outcome: "allowed" }, "was done");
     return result;
   } catch (error) {
-    await approval.giveBack();
+    if (!isInDoubt(error)) await approval.giveBack();
     throw error;
   }
+}
+
+/** True for a failure after which the act may have been done, or half of it: nobody approved of doing it twice. */
+function isInDoubt(error: unknown): boolean {
+  return !(error instanceof KeysteadError) || error.code === "STORE_FAILED" || error.code === "INTERNAL";
 }
 
 async function perform<T>(engine: Engine, act: Act, work: () => Promise<T>, describe?: (result: T) => Partial<RecordableAct>): Promise<T> {
@@ -153,7 +158,7 @@ async function perform<T>(engine: Engine, act: Act, work: () => Promise<T>, desc
       assertHere({ movedTo: (await engine.store.read((tables) => tables.settings.get({ name: movedTo })))?.value });
     result = await work();
   } catch (error) {
-    await approval?.giveBack();
+    if (!isInDoubt(error)) await approval?.giveBack();
     await recordFailure(engine, { ...recordable, ...told }, error);
     throw error;
   }

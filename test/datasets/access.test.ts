@@ -45,6 +45,10 @@ describe("what is said of a key or of a purpose", () => {
     "cut over": ({ datasets }) => datasets.cutOver("crm.person", "email", 1),
     "drop a generation": ({ datasets }) => datasets.dropGeneration("crm.person", "email", 1),
     add: ({ datasets }) => datasets.add("crm.other", dataset),
+    show: ({ datasets }) => datasets.show("crm.person"),
+    "show what fields need": ({ datasets }) => datasets.recordDefinition("crm.person"),
+    "show a job": ({ jobs }) => jobs.show("crm.person"),
+    "follow a job": ({ backgroundJobs }) => backgroundJobs.watch("crm.person", AbortSignal.abort()).next(),
     "start a job": ({ backgroundJobs }) => backgroundJobs.start("crm.person", { kind: "unprotect" }),
   };
 
@@ -55,6 +59,31 @@ describe("what is said of a key or of a purpose", () => {
     const [record] = (await keystead.audit.show({ limit: 1 })).slice(-1);
     expect(record).toMatchObject({ outcome: "denied", key: "fin" });
     expect(readColumn(database, "iban")).toEqual(before);
+  });
+
+  it("is good for somebody whose credential is for just those keys: he follows the job that he starts", async () => {
+    const { keystead } = await createAccess(everything);
+    const mine = keystead.as({ ...anna, scope: { keys: ["pii", "bi", "fin"] } });
+    await mine.backgroundJobs.start("crm.person", { kind: "verify" });
+    const seen = [];
+    for await (const { job } of mine.backgroundJobs.watch("crm.person", AbortSignal.timeout(60_000))) seen.push(job.state);
+    expect(seen.at(-1)).toBe("done");
+    expect(await codeOf(keystead.as({ ...anna, scope: { keys: ["pii"] } }).jobs.show("crm.person"))).toBe("ACCESS_DENIED");
+  });
+
+  it("is asked before anything is told of a dataset that an act does not fit", async () => {
+    const { keystead } = await createAccess();
+    for (const request of [undefined, { id: "r" }]) {
+      const nobody = keystead.as({ principal: { source: "os-user", id: "nobody" }, ...(request && { request }) });
+      for (const act of [
+        () => nobody.datasets.unprotect("crm.none"),
+        () => nobody.datasets.eraseColumn("crm.none", "email"),
+        () => nobody.datasets.eraseColumn("crm.person", "none"),
+      ])
+        expect(await codeOf(act())).toBe("ACCESS_DENIED");
+    }
+    expect(await keystead.audit.show({ principal: "os-user:nobody" })).toHaveLength(6);
+    expect(await codeOf(keystead.datasets.eraseColumn("crm.person", "email"))).toBe("INVALID_ARGUMENT");
   });
 
   it("allows what is about a dataset's keys alone, by their names or aliases", async () => {
@@ -137,6 +166,13 @@ describe("a search", () => {
     );
   });
 
+  it("for an index that there is none of asks for every key of the dataset, alone and in a batch", async () => {
+    const { mine } = await createAccess(everything, { effect: "deny", actions: ["data.index"], keys: ["**"] });
+    const search = { dataset: "crm.person", index: "none", values: ["p1@mail.example"] };
+    expect(await codeOf(mine.datasets.tokens(search.dataset, search.index, search.values))).toBe("ACCESS_DENIED");
+    expect(await mine.datasets.tokensMany([search])).toMatchObject([{ problem: { code: "ACCESS_DENIED" } }]);
+  });
+
   it("is refused by a rule about a column that it compares", async () => {
     const { keystead, mine } = await createAccess(everything, { effect: "deny", actions: ["*"], keys: ["pii"] });
     expect(await codeOf(mine.datasets.find("crm.person", "email", ["p2@mail.example"]))).toBe("ACCESS_DENIED");
@@ -213,4 +249,45 @@ describe("going on with a job", () => {
     expect(await codeOf(resume(mine))).toBe("APPROVAL_REQUIRED");
     expect(readColumn(database, "iban")).toEqual(before);
   });
+});
+
+describe("an act of several steps", () => {
+  const shadowed = "CREATE TABLE person (id INTEGER PRIMARY KEY, email TEXT, phone TEXT, phone_sealed TEXT)";
+  const steps: Readonly<Record<string, readonly [string, (keystead: Call) => Promise<unknown>, (keystead: Call) => Promise<unknown>]>> = {
+    "another context": [
+      "datasets.recontext",
+      ({ datasets }) => datasets.recontext("crm.person", { row: "{id}" }),
+      ({ backgroundJobs }) => backgroundJobs.start("crm.person", { kind: "recontext", context: { row: "{id}" } }),
+    ],
+    "erasing a column": [
+      "datasets.erase",
+      ({ datasets }) => datasets.eraseColumn("crm.person", "phone"),
+      ({ backgroundJobs }) => backgroundJobs.start("crm.person", { kind: "erase-column", column: "phone" }),
+    ],
+    "looking before a column is erased": [
+      "datasets.protect",
+      ({ datasets }) => datasets.eraseColumn("crm.person", "phone"),
+      ({ backgroundJobs }) => backgroundJobs.start("crm.person", { kind: "erase-column", column: "phone" }),
+    ],
+  };
+  const kinds = ["deny", "approve"] as const;
+
+  it.each(Object.entries(steps).flatMap(([name, step]) => kinds.map((effect) => [name, effect, step] as const)))(
+    "asks for each of them at once when it is served: %s, %s",
+    async (_, effect, [action, call, start]) => {
+      const { keystead, database } = await createCrm(shadowed, { clock: systemClock });
+      database.prepare("INSERT INTO person VALUES (1, 'a@mail.example', '+49 30 1', NULL)").run();
+      const phone = { key: "fin", column: "phone_sealed", plaintext: "phone" };
+      await keystead.datasets.add("crm.person", personDataset({ email: "pii" }, { columns: { email: { key: "pii" }, phone } }));
+      await keystead.datasets.protect("crm.person");
+      await keystead.datasets.cutOverColumn("crm.person", "phone");
+      await keystead.policies.create({ ...everything, subject: "os-user:anna" });
+      await keystead.policies.create({ effect, subject: "*", actions: [action] });
+      const served = keystead.as({ ...anna, request: { id: "r" } });
+      const before = ["email", "phone"].map((column) => readColumn(database, column));
+      for (const act of [call, start]) expect(await codeOf(act(served))).toBe(effect === "deny" ? "ACCESS_DENIED" : "APPROVAL_REQUIRED");
+      expect((await keystead.jobs.list()).map(({ kind }) => kind)).toEqual(["protect", "protect"]);
+      expect(["email", "phone"].map((column) => readColumn(database, column))).toEqual(before);
+    },
+  );
 });

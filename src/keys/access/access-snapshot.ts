@@ -45,14 +45,19 @@ export class AccessSnapshot {
     return { ...this.#withRoles(ownSubjects(caller)), ...(caller.scope !== undefined && { scope: caller.scope }) };
   }
 
-  /** As {@link subjectsOf}, for whoever a text names, and is `also` something: a token with what it carries, a role, a group. */
-  subjectsNamed(subject: string, also: readonly string[]): Subjects {
+  /** As {@link subjectsOf}, for whoever a text names, and is `also` something: a token with what it carries and what is wrong with it, a role, a group. */
+  subjectsNamed(subject: string, also: readonly string[], now: number): Subjects {
     const principal = parsePrincipal(subject);
     const token = principal?.source === "token" ? this.tokens.get(principal.id) : undefined;
     const caller = token === undefined ? { principal: principal ?? anonymousPrincipal } : this.callerOf(token);
     const { scope } = this.subjectsOf(caller);
     const own = principal === undefined ? [subject, everybody] : ownSubjects(caller);
-    return { ...this.#withRoles([...own, ...also]), ...(scope !== undefined && { scope }) };
+    const problem = principal?.source === "token" ? this.tokenProblem(principal.id, now) : undefined;
+    return {
+      ...this.#withRoles([...own, ...also]),
+      ...(problem !== undefined && { barred: `the token is ${problem}` }),
+      ...(scope !== undefined && { scope }),
+    };
   }
 
   /** A caller with the policies that count for it. */
@@ -83,6 +88,17 @@ export class AccessSnapshot {
     return judged.problem ?? (now >= judged.until ? "expired" : undefined);
   }
 
+  /** True for who may do nothing, whatever the time is: one that is disabled, a token that is not good, or whose maker is disabled. */
+  isBarred(caller: Caller): boolean {
+    const { source, id } = caller.principal;
+    if (source === "token" && this.tokenProblem(id, Number.NEGATIVE_INFINITY) !== undefined) return true;
+    return ownSubjects(caller).some((subject) => this.isDisabled(subject));
+  }
+
+  isDisabled(subject: string): boolean {
+    return this.principals.get(subject)?.disabled === true;
+  }
+
   /** Who stands behind a principal: of a token, who made it, or made the token that made it. */
   personOf(principal: Principal): string {
     if (principal.source !== "token") return subjectOf(principal);
@@ -93,7 +109,7 @@ export class AccessSnapshot {
     const chain = this.#chain(id);
     const until = Math.min(...chain.map(({ expiresAt }) => expiresAt));
     const oldest = chain.at(-1)?.createdBy ?? "";
-    const isDisabled = [...chain.map((token) => `token:${token.id}`), oldest].some((name) => this.principals.get(name)?.disabled === true);
+    const isDisabled = [...chain.map((token) => `token:${token.id}`), oldest].some((name) => this.isDisabled(name));
     if (chain.length === 0 || parsePrincipal(oldest)?.source === "token") return { until, problem: "unknown" };
     if (chain.some(({ revokedAt }) => revokedAt !== null)) return { until, problem: "revoked" };
     return isDisabled ? { until, problem: "of somebody who is disabled" } : { until };

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { ApprovalNeeded } from "../../access/approval-needed.ts";
-import { subjectOf } from "../../access/subject.ts";
+import { parsePrincipal, subjectOf } from "../../access/subject.ts";
 import { encodeBase64url } from "../../crypto/base64url.ts";
 import { encodeFields } from "../../crypto/encode.ts";
 import { writeJson } from "../../crypto/json-text.ts";
@@ -10,6 +10,7 @@ import type { StoredRecord } from "../../store/tables.ts";
 import type { Act } from "../audited.ts";
 import type { Engine } from "../engine.ts";
 import { day, instant } from "../key-records.ts";
+import type { AccessSnapshot } from "./access-snapshot.ts";
 import { describeTerms } from "./act-terms.ts";
 import { newShortId } from "./short-id.ts";
 
@@ -27,6 +28,9 @@ const approvalDays = { ends: 1, dropped: 30 } as const;
 /** Most approvals that one person may wait for. */
 const mostPending = 100;
 
+/** An approval as it waits. */
+const undecided = { state: "pending", decidedAt: null, decidedBy: null, decisionReason: null } as const;
+
 /** Longest description of an act, in characters. */
 const longestAct = 65_536;
 
@@ -38,20 +42,22 @@ const longestAct = 65_536;
 export async function takeApproval(engine: Engine, act: Act, needed: KeysteadError): Promise<Approval> {
   const { store, clock, random, caller, policies } = engine;
   const requester = subjectOf(caller.principal);
-  const person = (await policies.snapshot()).personOf(caller.principal);
+  const snapshot = await policies.snapshot();
+  const person = snapshot.personOf(caller.principal);
   const text = describeAct(act);
   const digest = encodeBase64url(hash("sha256", encodeFields(requester, act.action, text), "buffer"));
   const row = await store.transaction(async (tables) => {
     const now = clock.now();
     const found = (await tables.approvals.list({ digest })).filter(({ expiresAt }) => now < expiresAt);
     const approved = found.find(({ state }) => state === "approved");
-    if (approved !== undefined) return tables.approvals.update({ ...approved, state: "used" });
+    if (approved !== undefined)
+      return tables.approvals.update({ ...approved, ...(isTrusted(approved, snapshot) ? { state: "used" } : undecided) });
     const waiting = found.find(({ state }) => state === "rejected") ?? found.find(({ state }) => state === "pending");
     if (waiting !== undefined) return waiting;
     await makeRoom(tables, person, now);
     return tables.approvals.insert({
       id: newShortId(random),
-      state: "pending",
+      ...undecided,
       requester,
       person,
       policy: needed instanceof ApprovalNeeded ? needed.policy : "",
@@ -60,9 +66,6 @@ export async function takeApproval(engine: Engine, act: Act, needed: KeysteadErr
       digest,
       requestedAt: now,
       expiresAt: now + approvalDays.ends * day,
-      decidedAt: null,
-      decidedBy: null,
-      decisionReason: null,
     });
   });
   if (row.state === "used") return { id: row.id, approvedBy: row.decidedBy ?? "", giveBack: () => giveBack(engine, row) };
@@ -83,6 +86,12 @@ function describeAct({ action: _, approved: _approved, questions: _questions, te
   const text = writeJson({ ...act, terms: describeTerms(terms) });
   if (text.length <= longestAct) return text;
   throw new KeysteadError("INVALID_ARGUMENT", "the act is too long to be approved of; do it in smaller ones");
+}
+
+/** False once who approved was disabled, or the token revoked by which he did: it may have been stolen. */
+function isTrusted({ decidedBy }: StoredRecord<"approvals">, snapshot: AccessSnapshot): boolean {
+  const principal = parsePrincipal(decidedBy ?? "");
+  return principal !== undefined && !snapshot.isBarred({ principal });
 }
 
 async function makeRoom(tables: StoreTables, person: string, now: number): Promise<void> {

@@ -1,5 +1,6 @@
 import { subjectOf } from "../../access/subject.ts";
 import { assertArguments, choice, isPlainObject, object, optional, text } from "../../arguments.ts";
+import type { AuditEvent } from "../../audit/event.ts";
 import { parseJson } from "../../crypto/json-text.ts";
 import { KeysteadError } from "../../errors.ts";
 import type { StoreTables } from "../../store/store.ts";
@@ -100,7 +101,7 @@ export class ApprovalService {
     const { store, clock, caller, policies } = this.#engine;
     const asked = isShortId(id) ? await store.read((tables) => tables.approvals.get({ id })) : undefined;
     // A second person is never asked for about the second person.
-    const act = { action, approved: true, ...keyOf(asked), ...recordable(id), ...(reason !== undefined && { reason }), terms: { id } };
+    const act = { action, approved: true, ...placeOf(asked), ...recordable(id), ...(reason !== undefined && { reason }), terms: { id } };
     const row = await audited(
       this.#engine,
       act,
@@ -114,7 +115,7 @@ export class ApprovalService {
           if (state === "approved" && person === row.person)
             throw new KeysteadError(
               "ACCESS_DENIED",
-              "who asked can't be the second person, nor can a token of his; another person has to approve",
+              `who asked can't be the second person, nor can any token that ${row.person} made; another person has to approve`,
             );
           return tables.approvals.update({
             ...row,
@@ -154,11 +155,16 @@ function stateOf({ state, expiresAt }: StoredRecord<"approvals">, now: number): 
   return (stored === "pending" || stored === "approved") && now >= expiresAt ? "expired" : stored;
 }
 
-/** The key that the act is about: who may approve can be told by it. */
-function keyOf(row: StoredRecord<"approvals"> | undefined): { readonly key?: string } {
+/** What the act is about: who may approve can be told by it. */
+function placeOf(row: StoredRecord<"approvals"> | undefined): Pick<Partial<AuditEvent>, "key" | "purpose" | "dataset"> {
   const act = row === undefined ? undefined : parseJson(row.act);
-  const key = isPlainObject(act) ? act["key"] : undefined;
-  return typeof key === "string" ? { key } : {};
+  if (!isPlainObject(act)) return {};
+  const { key, purpose, dataset } = act;
+  return {
+    ...(typeof key === "string" && { key }),
+    ...(typeof purpose === "string" && { purpose }),
+    ...(typeof dataset === "string" && { dataset }),
+  };
 }
 
 function recordable(id: string): { readonly detail?: Readonly<Record<string, string>> } {

@@ -97,7 +97,7 @@ function isLendable({ caller: { principal } }: Self, { by, isNew }: Gain): boole
 /** What somebody could surely do before: nothing while he is barred, or may have been; bound also by what only may have bound him. */
 function standingBefore(self: Self, before: AccessSnapshot, after: AccessSnapshot): Standing {
   const { policies, subjects } = before.standingOf(self.caller);
-  if (isBarred(self.caller, before) || isLetIn(self, before, after)) return { policies: [], subjects };
+  if (before.isBarred(self.caller) || isLetIn(self, before, after)) return { policies: [], subjects };
   const bonds = lostBonds(self, before, after);
   const own = policies.filter(({ subject }) => subjects.names.has(subject));
   const surely = bonds.some(isMasked) ? own.filter((policy) => !isMasked(policy)) : own;
@@ -107,8 +107,8 @@ function standingBefore(self: Self, before: AccessSnapshot, after: AccessSnapsho
 
 /** What is allowed to somebody afterwards and may be more than before: what newly speaks of him, and what no longer is denied to him. */
 function gainsOf(self: Self, before: AccessSnapshot, after: AccessSnapshot): Gain[] {
-  if (isBarred(self.caller, after)) return [];
-  const then = isBarred(self.caller, before) ? new Map<string, Voice>() : voicesOf(self, before);
+  if (after.isBarred(self.caller)) return [];
+  const then = before.isBarred(self.caller) ? new Map<string, Voice>() : voicesOf(self, before);
   const lost = isLetIn(self, before, after) ? ["*"] : lostBonds(self, before, after).flatMap(({ actions }) => actions);
   return [...voicesOf(self, after)]
     .map(([key, voice]) => ({ ...voice, isNew: !then.has(key) }))
@@ -124,7 +124,7 @@ function lostBonds(self: Self, before: AccessSnapshot, after: AccessSnapshot): P
 /** True when what somebody may be was disabled, and is no more: everything was denied to him then. */
 function isLetIn({ maybe }: Self, before: AccessSnapshot, after: AccessSnapshot): boolean {
   if (maybe === undefined) return false;
-  return [...before.principals.values()].some(({ subject, disabled }) => disabled && maybe.test(subject) && !isDisabled(subject, after));
+  return [...before.principals.values()].some(({ subject, disabled }) => disabled && maybe.test(subject) && !after.isDisabled(subject));
 }
 
 /** Every policy that speaks of somebody, for each thing that he is, or may be, and by which it does. */
@@ -137,17 +137,6 @@ function voicesOf({ caller, maybe }: Self, snapshot: AccessSnapshot): Map<string
     for (const policy of snapshot.policies) if (names.has(policy.subject)) voices.set(`${by} ${JSON.stringify(policy)}`, { by, policy });
   }
   return voices;
-}
-
-/** True for who may do nothing: one that is disabled, a token that is not good, or whose maker is disabled. */
-function isBarred(caller: Caller, snapshot: AccessSnapshot): boolean {
-  const { source, id } = caller.principal;
-  if (source === "token" && snapshot.tokenProblem(id, Number.NEGATIVE_INFINITY) !== undefined) return true;
-  return ownSubjects(caller).some((subject) => isDisabled(subject, snapshot));
-}
-
-function isDisabled(subject: string, { principals }: AccessSnapshot): boolean {
-  return principals.get(subject)?.disabled === true;
 }
 
 /** True for what takes something away: a mask does where another policy shows more. */

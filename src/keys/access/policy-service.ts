@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { isActionName } from "../../access/actions.ts";
 import { explain, type Explanation } from "../../access/explain.ts";
 import { parsePolicy, type Policy, type PolicyInput } from "../../access/policy.ts";
@@ -47,6 +48,9 @@ export interface ExplainOptions {
   /** What the principal is besides: `claim:NAME=VALUE`, `group:NUMBER`, `role:NAME`. */
   readonly also?: readonly string[];
 }
+
+/** Longest list of actions, and longest scope, that a record tells word for word. */
+const longestDetail = 1024;
 
 const rules = {
   show: { id: text },
@@ -114,7 +118,7 @@ export class PolicyService {
     assertArguments({ input }, rules.create);
     const policy = parsePolicy(input);
     const id = newShortId(this.#engine.random);
-    const detail = { effect: policy.effect, subject: policy.subject };
+    const detail = detailOf(policy);
     const created = await this.#change(
       { action: "policies.create", detail, terms: { ...input } },
       (tables, now, by) =>
@@ -131,8 +135,9 @@ export class PolicyService {
   async set(id: string, input: PolicyInput, options: ChangeOptions = {}): Promise<PolicyInfo> {
     assertArguments({ id, input, options }, rules.set);
     const policy = parsePolicy(input);
-    const detail = { ...recordable(id).detail, effect: policy.effect, subject: policy.subject };
-    const changed = await this.#change({ action: "policies.set", detail, terms: { id, ...input, ...options } }, async (tables, now, by) => {
+    const act = { action: "policies.set", detail: { ...recordable(id).detail, ...detailOf(policy) } };
+    const terms = { id, ...input, ...options, ...(await this.#nowSaying(id)) };
+    const changed = await this.#change({ ...act, terms }, async (tables, now, by) => {
       const row = await findPolicy(tables, id, options);
       return tables.policies.update({ ...row, ...columnsOf(policy), updatedAt: now, updatedBy: by });
     });
@@ -142,7 +147,8 @@ export class PolicyService {
   /** Removes a policy. @throws KeysteadError as {@link set} */
   async remove(id: string, options: ChangeOptions = {}): Promise<void> {
     assertArguments({ id, options }, rules.remove);
-    await this.#change({ action: "policies.remove", ...recordable(id), terms: { id, ...options } }, async (tables) => {
+    const terms = { id, ...options, ...(await this.#nowSaying(id)) };
+    await this.#change({ action: "policies.remove", ...recordable(id), terms }, async (tables) => {
       await tables.policies.remove(await findPolicy(tables, id, options));
     });
   }
@@ -168,9 +174,16 @@ export class PolicyService {
       const key =
         nameOrAlias === undefined ? undefined : ((await store.read((tables) => lookUpKey(tables, nameOrAlias)))?.name ?? nameOrAlias);
       const snapshot = await policies.snapshot();
+      const now = clock.now();
       const resource = await policies.complete({ ...place, ...(key !== undefined && { key }) });
-      return explain(snapshot.policies, snapshot.subjectsNamed(principal, also), action, resource, clock.now());
+      return explain(snapshot.policies, snapshot.subjectsNamed(principal, also, now), action, resource, now);
     });
+  }
+
+  /** What a policy says that is to be changed: whoever approves of that has to see it, and it must be the same when it is done. */
+  async #nowSaying(id: string): Promise<{ readonly before?: PolicyInfo }> {
+    const row = isShortId(id) ? await this.#engine.store.read((tables) => tables.policies.get({ id })) : undefined;
+    return row === undefined ? {} : { before: describe(row) };
   }
 
   async #change<T>(
@@ -190,6 +203,16 @@ export class PolicyService {
       more,
     );
   }
+}
+
+/** What a record tells of a policy; of one that is too long for it, a digest. */
+function detailOf({ effect, subject, actions, scope }: Omit<Policy, "id">): Record<string, string> {
+  const where = JSON.stringify(scope);
+  return { effect, subject, actions: recorded(actions.join(",")), ...(where !== "{}" && { scope: recorded(where) }) };
+}
+
+function recorded(text: string): string {
+  return text.length <= longestDetail ? text : `sha256:${hash("sha256", text, "hex")}`;
 }
 
 function columnsOf({ effect, subject, actions, scope, description }: Omit<Policy, "id">): {

@@ -80,7 +80,7 @@ export class PrincipalService {
       ...(disabled !== undefined && { disabled }),
     };
     const row = await this.#change(
-      { action: "principals.set", detail, terms: { subject, ...settings, ...options } },
+      { action: "principals.set", detail, terms: { subject, ...settings, ...options, ...(await this.#nowSaying(subject)) } },
       async (tables) => {
         assertSubject(subject);
         if (description !== undefined && (description.length > 500 || !description.isWellFormed() || /\p{Cc}/u.test(description)))
@@ -107,11 +107,19 @@ export class PrincipalService {
   /** Removes what the store says about a principal: its roles, and that it is disabled. @throws KeysteadError `UNKNOWN_PRINCIPAL`, as {@link set} */
   async remove(subject: string, options: ChangeOptions = {}): Promise<void> {
     assertArguments({ subject, options }, rules.remove);
-    await this.#change({ action: "principals.remove", ...recordable(subject), terms: { subject, ...options } }, async (tables) => {
+    const terms = { subject, ...options, ...(await this.#nowSaying(subject)) };
+    await this.#change({ action: "principals.remove", ...recordable(subject), terms }, async (tables) => {
       const row = await findPrincipal(tables, subject);
       assertUnchanged(describe(row), options);
       await tables.principals.remove(row);
     });
+  }
+
+  /** What the store says of a principal that is to be changed: whoever approves of that has to see it. */
+  async #nowSaying(subject: string): Promise<{ readonly before?: PrincipalInfo }> {
+    const row =
+      subjectProblem(subject) === undefined ? await this.#engine.store.read((tables) => tables.principals.get({ subject })) : undefined;
+    return row === undefined ? {} : { before: describe(row) };
   }
 
   #change<T>(act: Act, work: (tables: StoreTables) => Promise<T>, roles: readonly string[] = []): Promise<T> {

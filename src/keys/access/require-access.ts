@@ -4,9 +4,11 @@ import { isActionName } from "../../access/actions.ts";
 import type { Caller, RequestOrigin } from "../../access/caller.ts";
 import type { Principal } from "../../access/principal.ts";
 import { anything, assertArguments, callback, listOf, number, object, optional, recordOf, text } from "../../arguments.ts";
+import { isKeyName } from "../../crypto/ciphertext.ts";
 import { KeysteadError } from "../../errors.ts";
 import { audited } from "../audited.ts";
 import type { Engine } from "../engine.ts";
+import { isPurposeName } from "../purpose-records.ts";
 
 const principalShape = object<Principal>({ source: text, id: text, name: optional(text), actingFor: optional(text) });
 const callerShape = object<Caller>({
@@ -41,6 +43,11 @@ export async function requireAccess<T>(
   if (!isPrincipal(caller.principal)) throw malformedPrincipal("INVALID_ARGUMENT");
   if (!isActionName(action))
     throw new KeysteadError("INVALID_ARGUMENT", "an action is <noun>.<verb>: one of Keystead's, or one with a noun of your own");
+  const { key, purpose } = resource;
+  if (key !== undefined && !isKeyName(key))
+    throw new KeysteadError("INVALID_ARGUMENT", "resource.key is no name of a key; leave it out for an act on none");
+  if (purpose !== undefined && !isPurposeName(purpose))
+    throw new KeysteadError("INVALID_ARGUMENT", "resource.purpose is no name of a purpose; leave it out for an act on none");
   return audited({ ...engine, caller }, { action, ...resource, terms: {} }, async () => work());
 }
 

@@ -24,7 +24,7 @@ export interface CreateTokenInput {
   readonly roles?: readonly string[];
   /** What it is good for at most, whatever roles and policies allow. */
   readonly scope?: AccessScope;
-  /** At most 366 days from now; a day from now when absent. */
+  /** At most 366 days from now, and no later than the token by which it is made; a day from now, or that token's end, when absent. */
   readonly expiresAt?: Date;
 }
 
@@ -112,7 +112,7 @@ export class TokenService {
           scope: JSON.stringify(scope),
           createdAt: now,
           createdBy: subjectOf(caller.principal),
-          expiresAt: Math.min(expiresAt, maker?.expiresAt ?? expiresAt),
+          expiresAt: withinMaker(expiresAt, maker?.expiresAt, input.expiresAt !== undefined),
           revokedAt: null,
           revokedBy: null,
         });
@@ -199,6 +199,19 @@ function expiryOf(expiresAt: Date | undefined, now: number): number {
   const instant = expiresAt?.getTime() ?? now + lifetimeDays.usual * day;
   if (instant > now && instant <= now + lifetimeDays.most * day) return instant;
   throw new KeysteadError("INVALID_ARGUMENT", `a token ends between now and ${String(lifetimeDays.most)} days from now`);
+}
+
+/**
+ * @param isWanted true for an end that somebody asked for: another one would surprise him
+ * @throws KeysteadError `INVALID_ARGUMENT`
+ */
+function withinMaker(expiresAt: number, maker: number | undefined, isWanted: boolean): number {
+  if (maker === undefined || expiresAt <= maker) return expiresAt;
+  if (!isWanted) return maker;
+  throw new KeysteadError(
+    "INVALID_ARGUMENT",
+    `a token ends with the one by which it is made, at ${instant(maker)}: give an end until then, or make it by other means`,
+  );
 }
 
 function assertName(name: string): void {

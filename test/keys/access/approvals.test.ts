@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Caller } from "../../../src/access/caller.ts";
 import type { DatasetInput } from "../../../src/index.ts";
+import { KeysteadError } from "../../../src/errors.ts";
 import type { Keystead } from "../../../src/keystead.ts";
 import { registerSecret } from "../../setup/canary.ts";
 import { codeOf, createTestKeystead, type TestKeystead } from "../../support/test-keystead.ts";
@@ -150,6 +151,100 @@ describe("an act that needs a second person", () => {
     const byHelper = await waitsFor(keystead, () => keystead.as(helper).keys.destroy("k", 1));
     expect(await codeOf(anna.approvals.approve(byHelper))).toBe("ACCESS_DENIED");
     expect(await codeOf(keystead.as(user("bob")).approvals.approve(byHelper))).toBe("no error");
+  });
+
+  it("is not approved through another token of the same maker, and is told whose they are", async () => {
+    const { keystead } = await twoPersons();
+    const anna = keystead.as(user("anna"));
+    const tokens = [];
+    for (const name of ["one", "two"]) {
+      const { token } = await anna.tokens.create({ name, roles: ["admin", "key-admin"] });
+      registerSecret(token);
+      const caller = await keystead.tokens.authenticator.authenticate(token);
+      if (caller !== undefined) tokens.push(keystead.as(caller));
+    }
+    const [one = anna, two = anna] = tokens;
+    const asked = await waitsFor(keystead, () => one.keys.destroy("k", 1));
+    await expect(two.approvals.approve(asked)).rejects.toMatchObject({
+      code: "ACCESS_DENIED",
+      message: "who asked can't be the second person, nor can any token that os-user:anna made; another person has to approve",
+    });
+  });
+
+  it.each([
+    ["was disabled", (keystead: Keystead) => keystead.principals.set("os-user:bob", { disabled: true })],
+    ["has a token that was revoked", (keystead: Keystead, token: string) => keystead.tokens.revoke(token)],
+  ])("waits again when who approved %s since", async (what, distrust) => {
+    const { keystead } = await twoPersons();
+    const [anna, bob] = [keystead.as(user("anna")), keystead.as(user("bob"))];
+    const { id, token } = await bob.tokens.create({ name: "his", roles: ["key-admin", "admin"] });
+    registerSecret(token);
+    const his = await keystead.tokens.authenticator.authenticate(token);
+    if (his === undefined) throw new Error("the token is good");
+    const asked = await waitsFor(keystead, () => anna.keys.destroy("k", 1));
+    await (what === "was disabled" ? bob : keystead.as(his)).approvals.approve(asked);
+    await distrust(keystead, id);
+    expect(await codeOf(anna.keys.destroy("k", 1))).toBe("APPROVAL_REQUIRED");
+    const { decidedBy, ...shown } = await keystead.approvals.show(asked);
+    expect([shown.state, decidedBy]).toEqual(["pending", undefined]);
+    await keystead.principals.set("os-user:carol", { roles: ["key-admin", "admin"] });
+    await keystead.as(user("carol")).approvals.approve(asked);
+    expect(await codeOf(anna.keys.destroy("k", 1))).toBe("no error");
+  });
+
+  it("holds for a policy or a principal as it was when it was asked for, and shows that", async () => {
+    const { keystead } = await twoPersons();
+    const [anna, bob] = [keystead.as(user("anna")), keystead.as(user("bob"))];
+    const harmless = { effect: "deny", subject: "os-user:carol", actions: ["data.hash"] } as const;
+    const { id } = await keystead.policies.create(harmless);
+    for (const call of [() => anna.policies.remove(id), () => anna.policies.set(id, { ...harmless, subject: "os-user:dora" })]) {
+      const asked = await waitsFor(keystead, call);
+      expect(await keystead.approvals.show(asked)).toMatchObject({ act: { terms: { before: { id, subject: "os-user:carol" } } } });
+      await bob.approvals.approve(asked);
+      await keystead.policies.set(id, { ...harmless, subject: "group:7", actions: ["*"] });
+      expect(await codeOf(call())).toBe("APPROVAL_REQUIRED");
+      await keystead.policies.set(id, harmless);
+    }
+    await keystead.principals.set("os-user:carol", { roles: ["encryptor"] });
+    const give = (): Promise<unknown> => anna.principals.set("os-user:carol", { disabled: false });
+    await bob.approvals.approve(await waitsFor(keystead, give));
+    await keystead.principals.set("os-user:carol", { roles: ["admin"], disabled: true });
+    expect(await codeOf(give())).toBe("APPROVAL_REQUIRED");
+  });
+
+  it("is approved of by who may for its dataset and purpose", async () => {
+    const { keystead } = await createTestKeystead();
+    await keystead.principals.set("os-user:anna", { roles: ["admin", "key-admin"] });
+    await keystead.principals.set("os-user:bob", { roles: ["admin", "key-admin"] });
+    await keystead.policies.create({ effect: "approve", subject: "os-user:anna", actions: ["purposes.create", "datasets.census"] });
+    await keystead.policies.create({ effect: "deny", subject: "os-user:bob", actions: ["approvals.approve"], purposes: ["health"] });
+    await keystead.policies.create({ effect: "deny", subject: "os-user:bob", actions: ["approvals.approve"], datasets: ["crm.person"] });
+    const [anna, bob] = [keystead.as(user("anna")), keystead.as(user("bob"))];
+    const health = await waitsFor(keystead, () => anna.purposes.create("health"));
+    expect(await codeOf(bob.approvals.approve(health))).toBe("ACCESS_DENIED");
+    const other = await waitsFor(keystead, () => anna.purposes.create("other"));
+    expect(await codeOf(bob.approvals.approve(other))).toBe("no error");
+    const census = await waitsFor(keystead, () => anna.datasets.takeCensus("crm.person"));
+    expect(await codeOf(bob.approvals.approve(census))).toBe("ACCESS_DENIED");
+  });
+
+  it("is not done twice by one approval when nobody knows whether it was done", async () => {
+    const { keystead } = await twoPersons();
+    const { principal } = user("anna");
+    await keystead.policies.create({ effect: "allow", subject: "os-user:anna", actions: ["payroll.*"] });
+    await keystead.policies.create({ effect: "approve", subject: "os-user:anna", actions: ["payroll.*"] });
+    const failures = [new Error("the printer is on fire"), new KeysteadError("CONFLICT", "not now")];
+    const pay = (): Promise<unknown> =>
+      keystead.requireAccess(principal, "payroll.pay", {}, () => {
+        throw failures[0] ?? new Error("none is left");
+      });
+    for (const state of ["used", "approved"]) {
+      const asked = await waitsFor(keystead, pay);
+      await keystead.as(user("bob")).approvals.approve(asked);
+      await expect(pay()).rejects.toBe(failures[0]);
+      expect((await keystead.approvals.show(asked)).state).toBe(state);
+      failures.shift();
+    }
   });
 
   it("expires, is rejected, and survives a failure", async () => {

@@ -6,6 +6,7 @@ import type { Caller } from "../../../src/access/caller.ts";
 import type { PolicyInput } from "../../../src/access/policy.ts";
 import { initKeystead, openKeystead } from "../../../src/keystead.ts";
 import { entityTag } from "../../../src/keys/entity-tag.ts";
+import { registerSecret } from "../../setup/canary.ts";
 import { codeOf, createTestKeystead, fileStore, temporaryFolder } from "../../support/test-keystead.ts";
 
 function user(id: string, more: Partial<Caller> = {}): Caller {
@@ -103,6 +104,38 @@ describe("policies", () => {
     expect(await codeOf(policies.explain("os-user:bob", "keys.lst"))).toBe("INVALID_ARGUMENT");
   });
 
+  it("are explained of a token as it is by now", async () => {
+    const { keystead } = await createTestKeystead();
+    await keystead.principals.set("os-user:anna", { roles: ["admin", "decryptor"] });
+    const { id, token } = await keystead.as(user("anna")).tokens.create({ name: "hers", roles: ["decryptor"] });
+    registerSecret(token);
+    const explained = async (of = id): Promise<readonly string[]> => {
+      const { outcome, reason } = await keystead.policies.explain(`token:${of}`, "data.decrypt", { key: "k" });
+      return [outcome, reason];
+    };
+    expect(await explained()).toEqual(["allow", "role decryptor allows it"]);
+    await keystead.principals.set("os-user:anna", { disabled: true });
+    expect(await explained()).toEqual(["deny", "the token is of somebody who is disabled"]);
+    await keystead.principals.set("os-user:anna", { disabled: false });
+    await keystead.tokens.revoke(id);
+    expect(await explained()).toEqual(["deny", "the token is revoked"]);
+    expect(await explained("nobody")).toEqual(["deny", "the token is unknown"]);
+  });
+
+  it("are told in the records of their changes", async () => {
+    const { keystead } = await createTestKeystead();
+    const { id } = await keystead.policies.create(allow("role:clerk", ["data.encrypt", "data.index"], { keys: ["a/*"] }));
+    const many = Array.from({ length: 30 }, (_, number) => `key-of-a-customer-with-a-long-name/${String(number)}`);
+    await keystead.policies.set(id, allow("role:clerk", ["data.encrypt"], { keys: many }));
+    const [created, changed] = await keystead.audit.show({ action: "policies" });
+    expect(created?.["detail"]).toEqual({
+      ...{ effect: "allow", subject: "role:clerk", policy: id },
+      ...{ actions: "data.encrypt,data.index", scope: '{"keys":["a/*"]}' },
+    });
+    expect(changed).toMatchObject({ detail: { policy: id, actions: "data.encrypt" } });
+    expect(JSON.stringify(changed)).toMatch(/"scope":"sha256:[0-9a-f]{64}"/);
+  });
+
   it("are not read when somebody edited them", async () => {
     const options = fileStore(temporaryFolder());
     const keystead = await initKeystead(options);
@@ -178,9 +211,25 @@ describe("requireAccess", () => {
     await keystead.policies.create(allow("os-user:anna", ["payroll.*"], { context: { month: ["5"] } }));
     expect(await print()).toBe("printed");
     expect(await codeOf(keystead.requireAccess(principal, "data.decrpt", {}, () => 1))).toBe("INVALID_ARGUMENT");
+    for (const nowhere of [{ key: "" }, { purpose: "" }, { dataset: "" }])
+      expect(await codeOf(keystead.requireAccess(principal, "payroll.print", nowhere, () => 1))).toBe("INVALID_ARGUMENT");
     expect(await keystead.audit.show({ action: "payroll" })).toMatchObject([
       { outcome: "denied", principal, purpose: "payroll", context: { month: "5" } },
       { outcome: "allowed", principal },
+      { outcome: "failed", code: "INVALID_ARGUMENT" },
+    ]);
+  });
+
+  it("is bound by what is denied in a context that the program does not tell", async () => {
+    const { keystead } = await createTestKeystead();
+    await keystead.policies.create(allow("os-user:anna", ["payroll.*"]));
+    await keystead.policies.create({ ...allow("os-user:anna", ["payroll.*"], { context: { tenant: ["b"] } }), effect: "deny" });
+    const print = (context?: Record<string, string>): Promise<string> =>
+      codeOf(keystead.requireAccess(user("anna"), "payroll.print", context === undefined ? {} : { context }, () => "printed"));
+    expect([await print(), await print({ tenant: "b" }), await print({ tenant: "a" })]).toEqual([
+      "ACCESS_DENIED",
+      "ACCESS_DENIED",
+      "no error",
     ]);
   });
 });

@@ -86,6 +86,11 @@ describe("a token", () => {
     const second = await newToken(keystead.as(await callerOf(keystead, first.token)), { roles: ["admin"] });
     const third = await newToken(keystead.as(await callerOf(keystead, second.token)), { roles: ["admin"] });
     expect([second.expiresAt, third.expiresAt]).toEqual([first.expiresAt, first.expiresAt]);
+    const later = { expiresAt: new Date(Date.parse(first.expiresAt) + 1) };
+    await expect(newToken(keystead.as(await callerOf(keystead, first.token)), later)).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: `a token ends with the one by which it is made, at ${first.expiresAt}: give an end until then, or make it by other means`,
+    });
     await keystead.principals.set("os-user:anna", { disabled: true });
     for (const { token } of [first, second, third]) expect(await refusal(keystead, token)).toBe("UNAUTHENTICATED");
     await keystead.principals.set("os-user:anna", { disabled: false });
