@@ -20,6 +20,8 @@ export interface Explanation extends Pick<Decision, "outcome" | "policy" | "mask
   /** Everything that somebody is: principal, roles, claims, groups, `*`. */
   readonly subjects: readonly string[];
   readonly considered: readonly ConsideredPolicy[];
+  /** What was asked about and is not there. */
+  readonly missing?: string;
 }
 
 /** Decides, and says by what. */

@@ -73,6 +73,7 @@ export const explanation = z
         mask: z.exactOptional(z.string()),
       }),
     ),
+    missing: z.exactOptional(z.string()),
   })
   .meta({ id: "Explanation" });
 

@@ -173,14 +173,15 @@ function inputOf(base: Pick<PolicyInput, "effect" | "subject" | "actions">, flag
 
 const verdicts = { allow: "allowed", deny: "denied", approve: "allowed once a second person approves", masked: "masked" } as const;
 
-function explanation({ outcome, masked, reason, considered }: Explanation): string {
+function explanation({ outcome, masked, reason, considered, missing }: Explanation): string {
   const policies = considered.map(({ policy, effect, subject, applies, why = "", mask }) => {
     const what = mask === undefined ? effect : `${effect} ${mask}`;
     const whether = applies ? "applies" : `does not apply: ${why}`;
     return `  ${what} by ${policy} for ${subject}: ${whether}`;
   });
   const without = outcome === "allow" && masked !== undefined && [`without a reason: ${masked.mask} by policy ${masked.policy}`];
-  return [`${verdicts[outcome]}: ${reason}`, ...(without || []), ...policies].join("\n");
+  const note = missing === undefined ? [] : [`note: ${missing}`];
+  return [`${verdicts[outcome]}: ${reason}`, ...(without || []), ...note, ...policies].join("\n");
 }
 
 function limits({ keys, purposes, datasets, context, notBefore, notAfter, daily, mask }: PolicyInfo): string {

@@ -171,12 +171,15 @@ export class PolicyService {
       }
       if (!isActionName(action))
         throw new KeysteadError("INVALID_ARGUMENT", "no action has this name; `keystead roles list` shows what there is");
-      const key =
-        nameOrAlias === undefined ? undefined : ((await store.read((tables) => lookUpKey(tables, nameOrAlias)))?.name ?? nameOrAlias);
+      const found = nameOrAlias === undefined ? undefined : await store.read((tables) => lookUpKey(tables, nameOrAlias));
+      const key = found?.name ?? nameOrAlias;
       const snapshot = await policies.snapshot();
       const now = clock.now();
       const resource = await policies.complete({ ...place, ...(key !== undefined && { key }) });
-      return explain(snapshot.policies, snapshot.subjectsNamed(principal, also, now), action, resource, now);
+      const explained = explain(snapshot.policies, snapshot.subjectsNamed(principal, also, now), action, resource, now);
+      return key === undefined || found !== undefined
+        ? explained
+        : { ...explained, missing: "no key has this name, so that its purpose is not known" };
     });
   }
 

@@ -97,6 +97,8 @@ describe("policies", () => {
       ].sort((a, b) => (a.policy < b.policy ? -1 : 1)),
     });
     expect(await policies.explain("os-user:anna", "data.encrypt", { key: "acme/k" })).toMatchObject({ reason: "role encryptor allows it" });
+    const missing = "no key has this name, so that its purpose is not known";
+    expect(await policies.explain("os-user:anna", "data.encrypt", { key: "acme/kk" })).toMatchObject({ outcome: "allow", missing });
     expect(await policies.explain("role:auditor", "keys.list")).toMatchObject({ outcome: "allow", policy: "role:auditor" });
     expect(await policies.explain("os-user:bob", "keys.list", { also: ["role:auditor"] })).toMatchObject({ outcome: "allow" });
     expect(await policies.explain("os-user:bob", "keys.list")).toMatchObject({ outcome: "deny", reason: "no policy allows it" });
