@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import { type RandomSource, RandomPool } from "../crypto/random.ts";
 import { uuidOf } from "../crypto/uuid.ts";
 import { KeysteadError } from "../errors.ts";
+import type { AuditProblem } from "./audit-problem.ts";
 import type { AuditEvent, AuditTrail } from "./event.ts";
 import { Gathering } from "./gathering.ts";
 import { type ChainPosition, GrowingChain } from "./hash-chain.ts";
@@ -22,8 +23,9 @@ export interface LineSink {
    * Resolves when all lines are durable. Their memory is used again then: what is to be had for longer is copied. After a rejection it is
    * not called again. An error that it resolves to says that they are durable here and not everywhere they must be: the chain goes on, and
    * they are not answered. It lets the event loop turn, or busy callers would keep everything else from it.
+   * @param onHang - may be told once that this takes too long, and why: nobody is kept waiting then but the next write
    */
-  append(lines: LineGroup): Promise<KeysteadError | undefined>;
+  append(lines: LineGroup, onHang: (cause: Error) => void): Promise<KeysteadError | undefined>;
 }
 
 /** What a {@link ChainWriter} is made of. */
@@ -37,6 +39,8 @@ export interface ChainWriterParts {
 /**
  * One writer's hash chain with group commit: everything that is recorded while lines are being made durable goes into the
  * next write together. After a failed write the chain has ended: what is on disk then is unknown, so nothing may follow it.
+ * While a write hangs everything is refused, also what it holds and what waits for the next one: both are in the chain, so they are written
+ * when it ends well, and the chain goes on behind them.
  */
 export class ChainWriter implements AuditTrail {
   readonly #parts: ChainWriterParts;
@@ -46,12 +50,18 @@ export class ChainWriter implements AuditTrail {
   /** The lines of the next write. */
   readonly #lines = new LineAssembly();
   #durable: ChainPosition;
-  /** Who waits for the next write; undefined when there are no lines for it. */
+  /** Who waits for the next write; undefined when nobody does. */
   #pending: PromiseWithResolvers<undefined> | undefined;
+  /** Who waits for the write that is under way. */
+  #writing: PromiseWithResolvers<undefined> | undefined;
   readonly #gathering = new Gathering();
-  #draining = false;
+  /** Ends when there is nothing to write any more; undefined while there is not. */
+  #draining: Promise<void> | undefined;
   #newest: Promise<unknown> = Promise.resolve();
-  #failure: { readonly cause: unknown } | undefined;
+  #problem: Omit<AuditProblem, "where"> | undefined;
+  readonly #onHang = (cause: Error): void => {
+    this.#refuse({ cause, hangs: true });
+  };
 
   constructor(parts: ChainWriterParts) {
     this.#parts = parts;
@@ -68,12 +78,12 @@ export class ChainWriter implements AuditTrail {
 
   /** True after a failed write. */
   get failed(): boolean {
-    return this.#failure !== undefined;
+    return this.#problem !== undefined && this.#problem.hangs !== true;
   }
 
-  /** Why a write failed; undefined when none did. */
-  get failure(): unknown {
-    return this.#failure?.cause;
+  /** Why a write failed, or that one hangs; undefined when neither is so. */
+  get problem(): Omit<AuditProblem, "where"> | undefined {
+    return this.#problem;
   }
 
   /** @throws KeysteadError `AUDIT_UNAVAILABLE`, `INVALID_ARGUMENT` for an event that no record can hold */
@@ -87,12 +97,12 @@ export class ChainWriter implements AuditTrail {
 
   /** @returns when it is durable: all records of a write share one promise */
   #add(event: AuditEvent): PromiseWithResolvers<undefined> {
-    if (this.#failure !== undefined) throw unavailable(this.#failure.cause);
+    if (this.#problem !== undefined) throw unavailable(this.#problem.cause);
     const { count, head } = this.#chain;
     const place = { sequence: count + 1, previous: head, time: this.#parts.clock.now(), id: uuidOf(this.#ids.hex(uuidBytes)) };
     this.#lines.add(this.#chain.add(this.#encoder.encode(place, event)));
     const durable = (this.#pending ??= this.#startGroup());
-    if (!this.#draining) void this.#drain();
+    if (this.#draining === undefined) this.#draining = this.#drain();
     else if (this.#waiting >= enoughRecords) this.#gathering.end();
     return durable;
   }
@@ -107,6 +117,11 @@ export class ChainWriter implements AuditTrail {
     await this.#newest;
   }
 
+  /** Resolves when nothing is being written, however long that takes. */
+  async idle(): Promise<void> {
+    await this.#draining;
+  }
+
   #startGroup(): PromiseWithResolvers<undefined> {
     const durable = Promise.withResolvers<undefined>();
     this.#newest = durable.promise.catch(() => undefined);
@@ -114,32 +129,32 @@ export class ChainWriter implements AuditTrail {
   }
 
   async #drain(): Promise<void> {
-    this.#draining = true;
-    while (this.#pending !== undefined) {
+    while (this.#waiting > 0) {
       if (this.#waiting < enoughRecords) await this.#gathering.wait(() => this.#chain.count);
-      const waiting = this.#pending;
       const end = this.#chain.position;
       const lines = { first: this.#durable.count + 1, last: end.count, head: this.#chain.head, bytes: this.#lines.take() };
+      this.#writing = this.#pending;
       this.#pending = undefined;
       let refusal: KeysteadError | undefined;
       try {
-        refusal = await this.#parts.sink.append(lines);
+        refusal = await this.#parts.sink.append(lines, this.#onHang);
       } catch (cause) {
-        this.#fail(cause, waiting);
+        // Ends the chain.
+        this.#refuse({ cause });
         break;
       }
       this.#durable = end;
-      if (refusal === undefined) waiting.resolve(undefined);
-      else waiting.reject(refusal);
+      this.#problem = undefined;
+      if (refusal === undefined) this.#writing?.resolve(undefined);
+      else this.#writing?.reject(refusal);
     }
-    this.#draining = false;
+    this.#draining = undefined;
   }
 
-  /** Ends the chain, and refuses what was to go into it. */
-  #fail(cause: unknown, waiting: PromiseWithResolvers<undefined>): void {
-    this.#failure = { cause };
-    waiting.reject(unavailable(cause));
-    this.#pending?.reject(unavailable(cause));
+  /** Refuses what is being written and what was to follow it. */
+  #refuse(problem: Omit<AuditProblem, "where">): void {
+    this.#problem = problem;
+    for (const group of [this.#writing, this.#pending]) group?.reject(unavailable(problem.cause));
     this.#pending = undefined;
   }
 }

@@ -1,3 +1,4 @@
+import { endsInTime } from "../clock.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import { identifyProcess } from "../process-identity.ts";
 import type { AuditProblem } from "./audit-problem.ts";
@@ -16,6 +17,9 @@ import { ShippedJournal } from "./shipped-journal.ts";
 import { checkWitness, type WitnessReport, writeWitness } from "./witness.ts";
 
 const reopenInterval = 1000;
+
+/** Milliseconds that a record waits for a new journal. */
+const patience = 5_000;
 
 /** A journal that is longer than this goes on in a new one. */
 export interface JournalLimits {
@@ -60,7 +64,7 @@ const unsigned = new KeysteadError(
  * Every second with traffic, after 1,000 records (twice a second at most) and at close, durable lines are shipped to the store and a checkpoint is
  * signed over them. A journal that grew long then goes on in a new one, and its file is removed. Opening takes over what
  * processes that are gone left behind. When the journal's disk fails, nothing is recorded until a new journal can be started;
- * that is tried at most once a second.
+ * that is tried at most once a second. When it hangs, nothing is recorded until it has ended what it was given.
  */
 export class FileTrail implements AuditTrail {
   readonly #options: FileTrailOptions;
@@ -71,6 +75,8 @@ export class FileTrail implements AuditTrail {
   /** Records that wait for a new journal. */
   readonly #recording = new Set<Promise<void>>();
   #journal: Journal;
+  /** The journal that this one goes on from. */
+  #former: Journal | undefined;
   #switching: Promise<void> | undefined;
   #lastReopen = Number.NEGATIVE_INFINITY;
   #witness: WitnessReport;
@@ -125,10 +131,16 @@ export class FileTrail implements AuditTrail {
 
   /** What keeps records from being answered, shipped or signed at the moment, each with its cause. */
   get problems(): AuditProblem[] {
-    const journal = this.#journal.failed ? [{ where: "journal", cause: this.#journal.failure }] : [];
+    const journal = this.#journalProblem === undefined ? [] : [{ where: "journal", ...this.#journalProblem }];
     const store = this.problem === undefined ? [] : [{ where: "store", cause: this.problem }];
     const checkpoints = this.#isUnsigned ? [{ where: "checkpoints", cause: unsigned }] : [];
     return [...journal, ...store, ...checkpoints, ...(this.#options.sinks?.problems ?? [])];
+  }
+
+  get #journalProblem(): Omit<AuditProblem, "where"> | undefined {
+    const { problem } = this.#journal;
+    // One that was gone on from and hangs still keeps the process.
+    return problem ?? (this.#former?.problem?.hangs === true ? this.#former.problem : undefined);
   }
 
   /**
@@ -228,17 +240,19 @@ export class FileTrail implements AuditTrail {
     this.#journals.set(writer, new ShippedJournal({ directory, writer, storeId, own }));
   }
 
-  /** One attempt a second: a full disk must not be asked for each request. */
+  /** One attempt a second: a full disk must not be asked for each request. Who waits for one that hangs is refused. */
   async #reopen(): Promise<void> {
-    const now = this.#options.clock.monotonic();
-    if (this.#switching === undefined && now - this.#lastReopen < reopenInterval) {
-      throw new KeysteadError(
-        "AUDIT_UNAVAILABLE",
-        "the audit journal's disk failed, so nothing is answered; free space or repair it, then try again",
-      );
+    const { clock } = this.#options;
+    const unavailable = new KeysteadError(
+      "AUDIT_UNAVAILABLE",
+      "the audit journal's disk failed, so nothing is answered; free space or repair it, then try again",
+    );
+    if (this.#switching === undefined) {
+      const now = clock.monotonic();
+      if (now - this.#lastReopen < reopenInterval) throw unavailable;
+      this.#lastReopen = now;
     }
-    this.#lastReopen = now;
-    await this.#switchJournal();
+    if (!(await endsInTime(clock, patience, this.#switchJournal()))) throw unavailable;
   }
 
   /** Goes on in a new journal; one attempt at a time. */
@@ -252,6 +266,7 @@ export class FileTrail implements AuditTrail {
   async #startJournal(): Promise<void> {
     const ended = this.#journal;
     this.#journal = await Journal.open({ ...this.#options, continues: ended.durable.writer });
+    this.#former = ended;
     this.#track(this.#journal);
     await ended.close().catch(() => undefined);
   }

@@ -6,6 +6,7 @@ import { randomUuid } from "../crypto/uuid.ts";
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import { syncDirectory } from "../durable-file.ts";
 import { identifyProcess, type ProcessIdentity } from "../process-identity.ts";
+import type { AuditProblem } from "./audit-problem.ts";
 import { ChainWriter, type LineSink } from "./chain-writer.ts";
 import type { AuditEvent, AuditTrail } from "./event.ts";
 import type { ChainPosition } from "./hash-chain.ts";
@@ -21,6 +22,7 @@ import {
 import { JournalLock } from "./journal-lock.ts";
 import { KeptLines } from "./kept-lines.ts";
 import type { LineMemory } from "./line-memory.ts";
+import { PatientSink } from "./patient-sink.ts";
 import type { AuditRecord } from "./record.ts";
 import { type AuditSinks, withSinks } from "./sinks/audit-sinks.ts";
 
@@ -50,16 +52,26 @@ export interface JournalOptions {
 export const openAction = "journal.open";
 export const closeAction = "journal.close";
 
+interface JournalParts {
+  readonly chain: ChainWriter;
+  readonly kept: KeptLines;
+  readonly sink: PatientSink;
+  readonly file: JournalFile;
+  readonly lock: JournalLock;
+  readonly path: string;
+}
+
 /**
  * The audit of one process: an append-only file `<directory>/<writer id>.jsonl`, one hash chain, one writer.
  *
  * A record is answered after the asynchronous fdatasync that covers it. When a write fails the journal refuses everything
- * from then on; a new journal starts a new chain.
+ * from then on; a new journal starts a new chain. While a write hangs it refuses everything, too, and goes on when the write ends well.
  */
 export class Journal implements AuditTrail {
   /** Durable lines for whoever ships them. */
   readonly kept: KeptLines;
   readonly #chain: ChainWriter;
+  readonly #sink: PatientSink;
   readonly #file: JournalFile;
   readonly #lock: JournalLock;
   /** Path of the file. */
@@ -67,9 +79,10 @@ export class Journal implements AuditTrail {
   #ended = false;
   #closed = false;
 
-  private constructor(chain: ChainWriter, kept: KeptLines, file: JournalFile, lock: JournalLock, path: string) {
+  private constructor({ chain, kept, sink, file, lock, path }: JournalParts) {
     this.#chain = chain;
     this.kept = kept;
+    this.#sink = sink;
     this.#file = file;
     this.#lock = lock;
     this.path = path;
@@ -94,6 +107,15 @@ export class Journal implements AuditTrail {
     const path = journalPath(directory, writer);
     let file: JournalFile | undefined;
     let lock: JournalLock | undefined;
+    let chain: ChainWriter | undefined;
+    const removeStump = async (): Promise<void> => {
+      // What is being written must not go into another file that gets the number of this one.
+      await chain?.idle();
+      await file?.close().catch(() => undefined);
+      // Nothing was answered yet: no reason to leave a stump.
+      lock?.release();
+      if (file !== undefined) for (const name of [path, lockPath(directory, writer)]) await unlink(name).catch(() => undefined);
+    };
     try {
       await prepareJournalDirectory(directory);
       file = await openFile(path);
@@ -101,16 +123,14 @@ export class Journal implements AuditTrail {
       lock = JournalLock.create(lockPath(directory, writer));
       const origin = { store: storeId, writer, process: identity.process, host: identity.host };
       const kept = new KeptLines(memory);
-      const sink = withSinks(keepingSink(new JournalFileSink(file), kept), writer, sinks);
-      const chain = new ChainWriter({ origin, clock, random, sink });
+      const sink = new PatientSink(new JournalFileSink(file), clock);
+      chain = new ChainWriter({ origin, clock, random, sink: withSinks(keepingSink(sink, kept), writer, sinks) });
       await chain.record({ action: openAction, outcome: "allowed", principal: enginePrincipal, detail: openDetail(identity, continues) });
       await syncDirectory(directory);
-      return new Journal(chain, kept, file, lock, path);
+      return new Journal({ chain, kept, sink, file, lock, path });
     } catch (cause) {
-      await file?.close().catch(() => undefined);
-      // Nothing was answered yet: no reason to leave a stump.
-      lock?.release();
-      if (file !== undefined) for (const name of [path, lockPath(directory, writer)]) await unlink(name).catch(() => undefined);
+      const removing = removeStump();
+      if (chain?.problem?.hangs !== true) await removing;
       if (isKeysteadError(cause)) throw cause;
       const problem = `the audit journal can't be started in ${directory}; make room, or make the directory writable`;
       throw new KeysteadError("AUDIT_UNAVAILABLE", problem, { cause });
@@ -127,9 +147,9 @@ export class Journal implements AuditTrail {
     return this.#chain.failed;
   }
 
-  /** Why a write failed; undefined when none did. */
-  get failure(): unknown {
-    return this.#chain.failure;
+  /** Why a write failed, or that one hangs; undefined when neither is so. */
+  get problem(): Omit<AuditProblem, "where"> | undefined {
+    return this.#chain.problem;
   }
 
   /** True when nothing is written to the file any more. */
@@ -148,7 +168,10 @@ export class Journal implements AuditTrail {
     await this.#chain.settled();
   }
 
-  /** Writes the last record and closes the file, which stays for the shipping. Closing again does nothing. */
+  /**
+   * Writes the last record and closes the file, which stays for the shipping. A write that hangs is not waited for: the file is closed when
+   * it has ended. Closing again does nothing.
+   */
   async close(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
@@ -156,19 +179,27 @@ export class Journal implements AuditTrail {
       if (!this.failed) await this.#chain.record({ action: closeAction, outcome: "allowed", principal: enginePrincipal });
     } finally {
       await this.#chain.settled();
-      this.#closed = true;
-      await this.#file.close().finally(() => {
-        this.#lock.release();
-      });
+      const closing = this.#closeFile();
+      if (this.problem?.hangs === true) closing.catch(() => undefined);
+      else await closing;
     }
+  }
+
+  async #closeFile(): Promise<void> {
+    await this.#chain.idle();
+    this.#sink.end();
+    this.#closed = true;
+    await this.#file.close().finally(() => {
+      this.#lock.release();
+    });
   }
 }
 
 /** Keeps the lines that a sink made durable. */
 function keepingSink(sink: LineSink, kept: KeptLines): LineSink {
   return {
-    append: async (lines) => {
-      await sink.append(lines);
+    append: async (lines, onHang) => {
+      await sink.append(lines, onHang);
       kept.add(lines);
       return undefined;
     },

@@ -92,7 +92,7 @@ export class MemoryTrail implements AuditTrail {
   /** What keeps records from being answered or signed at the moment, each with its cause. */
   get problems(): AuditProblem[] {
     const { problem } = this.#schedule;
-    const store = this.#chain.failure ?? problem;
+    const store = this.#chain.problem?.cause ?? problem;
     return [...(store === undefined ? [] : [{ where: "store", cause: store }]), ...(this.#sinks?.problems ?? [])];
   }
 

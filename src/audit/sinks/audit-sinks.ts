@@ -96,8 +96,8 @@ export class AuditSinks {
 export function withSinks(sink: LineSink, writer: string, sinks: AuditSinks | undefined): LineSink {
   if (sinks === undefined || sinks.none) return sink;
   return {
-    append: async (lines) => {
-      const [own, others] = await Promise.allSettled([sink.append(lines), sinks.append(writer, lines)]);
+    append: async (lines, onHang) => {
+      const [own, others] = await Promise.allSettled([sink.append(lines, onHang), sinks.append(writer, lines)]);
       if (own.status === "rejected") throw own.reason;
       return own.value ?? (others.status === "fulfilled" ? others.value : undefined);
     },

@@ -2,9 +2,10 @@ import { type JournalFile, type OpenJournalFile, openJournalFile } from "../../.
 
 /** A real journal file whose synchronisation a test can hold, count and break. */
 export class ControlledFile {
-  /** How often the file was written and made durable. */
+  /** How often the file was written, made durable and closed. */
   writes = 0;
   syncs = 0;
+  closed = 0;
   /** Longest piece that one write takes. */
   pieces = Number.POSITIVE_INFINITY;
   #gate: Promise<void> = Promise.resolve();
@@ -18,7 +19,10 @@ export class ControlledFile {
       write: (data) => this.#write(file, data),
       datasync: () => this.#datasync(file),
       stat: () => file.stat(),
-      close: () => file.close(),
+      close: () => {
+        this.closed++;
+        return file.close();
+      },
     };
   };
 
