@@ -7,7 +7,7 @@ import { checkpointsBackwards, positionsAt } from "../audit/export/positions.ts"
 import { verifyAuditExport } from "../audit/export/verify-export.ts";
 import { type ExportParts, type ExportSummary, writeExport } from "../audit/export/write-export.ts";
 import { writeWhole } from "../durable-file.ts";
-import { KeysteadError } from "../errors.ts";
+import { isKeysteadError, KeysteadError } from "../errors.ts";
 import type { Store, StoreTables } from "../store/store.ts";
 
 /** Setting that says what was archived last. */
@@ -119,8 +119,15 @@ async function* hashing(chunks: AsyncIterable<Buffer>, hash: ReturnType<typeof c
   }
 }
 
-async function setArchived(store: Store, value: string): Promise<void> {
-  await store.transaction(async ({ settings }) => {
+/** @param archived - what was archived when this archive was begun: one that ended since may have removed more than this one would say */
+async function setArchived(store: Store, value: string, archived: string | undefined, file: string): Promise<void> {
+  await store.transaction(async (tables) => {
+    if ((await archivedCheckpoint(tables)) !== archived)
+      throw new KeysteadError(
+        "CONFLICT",
+        `another archive ended while this one was made, so this one removed nothing; both files hold the same records: delete ${file}, then archive again`,
+      );
+    const { settings } = tables;
     const stored = await settings.get({ name: archiveSetting });
     if (stored === undefined) await settings.insert({ name: archiveSetting, value });
     else await settings.update({ ...stored, value });
@@ -146,10 +153,10 @@ async function removeLines(store: Store, checkpoint: string): Promise<number> {
 
 /**
  * Moves the oldest records from the store into a file: writes an export of them, reads it back and verifies it, records the act, and
- * only then removes them. What an interrupted archive left in the store is removed with the next one.
+ * only then removes them. What an interrupted archive left in the store is removed with the next one. Of several at once one removes records.
  *
- * @throws KeysteadError `INVALID_ARGUMENT` when there is nothing to archive, `CONFLICT` when the file is there, `AUDIT_TAMPERED` when
- *   the records don't verify: nothing is removed then
+ * @throws KeysteadError `INVALID_ARGUMENT` when there is nothing to archive, `CONFLICT` when the file is there or another archive ended
+ *   meanwhile, `AUDIT_TAMPERED` when the records don't verify: nothing is removed then
  */
 export async function archiveAudit(
   { store, trail, exported, by: { principal, request } }: ArchiveParts,
@@ -162,14 +169,20 @@ export async function archiveAudit(
   }
   const { digest, ...summary } = await writeVerified(file, { ...exported, upTo: checkpoint, ...(archived !== undefined && { archived }) });
   const detail = { file, digest, records: summary.records, writers: summary.writers, until: until.toISOString(), checkpoint };
-  await trail.record({
+  const act = {
     action: "audit.archive",
-    outcome: "allowed",
     principal,
     ...(request !== undefined && { request }),
     ...(reason !== undefined && { reason }),
     detail,
-  });
-  await setArchived(store, JSON.stringify({ checkpoint, until: until.getTime(), digest, records: summary.records }));
+  };
+  await trail.record({ ...act, outcome: "allowed" });
+  const value = JSON.stringify({ checkpoint, until: until.getTime(), digest, records: summary.records });
+  try {
+    await setArchived(store, value, archived, file);
+  } catch (error) {
+    if (isKeysteadError(error)) await trail.record({ ...act, outcome: "failed", code: error.code });
+    throw error;
+  }
   return { ...summary, file, digest, checkpoint, removed: await removeLines(store, checkpoint) };
 }

@@ -158,15 +158,23 @@ export class AuditService {
   async #verify({ pinnedKeys }: { readonly pinnedKeys?: readonly Uint8Array[] }): Promise<StoreAuditReport> {
     const { store, identity, directory } = this.#options;
     const anchor = { storeId: identity.id, ...(pinnedKeys !== undefined && { pinnedKeys }) };
-    const archived = await store.read(archivedCheckpoint);
-    const report = await verifyAudit({
-      ...anchor,
-      store,
-      ...(archived !== undefined && { archived }),
-      flush: () => this.#trail.flush(),
-      findPublicKey: (signer) => store.read((tables) => findSignerKey(tables, signer)),
-      ...(directory !== undefined && { directory }),
-    });
+    const verifyBehind = (archived: string | undefined): Promise<AuditReport> =>
+      verifyAudit({
+        ...anchor,
+        store,
+        ...(archived !== undefined && { archived }),
+        flush: () => this.#trail.flush(),
+        findPublicKey: (signer) => store.read((tables) => findSignerKey(tables, signer)),
+        ...(directory !== undefined && { directory }),
+      });
+    let archived = await store.read(archivedCheckpoint);
+    let report = await verifyBehind(archived);
+    // What another process archived meanwhile is not missing.
+    for (let before = archived; report.findings.length > 0; before = archived) {
+      archived = await store.read(archivedCheckpoint);
+      if (archived === before) break;
+      report = await verifyBehind(archived);
+    }
     const { findings, certificates } = await store.read((tables) => verifyTombstones(tables, anchor));
     return { ...report, findings: [...report.findings, ...findings], certificates };
   }
@@ -219,8 +227,8 @@ export class AuditService {
   /**
    * Moves the oldest records from the store into a file that `verifyAuditExport` verifies. They are removed only once the file was read
    * back and is good; the act is recorded with the file's digest. {@link verify} says from where on the store has records.
-   * @throws KeysteadError `INVALID_ARGUMENT` when there is nothing to archive, `CONFLICT` when the file is there, `AUDIT_TAMPERED` when
-   *   the records don't verify
+   * @throws KeysteadError `INVALID_ARGUMENT` when there is nothing to archive, `CONFLICT` when the file is there or another archive
+   *   ended meanwhile, `AUDIT_TAMPERED` when the records don't verify
    * @example
    * await keystead.audit.archive({ until: new Date("2027-01-01"), file: "/archive/audit-2026.jsonl" });
    */

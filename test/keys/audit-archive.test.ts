@@ -4,8 +4,9 @@ import { readFile, stat, writeFile } from "node:fs/promises";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { embeddedPrincipal } from "../../src/access/principal.ts";
+import { FileTrail } from "../../src/audit/file-trail.ts";
 import { verifyAuditExport } from "../../src/audit/export/verify-export.ts";
 import { initKeystead, type Keystead } from "../../src/keystead.ts";
 import { codeOf, fileStore, openTestKeystead, temporaryFolder } from "../support/test-keystead.ts";
@@ -130,6 +131,44 @@ describe("audit.archive", () => {
     const [{ writer, sequence } = {}] = findings;
     expect((await verifyAuditExport(Readable.from(chunks))).findings[0]).toMatchObject({ kind: "record", writer, sequence });
     await keystead.close();
+  });
+
+  it("removes nothing when another archive ended while it was made", async () => {
+    const { folder, keystead } = await reopened();
+    const other = await openTestKeystead(fileStore(folder));
+    const [earlier, last] = [join(folder, "earlier.jsonl"), join(folder, "last.jsonl")];
+    // As late as may be: all is written, and nothing removed yet.
+    const { trail } = keystead.audit;
+    const record = vi.spyOn(trail, "record").mockImplementationOnce(async (event) => {
+      await recordSome(other, 10);
+      await other.audit.archive({ until: later, file: last });
+      await trail.record(event);
+    });
+    const error: unknown = await keystead.audit.archive({ until: later, file: earlier }).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: "CONFLICT", message: expect.stringContaining(`delete ${earlier}`) as string });
+    record.mockRestore();
+    expect((await keystead.audit.verify()).findings).toEqual([]);
+    expect(await keystead.audit.show({ action: "audit.archive", failed: true })).toMatchObject([
+      { outcome: "failed", code: "CONFLICT", detail: { file: earlier } },
+    ]);
+    // The next one goes on from the one that removed records.
+    await keystead.audit.archive({ until: later, file: join(folder, "next.jsonl") });
+    expect((await keystead.audit.verify()).findings).toEqual([]);
+    await Promise.all([keystead.close(), other.close()]);
+  });
+
+  it("is no alarm for a verification that began before it", async () => {
+    const { folder, keystead } = await reopened();
+    const other = await openTestKeystead(fileStore(folder));
+    const { trail } = keystead.audit;
+    if (!(trail instanceof FileTrail)) throw new Error("a store in a file has a trail in one");
+    let removed = 0;
+    vi.spyOn(trail, "flush").mockImplementationOnce(async () => {
+      ({ removed } = await other.audit.archive({ until: later, file: join(folder, "archive.jsonl") }));
+    });
+    expect(await keystead.audit.verify()).toMatchObject({ findings: [], archived: removed });
+    expect(removed).toBeGreaterThan(0);
+    await Promise.all([keystead.close(), other.close()]);
   });
 
   it("does not hide that records behind the archive were removed, nor that the archive's mark was", async () => {
