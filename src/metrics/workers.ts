@@ -21,16 +21,20 @@ type Message = z.output<typeof message>;
 
 /** The messages between a worker and the primary process: `process` in a worker. */
 export interface WorkerChannel {
-  send?(message: unknown): unknown;
+  /** @param callback - gets what keeps the message from being sent, which is an error of the channel otherwise */
+  send?(message: unknown, callback: (error: Error | null) => void): unknown;
   on(event: "message", listener: (message: unknown) => void): unknown;
 }
+
+/** Who is gone gets no message, and nobody waits for its answer for long. */
+const ignore = (): void => undefined;
 
 /** In a worker: answers with the numbers of all workers from now on. */
 export function joinWorkers(metrics: Metrics, channel: WorkerChannel, clock: Clock): void {
   const waiting = new Map<string, (others: readonly MetricsSnapshot[]) => void>();
   let asked = 0;
   const send = (what: Message): void => {
-    channel.send?.(what);
+    channel.send?.(what, ignore);
   };
   channel.on("message", (received) => {
     const { data } = message.safeParse(received);
@@ -67,10 +71,10 @@ export function passMetricsOn(cluster: Pick<Cluster, "on" | "workers">, clock: C
     const all = Promise.withResolvers<undefined>();
     const gathering = { left: new Set(asked.map((worker) => worker.id)), others: [], finish: () => all.resolve(undefined) };
     gatherings.set(name, gathering);
-    for (const worker of asked) worker.send({ keystead: "metrics", id: name, kind: "collect" });
+    for (const worker of asked) worker.send({ keystead: "metrics", id: name, kind: "collect" }, ignore);
     if (asked.length > 0) await inTime(all.promise, clock, patience);
     gatherings.delete(name);
-    if (asker.isConnected()) asker.send({ keystead: "metrics", id, kind: "gathered", others: gathering.others });
+    if (asker.isConnected()) asker.send({ keystead: "metrics", id, kind: "gathered", others: gathering.others }, ignore);
   };
   const leave = (worker: Worker, gathering: Gathering | undefined): void => {
     gathering?.left.delete(worker.id);

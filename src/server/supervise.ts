@@ -2,6 +2,7 @@ import cluster, { type Address, type Worker } from "node:cluster";
 import { once } from "node:events";
 import type { Writable } from "node:stream";
 import { type Clock, endsInTime } from "../clock.ts";
+import { KeysteadError } from "../errors.ts";
 import { passMetricsOn } from "../metrics/workers.ts";
 import { passLinesOn } from "./pass-lines-on.ts";
 
@@ -20,13 +21,19 @@ export interface SuperviseOptions {
   readonly clock: Clock;
   /** Where lines go that workers write to their stdout: whole, one behind the other. */
   readonly stdout: Writable;
-  /** Told of each worker that ended and was not asked to. */
-  readonly onLoss: (ending: {
-    readonly process: number;
-    readonly code: number | null;
-    readonly signal: string | null;
-    readonly pause: number;
-  }) => void;
+  /** Told of each worker that ended and was not asked to, and of each that the system did not start. */
+  readonly onLoss: (loss: Loss) => void;
+}
+
+/** A worker that is gone. Another one is started after `pause` milliseconds. */
+export interface Loss {
+  /** Its number; 0 when it never was a process. */
+  readonly process: number;
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly pause: number;
+  /** Why the system did not start it; absent when it did. */
+  readonly problem?: string;
 }
 
 /** Processes that serve, each by this program with the same arguments; this one only looks after them. */
@@ -43,7 +50,10 @@ export class Supervisor {
     this.#options = options;
   }
 
-  /** Exit code of a worker that ended before all listened: what keeps one from it keeps its successor, too. */
+  /**
+   * Exit code of a worker that ended before all listened: what keeps one from it keeps its successor, too.
+   * @throws KeysteadError `INTERNAL` when the system did not start one
+   */
   get failed(): Promise<number> {
     return this.#failed.promise;
   }
@@ -81,25 +91,41 @@ export class Supervisor {
   }
 
   #fork(): void {
-    const { clock } = this.#options;
-    const started = clock.monotonic();
-    const worker = cluster.fork();
+    const started = this.#options.clock.monotonic();
+    let worker: Worker;
+    try {
+      worker = cluster.fork();
+    } catch (cause) {
+      this.#lose({ process: 0, code: null, signal: null }, started, cause);
+      return;
+    }
     this.#passOn(worker);
-    worker.on("exit", (code: number | null, signal: string | null) => {
-      if (this.#ending.signal.aborted) return;
-      if (!this.#isStarted) {
-        this.#failed.resolve(code ?? 1);
-        return;
-      }
-      if (clock.monotonic() - started > lasting) this.#pause = pauses.shortest;
-      const pause = this.#pause;
-      this.#pause = Math.min(pause * 2, pauses.longest);
-      this.#options.onLoss({ process: worker.process.pid ?? 0, code, signal, pause });
-      clock.wait(pause, this.#ending.signal).then(
-        () => this.#fork(),
-        () => undefined,
-      );
+    // Of a process that was started all other errors are followed by its end, or by nothing.
+    worker.on("error", (cause) => {
+      if (worker.process.pid === undefined) this.#lose({ process: 0, code: null, signal: null }, started, cause);
     });
+    worker.on("exit", (code: number | null, signal: string | null) => {
+      this.#lose({ process: worker.process.pid ?? 0, code, signal }, started);
+    });
+  }
+
+  /** Starts another worker later. @param cause - what kept the system from starting this one */
+  #lose(ending: Omit<Loss, "pause" | "problem">, started: number, cause?: unknown): void {
+    const { clock, onLoss } = this.#options;
+    if (this.#ending.signal.aborted) return;
+    if (!this.#isStarted) {
+      if (cause === undefined) this.#failed.resolve(ending.code ?? 1);
+      else this.#failed.reject(notStarted(cause));
+      return;
+    }
+    if (clock.monotonic() - started > lasting) this.#pause = pauses.shortest;
+    const pause = this.#pause;
+    this.#pause = Math.min(pause * 2, pauses.longest);
+    onLoss({ ...ending, pause, ...(cause !== undefined && { problem: notStarted(cause).message }) });
+    clock.wait(pause, this.#ending.signal).then(
+      () => this.#fork(),
+      () => undefined,
+    );
   }
 
   #passOn({ process: { stdout } }: Worker): void {
@@ -110,6 +136,11 @@ export class Supervisor {
       .finally(() => this.#lines.delete(passing));
     this.#lines.add(passing);
   }
+}
+
+function notStarted(cause: unknown): KeysteadError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new KeysteadError("INTERNAL", `the system does not start a worker (${why}); see that it has memory and processes left`, { cause });
 }
 
 function livingWorkers(): Worker[] {

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { actionNames } from "../../src/access/actions.ts";
 import type { Caller } from "../../src/access/caller.ts";
@@ -221,6 +222,16 @@ describe("metrics", () => {
     expect(valueOf(text, "keystead_operations_total", { action: "data.encrypt", outcome: "allowed" })).toBe(6);
     expect(valueOf(text, "keystead_operation_duration_seconds_count", { action: "data.encrypt" })).toBe(6);
     expect(valueOf(text, "keystead_info", { version: "1.0.0" })).toBe(1);
+  });
+});
+
+describe("the numbers of workers", () => {
+  it("are those of the others when one is gone that nobody has missed yet", async (context) => {
+    if (!existsSync("/proc/self/statm")) context.skip("there is no /proc here");
+    const child = startChild(new URL("fixtures/lost-worker.ts", import.meta.url), []);
+    const [connected, answer = ""] = await child.finish();
+    expect(connected).toBe("connected true");
+    expect(JSON.parse(answer)).toMatchObject({ kind: "gathered", others: [] });
   });
 });
 

@@ -89,7 +89,10 @@ async function supervise(request: ServeRequest, folder: DataFolder, settings: Se
     workers: settings.workers,
     clock: systemClock,
     stdout: process.stdout,
-    onLoss: (ending) => process.stderr.write(`${JSON.stringify({ level: 50, msg: "a worker ended and is replaced", ...ending })}\n`),
+    onLoss: (loss) => {
+      const msg = loss.problem === undefined ? "a worker ended and is replaced" : "a worker was not started, which is tried again";
+      process.stderr.write(`${JSON.stringify({ level: 50, msg, ...loss })}\n`);
+    },
   });
   const reload = (): void => supervisor.signal("SIGHUP");
   process.on("SIGHUP", reload);
