@@ -7,6 +7,7 @@ import type { AuditEvent, AuditTrail } from "./event.ts";
 import { Gathering } from "./gathering.ts";
 import { type ChainPosition, GrowingChain } from "./hash-chain.ts";
 import { LineAssembly, type LineGroup } from "./line-group.ts";
+import { RecordedRefusal } from "./recorded-refusal.ts";
 import { maxLineLength, RecordEncoder, type RecordOrigin } from "./record.ts";
 
 /**
@@ -86,7 +87,7 @@ export class ChainWriter implements AuditTrail {
     return this.#problem;
   }
 
-  /** @throws KeysteadError `AUDIT_UNAVAILABLE`, `INVALID_ARGUMENT` for an event that no record can hold */
+  /** @throws KeysteadError `AUDIT_UNAVAILABLE` ({@link RecordedRefusal} when it is durable), `INVALID_ARGUMENT` for an event that no record can hold */
   record(event: AuditEvent): Promise<void> {
     try {
       return this.#add(event).promise;
@@ -146,7 +147,7 @@ export class ChainWriter implements AuditTrail {
       this.#durable = end;
       this.#problem = undefined;
       if (refusal === undefined) this.#writing?.resolve(undefined);
-      else this.#writing?.reject(refusal);
+      else this.#writing?.reject(new RecordedRefusal(refusal));
     }
     this.#draining = undefined;
   }

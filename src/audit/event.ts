@@ -37,7 +37,8 @@ export interface AuditEvent {
 export interface AuditTrail {
   /**
    * Records an event. Resolves when the record is durable.
-   * @throws KeysteadError `AUDIT_UNAVAILABLE` when it can't be made durable; the caller must then not answer.
+   * @throws KeysteadError `AUDIT_UNAVAILABLE` when it can't be made durable, or not everywhere where it must be (`RecordedRefusal`); the
+   *   caller must then not answer.
    */
   record(event: AuditEvent): Promise<void>;
 }

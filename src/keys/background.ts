@@ -1,9 +1,11 @@
-import type { AuditEvent } from "../audit/event.ts";
+import type { AuditEvent, AuditTrail } from "../audit/event.ts";
+import { recordOnce } from "../audit/record-once.ts";
 import { systemClock } from "../clock.ts";
 import type { StoreWatch } from "../store/store.ts";
 import type { Engine } from "./engine.ts";
 import { settleDue, type SettledAct } from "./rotate-key.ts";
 import { readSettings } from "./settings.ts";
+import type { UseCounts } from "./use-counts.ts";
 
 /** Milliseconds between writing use counts to store and audit; refusals are an alarm and don't wait that long. */
 const reportIntervals = { use: 60_000, refusals: 1_000 } as const;
@@ -16,19 +18,34 @@ const shortestInterval = 10;
 const settlePrincipal = { source: "engine", id: "settle" } as const;
 const usePrincipal = { source: "engine", id: "use" } as const;
 
+/** What use counts are taken from and recorded in. */
+export interface UseReportParts {
+  readonly registry: { readonly flush: () => Promise<void>; readonly counts: Pick<UseCounts, "takeUse" | "restoreUse"> };
+  readonly audit: AuditTrail;
+}
+
 /** Writes use counts to the store and the audit; refusals are an alarm of their own. What can't be recorded is reported next time. */
-export async function reportUse({ registry, audit }: Pick<Engine, "registry" | "audit">): Promise<void> {
+export async function reportUse({ registry, audit }: UseReportParts): Promise<void> {
   await registry.flush();
   const uses = registry.counts.takeUse();
   for (let use = uses.shift(); use !== undefined; use = uses.shift()) {
     const { key, label: version, seals, opens, refusals } = use;
+    let left = use;
     try {
       if (seals + opens > 0)
-        await audit.record({ action: "keys.use", outcome: "allowed", principal: usePrincipal, key, version, detail: { seals, opens } });
+        await recordOnce(audit, {
+          action: "keys.use",
+          outcome: "allowed",
+          principal: usePrincipal,
+          key,
+          version,
+          detail: { seals, opens },
+        });
+      left = { ...use, seals: 0, opens: 0 };
       if (refusals > 0)
-        await audit.record({ action: "keys.use", outcome: "denied", principal: usePrincipal, key, version, detail: { refusals } });
+        await recordOnce(audit, { action: "keys.use", outcome: "denied", principal: usePrincipal, key, version, detail: { refusals } });
     } catch (error) {
-      for (const unrecorded of [use, ...uses]) registry.counts.restoreUse(unrecorded);
+      for (const unrecorded of [left, ...uses]) registry.counts.restoreUse(unrecorded);
       throw error;
     }
   }
@@ -159,7 +176,7 @@ export class Background {
   /** Background acts are audited, too: also those that happened while the journal's disk was full. */
   async #recordRest(): Promise<void> {
     for (let event = this.#unrecorded[0]; event !== undefined; event = this.#unrecorded[0]) {
-      await this.#engine.audit.record(event);
+      await recordOnce(this.#engine.audit, event);
       this.#unrecorded.shift();
     }
   }
