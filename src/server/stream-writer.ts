@@ -28,22 +28,23 @@ export class StreamWriter {
     return this.#hasBegun;
   }
 
-  /** Resolves when more may be written; at once when the client is gone. */
+  /** Resolves when more may be written; at once when the client is gone, or nobody waits for the answer any more. */
   async write(piece: string): Promise<void> {
     this.#begin();
     this.#text += piece;
-    if (this.#text.length < chunkLength) {
-      this.#flush ??= setImmediate(() => this.#send());
-      return;
-    }
-    if (!this.#send()) await this.#drained();
+    if (this.#text.length < chunkLength) this.#flush ??= setImmediate(() => this.#send());
+    else this.#send();
+    // Small pieces count, too: of those that come one by one none ever fills a chunk.
+    const drained = this.#drained();
+    if (drained !== undefined) await drained;
   }
 
   /** Writes bytes as they are; resolves as {@link write}. */
   async writeBytes(bytes: Uint8Array): Promise<void> {
     this.#begin();
     const { raw } = this.#exchange.reply;
-    if (!raw.destroyed && !raw.write(bytes)) await this.#drained();
+    if (!raw.destroyed) raw.write(bytes);
+    await this.#drained();
   }
 
   /** Writes at once, beginning the answer when need be; nothing when the client does not read what it has. */
@@ -70,25 +71,28 @@ export class StreamWriter {
     reply.raw.writeHead(this.#head.status, { ...headers, "content-type": this.#head.type, ...connection });
   }
 
-  /** @returns false when the client is behind */
-  #send(): boolean {
+  #send(): void {
     clearImmediate(this.#flush);
     this.#flush = undefined;
     const text = this.#text;
     this.#text = "";
     const { raw } = this.#exchange.reply;
-    return text === "" || raw.destroyed || raw.write(text);
+    if (text !== "" && !raw.destroyed) raw.write(text);
   }
 
-  #drained(): Promise<void> {
+  /** Undefined when the client is not behind. */
+  #drained(): Promise<void> | undefined {
+    const { signal } = this.#exchange;
     const { raw } = this.#exchange.reply;
+    if (!raw.writableNeedDrain || signal.aborted) return undefined;
     return new Promise((resolve) => {
       const settle = (): void => {
         raw.off("drain", settle).off("close", settle);
+        signal.removeEventListener("abort", settle);
         resolve();
       };
       raw.on("drain", settle).on("close", settle);
-      if (raw.destroyed) settle();
+      signal.addEventListener("abort", settle);
     });
   }
 }
