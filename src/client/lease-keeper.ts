@@ -45,10 +45,12 @@ export class LeaseKeeper {
 
   async #wait(lease: HeldLease): Promise<void> {
     // A question that is under way may be older than the lease's use.
-    while (lease.holds && lease.unaffirmed >= bounds.stop) {
+    while (this.#isSilent(lease)) {
       try {
         await this.#ask();
       } catch (cause) {
+        // What may only pass may be the matter of another lease alone.
+        if (!this.#isSilent(lease)) return;
         throw new KeysteadError(
           "KEY_LEASE_EXPIRED",
           "the server could not be asked for 60 s whether a lease still holds, so nothing is sealed or opened with it; check that it answers",
@@ -56,6 +58,11 @@ export class LeaseKeeper {
         );
       }
     }
+  }
+
+  /** True for a lease that is looked after, of which the server has said nothing for too long. */
+  #isSilent(lease: HeldLease): boolean {
+    return this.#held.has(lease) && lease.holds && lease.unaffirmed >= bounds.stop;
   }
 
   #ask(): Promise<void> {

@@ -272,6 +272,54 @@ describe("whether a lease holds", () => {
     expect(calls.seal).toBe(1);
     expect(calls.open).toBe(1);
   });
+
+  it.each(["encrypt", "decrypt"] as const)("is asked no more for %s once the cipher is closed", async (act) => {
+    const late = Promise.withResolvers<undefined>();
+    let asked = 0;
+    const { local, clock } = await makeRenewed(async (answers) => {
+      asked += 1;
+      if (asked > 1) throw new KeysteadError("SERVER_UNREACHABLE", "asked again");
+      await late.promise;
+      return answers;
+    });
+    const sealed = await local.encrypt("x");
+    await local.decrypt(sealed);
+    clock.advance(60_000);
+    const code = codeOf(act === "encrypt" ? local.encrypt("y") : local.decrypt(sealed));
+    await settled(() => asked === 1);
+    // The answer is too old by the time that it is there.
+    clock.advance(60_000);
+    await local.close();
+    late.resolve(undefined);
+    expect(await code).toBe("CLOSED");
+    expect(asked).toBe(1);
+  });
+
+  it("is no matter of what may pass for another one that was asked about together", async () => {
+    const busy = { problem: new KeysteadError("STORE_BUSY", "not now") };
+    const { local, clock } = await makeRenewed(async (answers, asked) =>
+      answers.map((answer, place) => (asked[place]?.use === "open" ? busy : answer)),
+    );
+    const sealed = await local.encrypt("x");
+    await local.decrypt(sealed);
+    clock.advance(60_000);
+    expect(await codeOf(local.encrypt("y"))).toBe("no error");
+    expect(await codeOf(local.decrypt(sealed))).toBe("KEY_LEASE_EXPIRED");
+  });
+
+  type Renew = LocalServer["leases"]["renew"];
+  type Answers = Awaited<ReturnType<Renew>>;
+
+  /** A cipher whose server says of leases what a test makes of it. */
+  async function makeRenewed(told: (answers: Answers, asked: Parameters<Renew>[0]) => Promise<Answers>): Promise<Omit<Made, "calls">> {
+    const { keystead, clock } = await createTestKeystead();
+    await keystead.keys.create({ name: "k", purpose: "pii" });
+    const { server } = counted(keystead);
+    const renew: Renew = async (asked) => told(await server.leases.renew(asked), asked);
+    const local = new LocalCipher({ ...server, leases: { ...server.leases, renew } }, "k", { clock, served: false });
+    onTestFinished(() => local.close());
+    return { keystead, clock, local };
+  }
 });
 
 describe("policies in local mode", () => {
