@@ -59,7 +59,8 @@ async function reveal({ keystead, output }: Session, flags: RevealFlags): Promis
 async function writeText({ text, masked }: Revealed, flags: RevealFlags, output: Session["output"]): Promise<void> {
   const plaintext = Buffer.from(text);
   await assertWritable(flags, "plaintext" in openedValue(plaintext) ? "text" : "binary");
-  if (masked) output.note("this is the masked form; --reason may show more, where a policy lets it");
+  const more = flags.reason === undefined ? "--reason may show more, where a policy lets it" : "policies show you no more";
+  if (masked) output.note(`this is the masked form; ${more}`);
   const onTerminal = flags.out === undefined && process.stdout.isTTY;
   const bytes = await writeData(flags, [onTerminal ? `${text}\n` : plaintext], output);
   if (flags.out !== undefined && flags.out !== "-") await output.result({ out: flags.out, bytes, masked }, () => "");
