@@ -46,6 +46,21 @@ describe("a stream of lines", () => {
     ]);
   });
 
+  it("leaves out empty lines, which count in the numbers of those behind them", async () => {
+    const server = await startTestServer();
+    const send = (text: string): Promise<string> =>
+      new RawConnection(server.port)
+        .send(`${requestText("POST", "/v1/lines", { ...ndjson, Connection: "close" })}${chunk(text)}0\r\n\r\n`)
+        .all();
+    expect(linesOf(await send('\n\r\n{"text":"one"}\n\n{\n\n\n \n{"text":"two"}\n\n'))).toEqual([
+      { said: "one" },
+      { code: "INVALID_ARGUMENT", detail: "line 5 is not JSON; correct it" },
+      { code: "INVALID_ARGUMENT", detail: "line 8 is not JSON; correct it" },
+      { said: "two" },
+    ]);
+    expect(linesOf(await send("\n\n"))).toEqual([]);
+  });
+
   it("that fails at once is answered with a problem, and later ends with one", async () => {
     const server = await startTestServer();
     const send = (text: string): Promise<string> =>
