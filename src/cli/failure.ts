@@ -39,7 +39,7 @@ export function describeFailure(error: unknown, { path, debug }: { readonly path
       .map(systemCause)
       .find((text) => text !== undefined);
     const { code, message, exitCode } = error;
-    return { code, message: cause === undefined ? message : `${message} (${cause})`, exitCode, ...stack };
+    return { code, message: cause === undefined || message.includes(cause) ? message : `${message} (${cause})`, exitCode, ...stack };
   }
   const system = causesOf(error)
     .map(systemCause)

@@ -46,11 +46,13 @@ describe("failures", () => {
     expect(formatFailure(describeFailure(error, { ...normal, debug: true }), false)).toContain("TypeError: cannot read");
   });
 
-  it("add what the operating system said, and nothing else of a cause", () => {
+  it("add what the operating system said unless the message has it, and nothing else of a cause", () => {
     const system = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC", syscall: "write" });
     expect(describeFailure(new KeysteadError("STORE_FULL", "the disk is full", { cause: system }), normal).message).toBe(
       "the disk is full (ENOSPC: no space left on device, write)",
     );
+    const told = `the disk takes nothing (${system.message}); free space`;
+    expect(describeFailure(new KeysteadError("STORE_FULL", told, { cause: system }), normal).message).toBe(told);
     expect(describeFailure(new KeysteadError("STORE_FAILED", "it failed", { cause: new Error("row 'anna'") }), normal).message).toBe(
       "it failed",
     );

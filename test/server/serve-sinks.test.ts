@@ -158,6 +158,20 @@ describe("a file sink of keystead serve", () => {
   });
 });
 
+describe.each(["1", "2"])("a sink that takes no records when keystead serve starts, with %s workers,", (workers) => {
+  it("ends it with the sink's name and the cause, said once", async () => {
+    const folder = await folderWith({ type: "file", path: "none/audit.jsonl" });
+    const { child, errors } = start("--data", folder, "--port", "0", "--workers", workers);
+    await once(child, "close");
+    expect(child.exitCode).toBe(8);
+    const sink = join(folder, "none", "audit.jsonl");
+    const cause = `ENOENT: no such file or directory, open '${sink}'`;
+    expect(errors()).toContain(
+      `keystead: the audit sink file:${sink} takes no records (${cause}), so nothing is answered; repair it, then try again\n`,
+    );
+  });
+});
+
 describe("the stdout sink of keystead serve", () => {
   it.each([
     { workers: 1, form: "--json" },
