@@ -26,6 +26,13 @@ async function post(
   return { status: answer.status, json: (await answer.json()) as Record<string, unknown> };
 }
 
+/** Sets what stands under `server` in a data folder's configuration. */
+function configureServer(folder: string, server: object): void {
+  const file = join(folder, "keystead.json");
+  const configuration = JSON.parse(readFileSync(file, "utf8")) as object;
+  writeFileSync(file, JSON.stringify({ ...configuration, server }));
+}
+
 describe("keystead serve", () => {
   it("makes a folder and a token, serves, and ends cleanly", async () => {
     const folder = join(temporaryFolder(), "data");
@@ -85,6 +92,20 @@ describe("keystead serve", () => {
     await once(child, "close");
     expect(child.exitCode).toBe(2);
     expect(errors()).toContain("host: is not loopback");
+  });
+
+  it.each(["1", "2"])("on every address says one that reaches it, with %s workers", async (workers) => {
+    const folder = join(temporaryFolder(), "data");
+    await (await serve("--init", "--data", folder, "--port", "0")).end();
+    configureServer(folder, { behindProxy: true });
+    const server = await serve("--data", folder, "--host", "0.0.0.0", "--port", "0", "--workers", workers);
+    expect(server.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+    expect((await fetch(`${server.url}/livez`, { headers: { connection: "close" } })).status).toBe(200);
+    expect(await server.end()).toBe(0);
+    configureServer(folder, { behindProxy: true, publicUrl: "https://keys.example.org/" });
+    const named = await serve("--data", folder, "--host", "0.0.0.0", "--port", "0", "--workers", workers);
+    expect(named.url).toBe("https://keys.example.org");
+    expect(await named.end()).toBe(0);
   });
 
   it("ends also when its database is gone without a word", async () => {
@@ -171,9 +192,7 @@ describe("the certificate of keystead serve", () => {
       copyFileSync(files.certificate, certificate);
     };
     put("first");
-    const file = join(data, "keystead.json");
-    const configuration = JSON.parse(readFileSync(file, "utf8")) as object;
-    writeFileSync(file, JSON.stringify({ ...configuration, server: { tls: { certFile: "server.crt", keyFile: "server.key" } } }));
+    configureServer(data, { tls: { certFile: "server.crt", keyFile: "server.key" } });
     const server = await serve("--data", data, "--port", "0", ...args);
     return {
       server,

@@ -10,6 +10,7 @@ import { keysteadOptions } from "../session.ts";
 import { stoppable } from "../signals.ts";
 import { closeInTime, endWithout } from "./close-in-time.ts";
 import { type FirstToken, makeFirstToken } from "./first-token.ts";
+import { reachableUrl } from "./reachable-url.ts";
 import { collectSeldom } from "./server-heap.ts";
 
 /** What `keystead serve` is asked for. */
@@ -29,6 +30,7 @@ export interface ServeRequest {
 
 /** A server that is ready. */
 export interface Ready {
+  /** Where commands reach it. */
   readonly url: string;
   readonly token: FirstToken;
   readonly settings: ServerSettings;
@@ -65,7 +67,7 @@ async function serveHere(request: ServeRequest, folder: DataFolder, settings: Se
     const version = packageVersion();
     const server = await startServer({ keystead, routes, authenticators, settings, folder: folder.path, version, log, watch });
     try {
-      const ready = { url: server.url, token, settings, recordsOnStdout: hasRecordsOnStdout(folder) };
+      const ready = { url: reachableUrl(server.url), token, settings, recordsOnStdout: hasRecordsOnStdout(folder) };
       await untilStopped(server, async () => {
         if (cluster.isPrimary) await request.onReady(ready);
       });
@@ -107,7 +109,7 @@ async function supervise(request: ServeRequest, folder: DataFolder, settings: Se
       const scheme = settings.tls === undefined ? "http" : "https";
       const host = settings.host.includes(":") ? `[${settings.host}]` : settings.host;
       const url = settings.publicUrl ?? `${scheme}://${host}:${listening.port}`;
-      await request.onReady({ url, token, settings, recordsOnStdout: hasRecordsOnStdout(folder) });
+      await request.onReady({ url: reachableUrl(url), token, settings, recordsOnStdout: hasRecordsOnStdout(folder) });
       await aborted(signal);
     });
   } finally {
