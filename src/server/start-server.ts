@@ -10,6 +10,7 @@ import type { Keystead } from "../keystead.ts";
 import { buildServer } from "./build-server.ts";
 import { Health } from "./health.ts";
 import { loggerOf } from "./log.ts";
+import { OpenConnections } from "./open-connections.ts";
 import type { LogTarget } from "./server-parts.ts";
 import { ServerTls } from "./server-tls.ts";
 import type { ServerSettings } from "./settings.ts";
@@ -39,12 +40,19 @@ export interface RunningServer {
   reload(): Promise<void>;
   /**
    * Turns readiness red, stops accepting, and resolves once what is under way is answered; what is not within `shutdownSeconds` is cut off.
+   * A connection on which no whole head of a request has come is closed after about a second.
    * Closing again waits for the same end.
    */
   close(): Promise<void>;
 }
 
 const millisecondsPerSecond = 1_000;
+
+/** How often a server that ends looks for connections that have nothing under way. */
+const sweepMilliseconds = 250;
+
+/** How long a server that ends waits for the rest of a request's head. */
+const headMilliseconds = 1_000;
 
 /**
  * Builds a server on an open Keystead and listens. The Keystead is not closed with it.
@@ -77,6 +85,7 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
     ...(options.checkAnswers === true && { checkAnswers: true }),
     ...(watch !== undefined && { observer: watch.observer }),
   });
+  const connections = new OpenConnections(server.server);
   const logger = loggerOf({ settings, ...(log !== undefined && { log }) });
   tls?.onProblem((problem) => logger.error({ problem }, "the files of TLS are not good; the old ones stay in use"));
   await listen(server, settings).catch(async (error: unknown) => {
@@ -93,7 +102,7 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
     close: () => {
       health.end();
       tls?.close();
-      closed ??= closeWithin(server, settings.shutdownSeconds * millisecondsPerSecond, logger);
+      closed ??= closeWithin(server, connections, settings.shutdownSeconds * millisecondsPerSecond, logger);
       return closed;
     },
   };
@@ -113,14 +122,25 @@ async function listen(server: FastifyInstance, { host, port }: ServerSettings): 
   }
 }
 
-async function closeWithin(server: FastifyInstance, milliseconds: number, logger: Logger): Promise<void> {
+async function closeWithin(server: FastifyInstance, connections: OpenConnections, milliseconds: number, logger: Logger): Promise<void> {
+  const began = systemClock.monotonic();
+  // What was busy when the end began waits for further requests afterwards, and Node closes it only then when it is told to.
+  const sweep = setInterval(() => {
+    if (systemClock.monotonic() - began >= headMilliseconds) connections.closeUnused();
+    else server.server.closeIdleConnections();
+  }, sweepMilliseconds);
   const timer = setTimeout(() => {
-    logger.warn({ milliseconds }, "requests were still under way when the time to end was over; they were cut off");
+    const requests = connections.busy;
+    if (requests > 0)
+      logger.warn({ milliseconds, requests }, "requests were still under way when the time to end was over; they were cut off");
+    else logger.info({ milliseconds }, "connections without a request were still open when the time to end was over; they were closed");
+    connections.closeUnused();
     server.server.closeAllConnections();
   }, milliseconds);
   try {
     await server.close();
   } finally {
+    clearInterval(sweep);
     clearTimeout(timer);
   }
 }

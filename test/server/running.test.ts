@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { z } from "zod";
 import { allowAll } from "../../src/access/access-control.ts";
 import type { Route } from "../../src/api/route.ts";
+import { routes } from "../../src/api/routes.ts";
 import { usual } from "../../src/api/route-row.ts";
 import type { Keystead } from "../../src/keystead.ts";
 import { type RunningServer, startServer, type StartServerOptions } from "../../src/server/start-server.ts";
@@ -216,6 +217,46 @@ describe("a server that ends", () => {
     await closed;
   });
 
+  it("does not wait for connections that send no request, and cuts nothing off", async () => {
+    const server = await start();
+    const connections = ["", "GET /livez HT", requestText("GET", "/livez") + "GET /rea"].map((text) =>
+      new RawConnection(server.port).send(text),
+    );
+    // Who is answered has been seen, and so were those that came before.
+    await connections[2]?.answer();
+    await server.close();
+    expect(await Promise.all(connections.map((connection) => connection.all()))).toEqual(["", "", ""]);
+    expect(server.logged.join("")).not.toMatch(/still/);
+  });
+
+  it("does not wait for a TLS connection whose handshake does not come", async () => {
+    const folder = temporaryFolder();
+    const authority = new TestAuthority(folder);
+    const { files } = authority.issue({ name: "first", names: ["IP:127.0.0.1"] });
+    copyFileSync(files.certificate, join(folder, "server.crt"));
+    copyFileSync(files.key, join(folder, "server.key"));
+    chmodSync(join(folder, "server.key"), 0o600);
+    const server = await start({ tls: { certFile: "server.crt", keyFile: "server.key" } }, { folder });
+    const silent = new RawConnection(server.port);
+    expect(await get(`${server.url}/livez`, { ca: authority.certificate })).toMatchObject({ status: 200 });
+    await server.close();
+    expect(await silent.all()).toBe("");
+  });
+
+  it("does not wait for more on a connection whose stream ended while it did", async () => {
+    const server = await start({}, { routes });
+    const headers = { Authorization: "Bearer t", "Content-Type": "application/x-ndjson", "Transfer-Encoding": "chunked" };
+    const connection = new RawConnection(server.port).send(requestText("POST", "/v1/streams/random", headers));
+    const line = '{"bytes":8}\n';
+    connection.send(`${line.length.toString(16)}\r\n${line}\r\n`);
+    await connection.until('{"bytes":"');
+    const closed = server.close();
+    connection.send("0\r\n\r\n");
+    expect(await connection.all()).toMatch(/0\r\n\r\n$/);
+    await closed;
+    expect(server.logged.join("")).not.toMatch(/still/);
+  });
+
   it("waits for no request longer than it should", async () => {
     const entered = Promise.withResolvers<undefined>();
     const row = {
@@ -245,6 +286,7 @@ describe("a server that ends", () => {
     await server.close();
     await aborted.promise;
     expect(await busy.all()).toBe("");
+    expect(server.logged.join("")).toMatch(/"requests":1,.*requests were still under way/);
   });
 
   it("says where it can't listen", async () => {
