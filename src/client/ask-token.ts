@@ -17,7 +17,7 @@ function given(token: () => unknown, signal: AbortSignal | undefined): Promise<u
       reject(new Error("aborted", { cause: signal?.reason }));
     };
     const fail = (cause: unknown): void => {
-      reject(cause instanceof KeysteadError ? cause : new KeysteadError("UNAUTHENTICATED", failed, { cause }));
+      reject(cause instanceof KeysteadError ? cause : new TokenFailure("UNAUTHENTICATED", failed, { cause }));
     };
     signal?.addEventListener("abort", stop, { once: true });
     const asked = new Promise((answer) => {
@@ -25,6 +25,14 @@ function given(token: () => unknown, signal: AbortSignal | undefined): Promise<u
     });
     void asked.then(resolve, fail).finally(() => signal?.removeEventListener("abort", stop));
   });
+}
+
+/** The failure of a function that gives the token. */
+class TokenFailure extends KeysteadError {}
+
+/** True when the function that gives the token failed: the server has refused nothing. */
+export function isTokenFailure(error: KeysteadError): boolean {
+  return error instanceof TokenFailure;
 }
 
 const failed = "the function that gives the token failed, and its error is the cause; nothing was sent";

@@ -1,6 +1,8 @@
 import type { KeysteadApi } from "../api/keystead-api.ts";
-import { isKeysteadError, KeysteadError } from "../errors.ts";
+import { KeysteadError } from "../errors.ts";
 import type { HttpCalls } from "./http-calls.ts";
+import { JobPause } from "./job-pause.ts";
+import { JobSightings } from "./job-sightings.ts";
 
 type Result = Awaited<ReturnType<KeysteadApi["datasets"]["protect"]>>;
 type Start = KeysteadApi["backgroundJobs"]["start"];
@@ -13,9 +15,6 @@ interface Listening {
   readonly onProblems?: (problems: Job["progress"]["firstProblems"]) => void;
   readonly signal?: AbortSignal;
 }
-
-/** Connections that may be lost one after the other, none of which told anything. */
-const mostLost = 5;
 
 /** How often, and how many milliseconds apart, the next job of an order is looked for. */
 const mostLooks = 120;
@@ -45,19 +44,18 @@ export function jobFollower(http: HttpCalls, starter: (calls: HttpCalls) => Star
     if (isStopped()) throw new KeysteadError("CANCELLED", "the job was stopped before it began");
     // Whoever pauses the job has to know whether it began, also when the signal that pauses it is the one that stops the calls.
     const calls = signal === undefined ? http : http.unstopped;
-    const pause = (): void => {
-      calls.call("POST /v1/datasets/:dataset/job/pause", { params: { dataset } }, false).catch(() => undefined);
-    };
-    const pauseIfStopped = (): void => {
-      if (isStopped()) pause();
+    const pause = new JobPause(calls, dataset);
+    const pauseIfStopped = ({ id }: Pick<Job, "id">): void => {
+      if (isStopped()) pause.ask(id);
     };
     const started = await http.untilStopped(async () => {
       const job = await starter(calls)(dataset, orderOf(toldServer(options)));
-      pauseIfStopped();
+      pauseIfStopped(job);
       return job;
     });
     let current = started.id;
-    signal?.addEventListener("abort", pause, { once: true });
+    const onAbort = (): void => pause.ask(current);
+    signal?.addEventListener("abort", onAbort, { once: true });
     const isOfOrder = ({ id, kind }: Pick<Job, "id" | "kind">): boolean => id === started.id || kind === next;
     let told = 0;
     let looks = 0;
@@ -66,43 +64,31 @@ export function jobFollower(http: HttpCalls, starter: (calls: HttpCalls) => Star
       if (progress.firstProblems.length > told) onProblems?.(progress.firstProblems.slice(told));
       told = progress.firstProblems.length;
     };
+    const sightings = new JobSightings(http, dataset);
     try {
-      for (let lost = 0; lost < mostLost; lost += 1) {
-        let isHeard = false;
-        try {
-          for await (const { job, result } of http.events("GET /v1/datasets/:dataset/job/events", { params: { dataset } })) {
-            if (isOfOrder(job)) tell(job);
-            // What comes after a job may be seen together with how it ended.
-            if (result !== undefined && isOfOrder(result)) return result;
-            if (!isOfOrder(job)) throw otherJob(dataset);
-            lost = 0;
-            isHeard = true;
-            if (job.id !== current) pauseIfStopped();
-            current = job.id;
-            if (job.state === "running") continue;
-            if (!leadsOn(job, next)) return resultOf(job);
-            // Another process of the server works on the order, and begins its next job.
-            if (!isInStep(job) || ++looks === mostLooks) throw notReached(dataset, next);
-            await http.wait(lookMilliseconds);
-            break;
+      for (;;) {
+        for await (const { job, result } of sightings) {
+          if (isOfOrder(job)) tell(job);
+          // What comes after a job may be seen together with how it ended.
+          if (result !== undefined && isOfOrder(result)) return result;
+          if (!isOfOrder(job)) throw otherJob(dataset);
+          current = job.id;
+          if (job.state === "running") {
+            // The request to pause it may have been lost.
+            pauseIfStopped(job);
+            continue;
           }
-        } catch (error) {
-          if (!isKeysteadError(error, "SERVER_UNREACHABLE") && !(isHeard && isOfToken(error))) throw error;
+          if (!leadsOn(job, next)) return resultOf(job);
+          // Another process of the server works on the order, and begins its next job.
+          if (!isInStep(job) || ++looks === mostLooks) throw notReached(dataset, next);
+          break;
         }
+        await http.wait(lookMilliseconds);
       }
     } finally {
-      signal?.removeEventListener("abort", pause);
+      signal?.removeEventListener("abort", onAbort);
     }
-    throw new KeysteadError(
-      "SERVER_UNREACHABLE",
-      `the server does not tell any more how the job on dataset ${dataset} goes; look at it with \`keystead jobs show ${dataset}\``,
-    );
   };
-}
-
-/** True for events that ended with the token that they were asked for with, or as its issuer is away: there may be a newer one by now. */
-function isOfToken(error: unknown): boolean {
-  return isKeysteadError(error, "UNAUTHENTICATED") || isKeysteadError(error, "OVERLOADED");
 }
 
 /** True for a job that ended well and is not the last of its order. */

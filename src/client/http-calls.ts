@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
+import type { Clock } from "../clock.ts";
 import { KeysteadError } from "../errors.ts";
 import { anyOf } from "./any-of.ts";
 import type { CallBounds } from "./call-bounds.ts";
@@ -53,6 +54,11 @@ export class HttpCalls {
   constructor(connection: Connection, bounds: CallBounds = {}) {
     this.#connection = connection;
     this.#bounds = bounds;
+  }
+
+  /** What the client measures time by. */
+  get clock(): Clock {
+    return this.#connection.clock;
   }
 
   /** The same calls, which nothing but what each one takes stops. */
@@ -176,7 +182,8 @@ export class HttpCalls {
   }
 
   async #repeat<T>(sent: Sent, read: (response: Dispatcher.ResponseData) => Promise<T>): Promise<T> {
-    const { clock, options } = this.#connection;
+    const { options } = this.#connection;
+    const { clock } = this;
     const { retries = options.retries ?? defaultRetries, timeout } = this.#bounds;
     for (let attempt = 0; ; attempt += 1) {
       const begun = clock.monotonic();
@@ -199,7 +206,7 @@ export class HttpCalls {
   /** Waits by the client's clock. @throws KeysteadError `CANCELLED` */
   async wait(milliseconds: number, stop?: AbortSignal): Promise<void> {
     try {
-      await this.#connection.clock.wait(milliseconds, this.#signal(stop));
+      await this.clock.wait(milliseconds, this.#signal(stop));
     } catch (cause) {
       throw cancelled(cause);
     }

@@ -245,61 +245,6 @@ describe("a stream that does not come to its end", () => {
 });
 
 describe("events", () => {
-  it("of a job are followed again when the connection was lost, a few times", async () => {
-    const job = { id: "1", dataset: "crm", kind: "verify", state: "running", dryRun: false, progress: { scanned: 1, firstProblems: [] } };
-    const result = { id: "1", state: "done" };
-    let losses = 0;
-    let endless = false;
-    const client = await strangeServer((request, response) => {
-      if (request.method === "POST") {
-        response.writeHead(202, { "content-type": "application/json" }).end(JSON.stringify(job));
-        return;
-      }
-      response.writeHead(200, { "content-type": "text/event-stream" });
-      losses += 1;
-      if (endless) response.write(": nothing\n\n", () => void setImmediate().then(() => response.destroy()));
-      else if (losses === 1)
-        response.write(`data: ${JSON.stringify({ job })}\n\n`, () => void setImmediate().then(() => response.destroy()));
-      // The server ends in order, and says nothing of the job.
-      else if (losses === 2) response.end();
-      else response.end(`data: ${JSON.stringify({ job, result })}\n\n`);
-    });
-    const told: number[] = [];
-    expect(await client.datasets.verify("crm", { onProgress: ({ scanned }) => told.push(scanned) })).toEqual(result);
-    expect({ losses, told }).toEqual({ losses: 3, told: [1, 1] });
-    endless = true;
-    await expect(client.datasets.verify("crm")).rejects.toMatchObject({
-      code: "SERVER_UNREACHABLE",
-      message: "the server does not tell any more how the job on dataset crm goes; look at it with `keystead jobs show crm`",
-    });
-  });
-
-  it("of an order of two jobs are followed to the second, whichever process of the server works on it", async () => {
-    const progress = { scanned: 1, problems: 0, replaced: 0, firstProblems: [] };
-    const look = { id: "1", dataset: "crm", kind: "protect", state: "done", dryRun: false, progress };
-    const erase = { ...look, id: "2", kind: "erase" };
-    let sightings: readonly object[] = [];
-    const client = await strangeServer((request, response) => {
-      if (request.method === "POST") {
-        response.writeHead(202, { "content-type": "application/json" }).end(JSON.stringify({ ...look, state: "running" }));
-        return;
-      }
-      const [sighting = look, ...later] = sightings;
-      sightings = later.length > 0 ? later : [sighting];
-      response.writeHead(200, { "content-type": "text/event-stream" }).end(`data: ${JSON.stringify(sighting)}\n\n`);
-    });
-    // The process that is asked first knows how the look ended, and nothing of the order.
-    sightings = [{ job: look }, { job: look }, { job: { ...erase, state: "running" } }, { job: erase }];
-    expect(await client.datasets.eraseColumn("crm", "email")).toMatchObject({ id: "2", kind: "erase", state: "done" });
-    // Somebody else's job may have begun by the time that the end is told.
-    sightings = [{ job: { ...look, id: "3", kind: "verify", state: "running" }, result: erase }];
-    expect(await client.datasets.eraseColumn("crm", "email")).toMatchObject({ id: "2", kind: "erase" });
-    sightings = [{ job: { ...look, progress: { ...progress, replaced: 1 } } }];
-    expect(await codeOf(client.datasets.eraseColumn("crm", "email"))).toBe("JOB_INCOMPLETE");
-    sightings = [{ job: { ...look, dryRun: true } }];
-    expect(await client.datasets.eraseColumn("crm", "email", { dryRun: true })).toMatchObject({ kind: "protect", dryRun: true });
-  });
-
   it("that are cut off are an error of their own", async () => {
     const client = await strangeServer((_, response) => {
       response.writeHead(200, { "content-type": "text/event-stream" });
