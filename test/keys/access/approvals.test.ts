@@ -1,16 +1,12 @@
 import { describe, expect, it } from "vitest";
-import type { Caller } from "../../../src/access/caller.ts";
 import type { DatasetInput } from "../../../src/index.ts";
 import { KeysteadError } from "../../../src/errors.ts";
 import type { Keystead } from "../../../src/keystead.ts";
 import { registerSecret } from "../../setup/canary.ts";
+import { user } from "../../support/access.ts";
 import { codeOf, createTestKeystead, type TestKeystead } from "../../support/test-keystead.ts";
 
 const hour = 3_600_000;
-
-function user(id: string): Caller {
-  return { principal: { source: "os-user", id } };
-}
 
 /** Anna and Bob administrate keys; destroying one, and changing policies, needs both. */
 async function twoPersons(): Promise<TestKeystead> {

@@ -1,21 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { Caller } from "../../../src/access/caller.ts";
-import type { PolicyInput } from "../../../src/access/policy.ts";
 import { subjectOf } from "../../../src/access/subject.ts";
 import type { Keystead } from "../../../src/keystead.ts";
 import { registerSecret } from "../../setup/canary.ts";
+import { allow, user } from "../../support/access.ts";
 import { codeOf, createTestKeystead } from "../../support/test-keystead.ts";
-
-function user(id: string, more: Partial<Caller> = {}): Caller {
-  return { principal: { source: "os-user", id }, ...more };
-}
-
-const allow = (subject: string, actions: readonly string[], more: Partial<PolicyInput> = {}): PolicyInput => ({
-  effect: "allow",
-  subject,
-  actions,
-  ...more,
-});
 
 type Administration = Pick<Keystead, "policies" | "principals">;
 

@@ -2,23 +2,11 @@ import { renameSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
-import type { Caller } from "../../../src/access/caller.ts";
-import type { PolicyInput } from "../../../src/access/policy.ts";
 import { initKeystead, openKeystead } from "../../../src/keystead.ts";
 import { entityTag } from "../../../src/keys/entity-tag.ts";
 import { registerSecret } from "../../setup/canary.ts";
+import { allow, user } from "../../support/access.ts";
 import { codeOf, createTestKeystead, fileStore, temporaryFolder } from "../../support/test-keystead.ts";
-
-function user(id: string, more: Partial<Caller> = {}): Caller {
-  return { principal: { source: "os-user", id }, ...more };
-}
-
-const allow = (subject: string, actions: readonly string[], more: Partial<PolicyInput> = {}): PolicyInput => ({
-  effect: "allow",
-  subject,
-  actions,
-  ...more,
-});
 
 describe("policies", () => {
   it("allow nothing any more when the store was not read for a minute, and again once it is", async () => {
