@@ -43,6 +43,8 @@ function inPlainWords(issue: z.core.$ZodRawIssue): string {
     return issue.input === undefined ? `is missing; give ${wanted}` : `must be ${wanted}`;
   }
   if (issue.code === "invalid_value") return `must be one of ${issue.values.map(String).join(", ")}`;
+  // Of a union by a member: none of its alternatives has this value there.
+  if (issue.code === "invalid_union" && Array.isArray(issue.options)) return `must be one of ${issue.options.map(String).join(", ")}`;
   if (issue.code === "unrecognized_keys")
     return `has no field ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}; correct or remove it`;
   if (issue.code === "invalid_format" && issue.format === "datetime") return "must be a date and time with its zone: 2027-01-31T08:00:00Z";

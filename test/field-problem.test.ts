@@ -13,6 +13,12 @@ const schema = z.strictObject({
     .regex(/^[a-z]+$/, "is lower-case letters")
     .optional(),
   at: z.iso.datetime({ offset: true }).optional(),
+  sink: z
+    .discriminatedUnion("type", [
+      z.strictObject({ type: z.literal("stdout") }),
+      z.strictObject({ type: z.enum(["file", "pipe"]), path: z.string() }),
+    ])
+    .optional(),
   more: z.record(z.string(), z.strictObject({ key: z.string() })).optional(),
 });
 const good = { table: "p", keys: ["id"] };
@@ -35,6 +41,9 @@ describe("checkFields", () => {
     [{ ...good, kind: "secret" }, "kind: must be one of typed, value"],
     [{ ...good, name: "Secret" }, "name: is lower-case letters"],
     [{ ...good, at: "secret" }, "at: must be a date and time with its zone: 2027-01-31T08:00:00Z"],
+    [{ ...good, sink: { type: "secret" } }, "sink.type: must be one of stdout, file, pipe"],
+    [{ ...good, sink: {} }, "sink.type: must be one of stdout, file, pipe"],
+    [{ ...good, sink: { type: "file" } }, "sink.path: is missing; give text"],
     [{ ...good, tabel: "secret" }, 'definition: has no field "tabel"; correct or remove it'],
     [{ ...good, more: { email: {} } }, "more.email.key: is missing; give text"],
     [{ ...good, more: ["secret"] }, "more: must be an object"],

@@ -15,17 +15,23 @@ const jsonValue = z
 export const typedValue: z.ZodType<TypedJson> = z
   .discriminatedUnion("type", [
     z.strictObject({ type: z.literal("text"), value: z.string() }),
-    z.strictObject({ type: z.literal("number"), value: z.union([z.number(), z.enum(unusualNumbers)]) }),
+    z.strictObject({
+      type: z.literal("number"),
+      value: z.union([z.number(), z.enum(unusualNumbers)], `must be a number, or one of ${unusualNumbers.join(", ")}`),
+    }),
     z.strictObject({
       type: z.literal("bigint"),
       value: z
         .string()
         .max(4097)
-        .regex(/^(?:0|-?[1-9][0-9]*)$/),
+        .regex(/^(?:0|-?[1-9][0-9]*)$/, "must be a whole number as text, without leading zeros"),
     }),
     z.strictObject({ type: z.literal("boolean"), value: z.boolean() }),
     z.strictObject({ type: z.literal("date"), value: z.iso.datetime() }),
     z.strictObject({ type: z.literal("bytes"), value: z.string().refine((text) => decodeBase64(text) !== undefined, "must be base64") }),
-    z.strictObject({ type: z.literal("json"), value: z.union([z.array(jsonValue), z.record(z.string(), jsonValue)]) }),
+    z.strictObject({
+      type: z.literal("json"),
+      value: z.union([z.array(jsonValue), z.record(z.string(), jsonValue)], "must be a list or an object"),
+    }),
   ])
   .meta({ id: "TypedValue" });

@@ -82,7 +82,12 @@ export function describeLease({ row, key, label, dataset }: FoundLease, now: num
   };
 }
 
-/** The error for an id of no lease that the caller has. */
+/** The error for an id of no lease. */
 export function unknownLease(): KeysteadError {
+  return new KeysteadError("UNKNOWN_LEASE", "no lease has this id; `keystead leases list` shows those in force");
+}
+
+/** The error for an id of no lease that its holder may use. */
+export function endedLease(): KeysteadError {
   return new KeysteadError("UNKNOWN_LEASE", "no lease in force has this id; take a new one");
 }

@@ -17,6 +17,7 @@ import type { Keyset, LoadedVersion } from "./keyset.ts";
 import { isLeaseId, newLeaseId } from "./lease-id.ts";
 import {
   describeLease,
+  endedLease,
   findLease,
   type FoundLease,
   leaseLimits,
@@ -201,7 +202,7 @@ export class LeaseService {
     );
     const items = found.map(({ use, lease }): BatchItem<{ readonly id: string }> => {
       // Whoever may have no leases does not learn which there are.
-      if (lease === undefined) return { work: () => Promise.reject(unknownLease()) };
+      if (lease === undefined) return { work: () => Promise.reject(endedLease()) };
       const { key: target, dataset } = lease;
       return { target, ...(use === "seal" && { dataset }), work: (key) => this.#renew(key, use, lease) };
     });
@@ -223,7 +224,7 @@ export class LeaseService {
     await this.#perform(found === undefined ? {} : { target: found.key }, async () => {
       await store.transaction(async (tables) => {
         const row = isLeaseId(id) ? await tables.leases.get({ id }) : undefined;
-        if (row?.principal !== subjectOf(caller.principal)) throw unknownLease();
+        if (row?.principal !== subjectOf(caller.principal)) throw endedLease();
         if (row.releasedAt !== null) return;
         await tables.leases.update({ ...row, messages: used, releasedAt: clock.now() });
         await addToCounter(tables, row, { seals: Math.max(used, 1) - row.messages });
@@ -296,12 +297,12 @@ export class LeaseService {
     const keyset = await registry.get(row.keyId);
     const now = clock.now();
     const version = keyset.byNumber(row.version);
-    if (version === undefined || row.revokedAt !== null) throw unknownLease();
+    if (version === undefined || row.revokedAt !== null) throw endedLease();
     if (use === "open") {
       keyset.assertPermits(version, "open", now);
       return { id: row.id };
     }
-    if (row.principal !== subjectOf(caller.principal) || leaseState(row, now) !== "in force") throw unknownLease();
+    if (row.principal !== subjectOf(caller.principal) || leaseState(row, now) !== "in force") throw endedLease();
     if (keyset.current(now).version === row.version) return { id: row.id };
     throw new KeysteadError("KEY_STATE", `version ${version.label} of key ${key.name} is not the current one any more; take a new lease`);
   }

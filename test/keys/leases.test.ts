@@ -272,8 +272,11 @@ describe("the list of leases", () => {
     clock.advance(hour);
     expect(await keystead.leases.list()).toEqual([]);
     expect(await keystead.leases.show(third ?? "")).toMatchObject({ state: "expired", key: "l" });
-    expect(await codeOf(keystead.leases.show("nothing"))).toBe("UNKNOWN_LEASE");
-    expect(await codeOf(keystead.leases.revoke("nothing"))).toBe("UNKNOWN_LEASE");
+    const unknown = { code: "UNKNOWN_LEASE", message: "no lease has this id; `keystead leases list` shows those in force" };
+    await expect(keystead.leases.show("nothing")).rejects.toMatchObject(unknown);
+    await expect(keystead.leases.revoke("nothing")).rejects.toMatchObject(unknown);
+    const over = { code: "UNKNOWN_LEASE", message: "no lease in force has this id; take a new one" };
+    expect(await keystead.leases.renew([{ id: third ?? "", use: "seal" }])).toMatchObject([{ problem: over }]);
   });
 });
 
