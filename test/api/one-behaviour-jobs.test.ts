@@ -25,6 +25,21 @@ everywhere("jobs", (openPlace) => {
     for (const act of [api.jobs.show, api.jobs.resume]) expect(await codeOf(act("elsewhere"))).toBe("UNKNOWN_DATASET");
   });
 
+  it("ends a dry run for good where another job would be paused", async () => {
+    const { api } = await openPersons(openPlace, 3000);
+    await api.datasets.add("crm.person", personDataset);
+    const started = await api.backgroundJobs.start("crm.person", { kind: "protect", options: { rowsPerSecond: 100, dryRun: true } });
+    expect(started).toMatchObject({ state: "running", dryRun: true });
+    expect(await api.jobs.pause("crm.person")).toMatchObject({ id: started.id, state: "cancelled", dryRun: true });
+    for (const act of [api.jobs.resume, api.jobs.pause, api.jobs.cancel]) expect(await codeOf(act("crm.person"))).toBe("CONFLICT");
+    // Its worker goes once it has heard of it.
+    await expect.poll(async () => (await api.jobs.show("crm.person")).workers, { timeout: 10_000 }).toEqual([]);
+    const stop = new AbortController();
+    const options = { rowsPerSecond: 500, dryRun: true, signal: stop.signal, onProgress: () => stop.abort() };
+    expect(await api.datasets.protect("crm.person", options)).toMatchObject({ state: "cancelled" });
+    expect((await api.datasets.takeCensus("crm.person")).columns).toMatchObject([{ plaintext: 3000 }]);
+  });
+
   it("starts a job that goes on by itself, tells how it is, pauses it and cancels it", async () => {
     const { api } = await openPersons(openPlace, 3000);
     await api.datasets.add("crm.person", personDataset);

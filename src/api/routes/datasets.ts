@@ -258,7 +258,7 @@ export const datasetRoutes = {
   }),
   "POST /v1/datasets/:dataset/job/pause": jsonRoute({
     ...usual,
-    summary: "Tell all workers of the newest job to stop after the rows at hand.",
+    summary: "Tell all workers of the newest job to stop after the rows at hand. A dry run ends for good: it is `cancelled`.",
     tag: "jobs",
     action: "jobs.pause",
     problems: ["UNKNOWN_DATASET", "UNKNOWN_JOB", "CONFLICT"],

@@ -28,7 +28,10 @@ export function addJobCommands(program: Command): void {
       }),
     );
   act(jobs, "show", "Show the newest job on a dataset, with the rows that it left alone.", ["keystead jobs show crm.person"]);
-  act(jobs, "pause", "Let all workers stop after the rows at hand.", ["keystead jobs pause crm.person", "keystead jobs resume crm.person"]);
+  act(jobs, "pause", "Let all workers stop after the rows at hand. A dry run ends for good.", [
+    "keystead jobs pause crm.person",
+    "keystead jobs resume crm.person",
+  ]);
   act(jobs, "cancel", "Stop a job for good. What it did stays; the next one takes up what is left.", ["keystead jobs cancel crm.person"]);
   withRunOptions(jobs.command("resume").description("Go on with a job that was paused, killed or failed, or join its workers."))
     .argument("<dataset>", "name of a dataset")
