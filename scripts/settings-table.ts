@@ -12,6 +12,7 @@ const nodeSchema = z.looseObject({
   additionalProperties: z.unknown().optional(),
   items: z.unknown().optional(),
   anyOf: z.array(z.unknown()).optional(),
+  oneOf: z.array(z.unknown()).optional(),
 });
 type Node = z.infer<typeof nodeSchema>;
 
@@ -27,7 +28,13 @@ function rowsOf(path: string, value: unknown): string[][] {
   const own = path === "" || node.description === undefined ? [] : [[`\`${path}\``, takes(node), defaultOf(node), node.description]];
   const named = Object.entries(node.properties ?? {}).flatMap(([name, child]) => rowsOf(path === "" ? name : `${path}.${name}`, child));
   const any = typeof node.additionalProperties === "object" ? rowsOf(`${path}.NAME`, node.additionalProperties) : [];
-  return [...own, ...named, ...any].map((cells) => cells.map((cell) => cell.replaceAll("|", String.raw`\|`)));
+  const inList = node.items === undefined ? [] : alternativesOf(node.items).flatMap((item) => rowsOf(`${path}.N`, item));
+  return [...own, ...named, ...any, ...inList].map((cells) => cells.map((cell) => cell.replaceAll("|", String.raw`\|`)));
+}
+
+/** What an item of a list may be. */
+function alternativesOf(items: unknown): readonly unknown[] {
+  return nodeSchema.safeParse(items).data?.oneOf ?? [items];
 }
 
 function takes(node: Node): string {
@@ -39,6 +46,7 @@ function takes(node: Node): string {
   if (node.type === "string") return "text";
   if (node.type === "object") return "an object";
   const { minimum = "", maximum = "" } = node;
+  if (maximum === Number.MAX_SAFE_INTEGER) return `${minimum.toLocaleString("en")} or more`;
   return `${minimum.toLocaleString("en")} to ${maximum.toLocaleString("en")}`;
 }
 

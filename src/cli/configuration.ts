@@ -1,5 +1,6 @@
 import { isAbsolute, relative, resolve } from "node:path";
 import { z } from "zod";
+import { defaultMaxBytes } from "../audit/sinks/audit-sink.ts";
 import { KeysteadError } from "../errors.ts";
 import { checkFields } from "../field-problem.ts";
 import { type ServerSettings, serverSettingsSchema } from "../server/settings.ts";
@@ -10,7 +11,12 @@ const masterKeySchema = z.union([z.strictObject({ file: z.string().min(1) }), z.
 
 const count = z.int().min(1);
 const sinkSchema = z.discriminatedUnion("type", [
-  z.strictObject({ type: z.literal("file"), path: z.string().min(1), maxBytes: z.exactOptional(count), keep: z.exactOptional(count) }),
+  z.strictObject({
+    type: z.literal("file"),
+    path: z.string().min(1).describe("File of a `file` sink, for its owner only; made when missing."),
+    maxBytes: count.default(defaultMaxBytes).describe("Bytes beyond which a `file` sink goes on in a new file; the old one is renamed."),
+    keep: z.exactOptional(count.describe("Renamed files of a `file` sink that are kept, older ones are removed; all unless it is given.")),
+  }),
   z.strictObject({ type: z.literal("stdout") }),
 ]);
 
@@ -30,11 +36,15 @@ export const configurationSchema = z.strictObject({
     .default({})
     .describe("Codecs of foreign ciphertext by name, each with its `type` and what that takes (docs/codecs.md)."),
   server: z.exactOptional(z.record(z.string(), z.unknown())).describe("Settings of `keystead serve`: the table below."),
-  audit: z
-    .exactOptional(z.strictObject({ sinks: z.array(sinkSchema) }))
-    .describe(
-      'Where audit records go beside the store: `{ "sinks": [ … ] }` of `{ "type": "stdout" }` and `{ "type": "file", "path": PATH }` with `maxBytes` and `keep` (docs/audit.md).',
-    ),
+  audit: z.exactOptional(
+    z.strictObject({
+      sinks: z
+        .array(sinkSchema)
+        .describe(
+          'Where audit records go beside the store: `{ "type": "stdout" }` and `{ "type": "file", "path": PATH }` (docs/audit.md).',
+        ),
+    }),
+  ),
   access: z
     .exactOptional(z.enum(["open", "policies"]))
     .describe("What a user of the command line may do: `open`: all, as whoever may read the folder; `policies`: what policies say."),

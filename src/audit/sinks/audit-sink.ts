@@ -14,6 +14,9 @@ export interface AuditSink {
   close(): Promise<void>;
 }
 
+/** Bytes of a sink's file beyond which a new one is begun, unless its configuration says otherwise. */
+export const defaultMaxBytes = 64 * 1024 * 1024;
+
 /** A sink as the configuration describes it. */
 export type AuditSinkConfig =
   | {

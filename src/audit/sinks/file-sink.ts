@@ -7,9 +7,8 @@ import { formatLine, writerLine } from "../export/lines.ts";
 import { type ChainPosition, startChain } from "../hash-chain.ts";
 import { isMissingFile } from "../journal-file.ts";
 import type { LineGroup } from "../line-group.ts";
-import type { AuditSink, AuditSinkConfig } from "./audit-sink.ts";
+import { type AuditSink, type AuditSinkConfig, defaultMaxBytes } from "./audit-sink.ts";
 
-const defaultMaxBytes = 64 * 1024 * 1024;
 const newline = Buffer.from("\n");
 const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT;
 
