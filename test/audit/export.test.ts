@@ -1,11 +1,17 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { AuditLineRow, AuditStore, AuditTables } from "../../src/audit/audit-store.ts";
+import { bytesOf as decoded, formatLine, parseLine, writerLine } from "../../src/audit/export/lines.ts";
 import { verifyAuditExport, type ExportReport, type VerifyExportOptions } from "../../src/audit/export/verify-export.ts";
 import { type ExportParts, type ExportSummary, writeExport } from "../../src/audit/export/write-export.ts";
+import { parseCheckpoint } from "../../src/audit/checkpoint.ts";
+import { type ChainPosition, extendChain, startChain } from "../../src/audit/hash-chain.ts";
+import { openAction } from "../../src/audit/journal.ts";
 import { parseRecord } from "../../src/audit/record.ts";
 import type { Signer } from "../../src/audit/signature.ts";
 import type { AuditFinding } from "../../src/audit/verify.ts";
+import { systemRandom } from "../../src/crypto/random.ts";
+import { randomUuid } from "../../src/crypto/uuid.ts";
 import { newSigner, storeId } from "./support/audit-store.ts";
 import { newPlace, numbered, type TrailPlace } from "./support/trail.ts";
 
@@ -258,6 +264,136 @@ describe("an export", () => {
     await expect(exportLines({ closing: "" }, await newPlace())).rejects.toMatchObject({ code: "AUDIT_UNAVAILABLE" });
   });
 });
+
+describe("a record that never was, put into an export", () => {
+  const plans = fc.array(fc.array(fc.nat(4), { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 3 });
+
+  it("is found and named wherever it stands", async () => {
+    await fc.assert(
+      fc.asyncProperty(plans, async (plan) => {
+        const { lines } = await exportLines({}, await makeTrail(plan));
+        for (const place of placesIn(lines)) {
+          const { writer, count } = place.before;
+          const findings = await expectFound(lines.toSpliced(place.index, 0, madeRecord(place)));
+          // What it puts out of its place may be what is named.
+          expect(findings[0]).toMatchObject({ kind: "record", writer });
+          expect([count + 1, count + 2]).toContain(findings[0]?.sequence);
+        }
+      }),
+      // With many records between two checkpoints it is the chain that tells.
+      { numRuns: 12, examples: [[[[12], [9]]]] },
+    );
+  });
+
+  it("is found and named though all behind it was numbered and chained anew, by what checkpoints signed alone", async () => {
+    await fc.assert(
+      fc.asyncProperty(plans, async (plan) => {
+        const { lines } = await exportLines({}, await makeTrail(plan));
+        for (const place of placesIn(lines)) {
+          const { writer, count } = place.before;
+          const forged = rechained(lines.toSpliced(place.index, 0, madeRecord(place)), place);
+          const [named] = await expectFound(forged);
+          const signed = attestedCounts(lines, writer).find((attested) => attested > count) ?? count + 1;
+          expect(named).toMatchObject({ kind: "record", writer });
+          expect(named?.sequence).toBeGreaterThan(count);
+          expect(named?.sequence).toBeLessThanOrEqual(signed);
+          if (place.isLast) continue;
+          const byCheckpoint = {
+            kind: "record",
+            writer,
+            sequence: signed,
+            problem: expect.stringMatching(/^is not what checkpoint/) as string,
+          };
+          expect(named).toMatchObject(byCheckpoint);
+          // Nobody who takes the signed statement away hides it.
+          expect((await expectFound(forged.slice(0, -1)))[0]).toMatchObject(byCheckpoint);
+        }
+      }),
+      { numRuns: 12 },
+    );
+  });
+
+  it("is found and named as one of a writer that never was", async () => {
+    const { lines } = await exportLines();
+    const [like] = placesIn(lines);
+    if (like === undefined) throw new RangeError("no records");
+    for (let round = 0; round < 20; round++) {
+      const start = startChain(randomUuid(systemRandom));
+      const behind = lines.findIndex((bytes) => {
+        const line = parseLine(bytes);
+        return line?.type === "statement" || (line?.type === "writer" && line.writer > start.writer);
+      });
+      const made = madeRecord({ ...like, before: start });
+      expect(parseRecord(made)).toMatchObject({ action: openAction, sequence: 1, writer: start.writer });
+      const findings = await expectFound(lines.toSpliced(behind, 0, formatLine(writerLine(start)), made));
+      expect(findings).toMatchObject([
+        { kind: "record", writer: start.writer, sequence: 1, problem: "was inserted: its writer was not exported" },
+      ]);
+    }
+  });
+});
+
+/** A place for one more record. */
+interface Place {
+  /** Of the line that would be behind it. */
+  readonly index: number;
+  /** Where the chain stands before it. */
+  readonly before: ChainPosition;
+  /** A record beside it. */
+  readonly like: Buffer;
+  /** Behind all records of its writer. */
+  readonly isLast: boolean;
+}
+
+/** Before each record, and behind the last one of each writer. */
+function placesIn(lines: readonly Buffer[]): Place[] {
+  const places: Place[] = [];
+  let before = startChain("");
+  for (const [index, bytes] of lines.entries()) {
+    const line = parseLine(bytes);
+    if (line?.type === "writer") before = { writer: line.writer, count: line.count, head: Buffer.from(line.head, "hex") };
+    if (recordAt(lines, index) === undefined) continue;
+    places.push({ index, before, like: bytes, isLast: false });
+    before = extendChain(before, bytes);
+    if (recordAt(lines, index + 1) === undefined) places.push({ index: index + 1, before, like: bytes, isLast: true });
+  }
+  return places;
+}
+
+/** The line of a record with another place, as whoever knows the format writes it. */
+function replaced(line: Buffer, { writer, count, head }: ChainPosition, changes: object = {}): Buffer {
+  const record: unknown = JSON.parse(line.toString("utf8"));
+  const made = Buffer.from(JSON.stringify({ ...Object(record), sequence: count + 1, previous: head.toString("hex"), writer, ...changes }));
+  expect(parseRecord(made)).toMatchObject({ sequence: count + 1, writer });
+  return made;
+}
+
+/** A new record that fits a place. */
+function madeRecord({ before, like }: Place): Buffer {
+  return replaced(like, before, { id: randomUuid(systemRandom) });
+}
+
+/** Lines into which a record was put, with all of its writer behind it numbered and chained anew. */
+function rechained(lines: readonly Buffer[], { index, before }: Place): Buffer[] {
+  const made = [...lines];
+  let position = before;
+  for (let at = index; recordAt(made, at) !== undefined; at++) {
+    const line = replaced(lineAt(made, at), position);
+    made[at] = line;
+    position = extendChain(position, line);
+  }
+  return made;
+}
+
+/** The numbers of records of a writer behind which a checkpoint signed the chain, in order. */
+function attestedCounts(lines: readonly Buffer[], writer: string): number[] {
+  const counts = lines.flatMap((bytes) => {
+    const line = parseLine(bytes);
+    const positions = line?.type === "checkpoint" ? (parseCheckpoint(decoded(line.body))?.positions ?? []) : [];
+    return positions.filter((position) => position.writer === writer).map(({ count }) => count);
+  });
+  return counts.sort((one, other) => one - other);
+}
 
 async function* one(bytes: Buffer): AsyncGenerator<Buffer> {
   yield bytes;
