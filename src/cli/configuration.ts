@@ -1,6 +1,5 @@
 import { isAbsolute, relative, resolve } from "node:path";
 import { z } from "zod";
-import { defaultMaxBytes } from "../audit/sinks/audit-sink.ts";
 import { KeysteadError } from "../errors.ts";
 import { checkFields } from "../field-problem.ts";
 import { type ServerSettings, serverSettingsSchema } from "../server/settings.ts";
@@ -14,7 +13,11 @@ const sinkSchema = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("file"),
     path: z.string().min(1).describe("File of a `file` sink, for its owner only; made when missing."),
-    maxBytes: count.default(defaultMaxBytes).describe("Bytes beyond which a `file` sink goes on in a new file; the old one is renamed."),
+    maxBytes: z.exactOptional(
+      count.describe(
+        "Bytes beyond which a `file` sink goes on in a new file; the old one is renamed. 67108864 (64 MiB) unless it is given.",
+      ),
+    ),
     keep: z.exactOptional(count.describe("Renamed files of a `file` sink that are kept, older ones are removed; all unless it is given.")),
   }),
   z.strictObject({ type: z.literal("stdout") }),

@@ -17,6 +17,8 @@ export class StreamWriter {
   #text = "";
   #flush: NodeJS.Immediate | undefined;
   #hasBegun = false;
+  /** True while the client has not read what was written. */
+  #isBehind = false;
 
   constructor(exchange: Exchange, head: StreamHead) {
     this.#exchange = exchange;
@@ -42,15 +44,14 @@ export class StreamWriter {
   /** Writes bytes as they are; resolves as {@link write}. */
   async writeBytes(bytes: Uint8Array): Promise<void> {
     this.#begin();
-    const { raw } = this.#exchange.reply;
-    if (!raw.destroyed) raw.write(bytes);
+    this.#put(bytes);
     await this.#drained();
   }
 
   /** Writes at once, beginning the answer when need be; nothing when the client does not read what it has. */
   heartbeat(piece: string): void {
     this.#begin();
-    if (this.#exchange.reply.raw.writableNeedDrain) return;
+    if (this.#isBehind) return;
     this.#text += piece;
     this.#send();
   }
@@ -76,15 +77,23 @@ export class StreamWriter {
     this.#flush = undefined;
     const text = this.#text;
     this.#text = "";
+    if (text !== "") this.#put(text);
+  }
+
+  #put(piece: string | Uint8Array): void {
     const { raw } = this.#exchange.reply;
-    if (text !== "" && !raw.destroyed) raw.write(text);
+    if (raw.destroyed || raw.write(piece) || this.#isBehind) return;
+    this.#isBehind = true;
+    raw.once("drain", () => {
+      this.#isBehind = false;
+    });
   }
 
   /** Undefined when the client is not behind. */
   #drained(): Promise<void> | undefined {
     const { signal } = this.#exchange;
     const { raw } = this.#exchange.reply;
-    if (!raw.writableNeedDrain || signal.aborted) return undefined;
+    if (!this.#isBehind || raw.destroyed || signal.aborted) return undefined;
     return new Promise((resolve) => {
       const settle = (): void => {
         raw.off("drain", settle).off("close", settle);

@@ -98,9 +98,10 @@ function isLendable({ caller: { principal } }: Self, { by, isNew }: Gain): boole
 function standingBefore(self: Self, before: AccessSnapshot, after: AccessSnapshot): Standing {
   const { policies, subjects } = before.standingOf(self.caller);
   if (before.isBarred(self.caller) || isLetIn(self, before, after)) return { policies: [], subjects };
-  const bonds = lostBonds(self, before, after);
-  const own = policies.filter(({ subject }) => subjects.names.has(subject));
-  const surely = bonds.some(isMasked) ? own.filter((policy) => !isMasked(policy)) : own;
+  const own = new Set(ownSubjects(self.caller));
+  const bonds = lostBonds(self, before, after).flatMap(({ by, policy }) => (own.has(by) ? [] : [policy]));
+  const known = policies.filter(({ subject }) => subjects.names.has(subject));
+  const surely = bonds.some(isMasked) ? known.filter((policy) => !isMasked(policy)) : known;
   const names = new Set([...subjects.names, ...bonds.map(({ subject }) => subject)]);
   return { policies: [...new Set([...surely, ...bonds.filter((bond) => !isMasked(bond))])], subjects: { ...subjects, names } };
 }
@@ -109,16 +110,16 @@ function standingBefore(self: Self, before: AccessSnapshot, after: AccessSnapsho
 function gainsOf(self: Self, before: AccessSnapshot, after: AccessSnapshot): Gain[] {
   if (after.isBarred(self.caller)) return [];
   const then = before.isBarred(self.caller) ? new Map<string, Voice>() : voicesOf(self, before);
-  const lost = isLetIn(self, before, after) ? ["*"] : lostBonds(self, before, after).flatMap(({ actions }) => actions);
+  const lost = isLetIn(self, before, after) ? ["*"] : lostBonds(self, before, after).flatMap(({ policy }) => policy.actions);
   return [...voicesOf(self, after)]
     .map(([key, voice]) => ({ ...voice, isNew: !then.has(key) }))
     .filter(({ policy, isNew }) => policy.effect === "allow" && (isNew || overlaps(policy, lost)));
 }
 
 /** What bound somebody, or may have, and does not any more. */
-function lostBonds(self: Self, before: AccessSnapshot, after: AccessSnapshot): Policy[] {
+function lostBonds(self: Self, before: AccessSnapshot, after: AccessSnapshot): Voice[] {
   const now = voicesOf(self, after);
-  return [...voicesOf(self, before)].filter(([key, { policy }]) => binds(policy) && !now.has(key)).map(([, { policy }]) => policy);
+  return [...voicesOf(self, before)].filter(([key, { policy }]) => binds(policy) && !now.has(key)).map(([, voice]) => voice);
 }
 
 /** True when what somebody may be was disabled, and is no more: everything was denied to him then. */
