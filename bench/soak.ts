@@ -22,7 +22,7 @@ async function soak(): Promise<boolean> {
   const watch = join(folder, "watch.jsonl");
   createPersons(crm);
   const server = await KeysteadServer.start(folder, {
-    nodeArguments: ["--expose-gc", "--import", new URL("soak/watch-process.ts", import.meta.url).href],
+    nodeArguments: ["--import", new URL("soak/watch-process.ts", import.meta.url).href],
     env: { KEYSTEAD_WATCH_FILE: watch },
     databases: { crm },
   });

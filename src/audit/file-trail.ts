@@ -9,7 +9,7 @@ import { Checkpoints, coveredCounts } from "./checkpoints.ts";
 import { listJournalWriters } from "./directory-journals.ts";
 import type { AuditEvent, AuditTrail } from "./event.ts";
 import { positionsAt } from "./export/positions.ts";
-import { enginePrincipal, Journal, type JournalOptions } from "./journal.ts";
+import { HangingStart, enginePrincipal, Journal, type JournalOptions } from "./journal.ts";
 import { findLeftJournals } from "./left-journals.ts";
 import { LineMemory } from "./line-memory.ts";
 import type { NewestPoint } from "./newest-records.ts";
@@ -78,6 +78,8 @@ export class FileTrail implements AuditTrail {
   /** The journal that this one goes on from. */
   #former: Journal | undefined;
   #switching: Promise<void> | undefined;
+  /** Why the next journal can't be started, while its first write hangs. */
+  #hangingStart: HangingStart | undefined;
   #lastReopen = Number.NEGATIVE_INFINITY;
   #witness: WitnessReport;
   #adopted: readonly AdoptedJournal[] = [];
@@ -138,6 +140,7 @@ export class FileTrail implements AuditTrail {
   }
 
   get #journalProblem(): Omit<AuditProblem, "where"> | undefined {
+    if (this.#hangingStart !== undefined) return { cause: this.#hangingStart, hangs: true };
     const { problem } = this.#journal;
     // One that was gone on from and hangs still keeps the process.
     return problem ?? (this.#former?.problem?.hangs === true ? this.#former.problem : undefined);
@@ -194,7 +197,7 @@ export class FileTrail implements AuditTrail {
   }
 
   async #close(): Promise<void> {
-    await this.#switching?.catch(() => undefined);
+    if (this.#hangingStart === undefined) await this.#switching?.catch(() => undefined);
     await this.#journal.close().catch(() => undefined);
     await this.#schedule.flush().catch(() => undefined);
     await this.#schedule.stop();
@@ -247,6 +250,7 @@ export class FileTrail implements AuditTrail {
       "AUDIT_UNAVAILABLE",
       "the audit journal's disk failed, so nothing is answered; free space or repair it, then try again",
     );
+    if (this.#hangingStart !== undefined) throw unavailable;
     if (this.#switching === undefined) {
       const now = clock.monotonic();
       if (now - this.#lastReopen < reopenInterval) throw unavailable;
@@ -265,10 +269,24 @@ export class FileTrail implements AuditTrail {
 
   async #startJournal(): Promise<void> {
     const ended = this.#journal;
-    this.#journal = await Journal.open({ ...this.#options, continues: ended.durable.writer });
+    this.#journal = await this.#openNext(ended.durable.writer);
     this.#former = ended;
     this.#track(this.#journal);
     await ended.close().catch(() => undefined);
+  }
+
+  /** Waits for one whose first write hangs: another one would only hang beside it. */
+  async #openNext(continues: string): Promise<Journal> {
+    try {
+      return await Journal.open({ ...this.#options, continues });
+    } catch (error) {
+      if (error instanceof HangingStart) {
+        this.#hangingStart = error;
+        await error.ended.catch(() => undefined);
+        this.#hangingStart = undefined;
+      }
+      throw error;
+    }
   }
 
   async #adopt(): Promise<void> {

@@ -52,6 +52,19 @@ export interface JournalOptions {
 export const openAction = "journal.open";
 export const closeAction = "journal.close";
 
+/** A journal that can't be started because its first write hangs. */
+export class HangingStart extends KeysteadError {
+  /** Resolves when the write has ended, and nothing is left of it. */
+  readonly ended: Promise<void>;
+
+  constructor(cause: unknown, ended: Promise<void>) {
+    super("AUDIT_UNAVAILABLE", "the audit journal's disk does not take its first record, so nothing is answered; see that it answers", {
+      cause,
+    });
+    this.ended = ended;
+  }
+}
+
 interface JournalParts {
   readonly chain: ChainWriter;
   readonly kept: KeptLines;
@@ -90,7 +103,7 @@ export class Journal implements AuditTrail {
 
   /**
    * Starts a new chain in a new file. Resolves when its first record is durable.
-   * @throws KeysteadError `AUDIT_UNAVAILABLE` when that can't be done, `INSECURE_FILE` when others may write to the directory
+   * @throws KeysteadError `AUDIT_UNAVAILABLE` when that can't be done ({@link HangingStart} while it may be yet), `INSECURE_FILE` when others may write to the directory
    */
   static async open({
     directory,
@@ -107,10 +120,12 @@ export class Journal implements AuditTrail {
     const path = journalPath(directory, writer);
     let file: JournalFile | undefined;
     let lock: JournalLock | undefined;
+    let sink: PatientSink | undefined;
     let chain: ChainWriter | undefined;
     const removeStump = async (): Promise<void> => {
       // What is being written must not go into another file that gets the number of this one.
       await chain?.idle();
+      sink?.end();
       await file?.close().catch(() => undefined);
       // Nothing was answered yet: no reason to leave a stump.
       lock?.release();
@@ -123,14 +138,15 @@ export class Journal implements AuditTrail {
       lock = JournalLock.create(lockPath(directory, writer));
       const origin = { store: storeId, writer, process: identity.process, host: identity.host };
       const kept = new KeptLines(memory);
-      const sink = new PatientSink(new JournalFileSink(file), clock);
+      sink = new PatientSink(new JournalFileSink(file), clock);
       chain = new ChainWriter({ origin, clock, random, sink: withSinks(keepingSink(sink, kept), writer, sinks) });
       await chain.record({ action: openAction, outcome: "allowed", principal: enginePrincipal, detail: openDetail(identity, continues) });
       await syncDirectory(directory);
       return new Journal({ chain, kept, sink, file, lock, path });
     } catch (cause) {
       const removing = removeStump();
-      if (chain?.problem?.hangs !== true) await removing;
+      if (chain?.problem?.hangs === true) throw new HangingStart(chain.problem.cause, removing);
+      await removing;
       if (isKeysteadError(cause)) throw cause;
       const problem = `the audit journal can't be started in ${directory}; make room, or make the directory writable`;
       throw new KeysteadError("AUDIT_UNAVAILABLE", problem, { cause });

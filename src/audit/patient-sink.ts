@@ -6,8 +6,11 @@ import type { LineGroup } from "./line-group.ts";
 /** Milliseconds between two looks at the write that is under way. A timer for each write would cost more than a small one does. */
 const interval = 1_000;
 
-/** Looks that find the same write under way: then it hangs. */
-const mostLooks = 5;
+/** Milliseconds that a write may surely take. */
+const patience = 5_000;
+
+/** Looks that find the same write under way: then it hangs. The first one may come at once, from the write before. */
+const mostLooks = patience / interval + 1;
 
 /** Tells when lines are not taken within five to six seconds, and goes on waiting for them. */
 export class PatientSink implements LineSink {
@@ -60,7 +63,7 @@ export class PatientSink implements LineSink {
       this.#watch();
       return;
     }
-    this.#onHang(new Error(`it did not take its records within ${String((mostLooks * interval) / 1000)} s; see that its disk answers`));
+    this.#onHang(new Error(`it did not take its records within ${String(patience / 1000)} s; see that its disk answers`));
     this.#onHang = undefined;
   }
 }

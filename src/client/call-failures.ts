@@ -56,6 +56,11 @@ export function mayPass({ code }: KeysteadError): boolean {
   return code === "SERVER_UNREACHABLE" || code === "RATE_LIMITED" || errorCodes[code].exit === errorCodes.STORE_BUSY.exit;
 }
 
+/** As {@link mayPass}, for who can wait for minutes: also what lasts until a database or a disk is there again. */
+export function mayPassLater(error: KeysteadError): boolean {
+  return mayPass(error) || error.code === "STORE_FAILED" || error.code === "AUDIT_UNAVAILABLE";
+}
+
 /** The failure that an answer says; to be thrown. */
 export async function readProblem(response: Dispatcher.ResponseData): Promise<Error> {
   const error = problemError(parseJson(await readText(response.body)), response.statusCode);

@@ -1,5 +1,5 @@
 import { isKeysteadError } from "../errors.ts";
-import { mayPass } from "./call-failures.ts";
+import { mayPassLater } from "./call-failures.ts";
 import type { HttpCalls } from "./http-calls.ts";
 
 /** Milliseconds between two requests to pause the same job, at least. */
@@ -35,7 +35,7 @@ export class JobPause {
       this.#settled = job;
     } catch (error) {
       // A job that does not run any more, or that may not be paused, is the same when it is asked for again.
-      if (!isKeysteadError(error) || !(mayPass(error) || error.code === "UNAUTHENTICATED")) this.#settled = job;
+      if (!isKeysteadError(error) || !(mayPassLater(error) || error.code === "UNAUTHENTICATED")) this.#settled = job;
     } finally {
       this.#isUnderWay = false;
     }

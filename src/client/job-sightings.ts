@@ -1,6 +1,6 @@
 import { isKeysteadError, KeysteadError } from "../errors.ts";
 import { isTokenFailure } from "./ask-token.ts";
-import { mayPass } from "./call-failures.ts";
+import { mayPassLater } from "./call-failures.ts";
 import type { EndpointAnswer } from "./endpoints.ts";
 import type { HttpCalls } from "./http-calls.ts";
 
@@ -50,7 +50,7 @@ export class JobSightings {
 
   #mayPass(error: unknown): boolean {
     if (!isKeysteadError(error)) return false;
-    if (mayPass(error)) return true;
+    if (mayPassLater(error)) return true;
     // Whoever was let in before may have a newer token by now. That is refused as well when the right to it is gone.
     if (error.code !== "UNAUTHENTICATED" || !this.#isHeard) return false;
     if (isTokenFailure(error)) return true;

@@ -119,14 +119,19 @@ async function* hashing(chunks: AsyncIterable<Buffer>, hash: ReturnType<typeof c
   }
 }
 
+/** @throws KeysteadError `CONFLICT` when another archive ended since this one was begun */
+async function assertNewest(tables: StoreTables, archived: string | undefined, file: string): Promise<void> {
+  if ((await archivedCheckpoint(tables)) === archived) return;
+  throw new KeysteadError(
+    "CONFLICT",
+    `another archive ended while this one was made, so this one removed nothing; its records are in the other's file, or in the store still: delete ${file} if it is there, then archive again`,
+  );
+}
+
 /** @param archived - what was archived when this archive was begun: one that ended since may have removed more than this one would say */
 async function setArchived(store: Store, value: string, archived: string | undefined, file: string): Promise<void> {
   await store.transaction(async (tables) => {
-    if ((await archivedCheckpoint(tables)) !== archived)
-      throw new KeysteadError(
-        "CONFLICT",
-        `another archive ended while this one was made, so this one removed nothing; both files hold the same records: delete ${file}, then archive again`,
-      );
+    await assertNewest(tables, archived, file);
     const { settings } = tables;
     const stored = await settings.get({ name: archiveSetting });
     if (stored === undefined) await settings.insert({ name: archiveSetting, value });
@@ -167,7 +172,12 @@ export async function archiveAudit(
   if (checkpoint === undefined) {
     throw new KeysteadError("INVALID_ARGUMENT", "no record from before this time is left to archive; name a later one");
   }
-  const { digest, ...summary } = await writeVerified(file, { ...exported, upTo: checkpoint, ...(archived !== undefined && { archived }) });
+  const writing = writeVerified(file, { ...exported, upTo: checkpoint, ...(archived !== undefined && { archived }) });
+  const { digest, ...summary } = await writing.catch(async (error: unknown) => {
+    // Records that another one moved meanwhile are not missing.
+    await store.read((tables) => assertNewest(tables, archived, file));
+    throw error;
+  });
   const detail = { file, digest, records: summary.records, writers: summary.writers, until: until.toISOString(), checkpoint };
   const act = {
     action: "audit.archive",

@@ -4,7 +4,7 @@ import type { Caller } from "../access/caller.ts";
 import type { AuditEvent } from "../audit/event.ts";
 import { isKeyName } from "../crypto/ciphertext.ts";
 import { maxContextPairs } from "../crypto/limits.ts";
-import { isKeysteadError, KeysteadError } from "../errors.ts";
+import { type ErrorCode, isKeysteadError, KeysteadError } from "../errors.ts";
 import type { ActTerms } from "./access/act-terms.ts";
 import { type Approval, takeApproval } from "./access/approval-requests.ts";
 import type { Engine } from "./engine.ts";
@@ -141,9 +141,12 @@ async function askQuietly<T>(engine: Engine, act: Act, work: () => Promise<T>): 
   }
 }
 
+/** Codes of what may come behind a change that was made: of the store that was to say so, of looking at it anew, or of its record. */
+const doubtful: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["STORE_FAILED", "STORE_BUSY", "AUDIT_UNAVAILABLE", "INTERNAL"]);
+
 /** True for a failure after which the act may have been done, or half of it: nobody approved of doing it twice. */
 function isInDoubt(error: unknown): boolean {
-  return !(error instanceof KeysteadError) || error.code === "STORE_FAILED" || error.code === "INTERNAL";
+  return !(error instanceof KeysteadError) || doubtful.has(error.code);
 }
 
 async function perform<T>(engine: Engine, act: Act, work: () => Promise<T>, describe?: (result: T) => Partial<RecordableAct>): Promise<T> {

@@ -32,7 +32,7 @@ describe("a trail whose journal hangs", () => {
     const writing = outcomeOf(trail.record(numbered(1)));
     await until(() => file.writes === 2);
     const waiting = outcomeOf(trail.record(numbered(2)));
-    await pass(place, 4);
+    await pass(place, 5);
     expect(trail.problems).toEqual([]);
     await pass(place, 1);
     expect([await writing, await waiting]).toMatchObject([refusal, refusal]);
@@ -83,7 +83,7 @@ describe("a trail whose journal hangs", () => {
     file.hold();
     const writing = outcomeOf(trail.record(numbered(1)));
     await until(() => file.writes === 2);
-    await pass(place, 5);
+    await pass(place, 6);
     expect(await writing).toMatchObject({ code: "AUDIT_UNAVAILABLE" });
     const gone = new Error("the device is gone");
     file.fail("datasync", gone);
@@ -106,7 +106,7 @@ describe("a trail whose journal hangs", () => {
     const writing = outcomeOf(trail.record(numbered(1)));
     await until(() => file.writes === 2);
     const closing = trail.close();
-    await pass(place, 5);
+    await pass(place, 6);
     expect(await writing).toMatchObject({ code: "AUDIT_UNAVAILABLE" });
     await closing;
     expect(trail.problems).toMatchObject([{ where: "journal", hangs: true }]);
@@ -116,6 +116,58 @@ describe("a trail whose journal hangs", () => {
     await (await place.open()).close();
     expect(await storedNumbers(place)).toEqual([1]);
     expect((await place.verify()).findings).toEqual([]);
+  });
+
+  it("begins no other journal while the first write of a new one hangs, and says so", async () => {
+    const place = await newPlace();
+    const file = new ControlledFile();
+    const state = { opened: 0 };
+    const openFile: OpenJournalFile = (path) => {
+      state.opened += 1;
+      return file.openFile(path);
+    };
+    const trail = await place.open({ openFile });
+    file.fail("write", new Error("the device is gone"));
+    await expect(trail.record(numbered(1))).rejects.toMatchObject({ code: "AUDIT_UNAVAILABLE" });
+    file.repair();
+    file.hold();
+    const waiting = outcomeOf(trail.record(numbered(2)));
+    await until(() => file.writes === 3);
+    await pass(place, 6);
+    expect(await waiting).toMatchObject({ code: "AUDIT_UNAVAILABLE" });
+    for (let round = 0; round < 5; round += 1) {
+      await pass(place, 6);
+      await trail.recover();
+      expect(await outcomeOf(trail.record(numbered(3)))).toMatchObject({ code: "AUDIT_UNAVAILABLE" });
+    }
+    expect(state.opened).toBe(2);
+    expect(trail.problems).toMatchObject([{ where: "journal", hangs: true }]);
+    file.release();
+    await until(() => trail.problems.every(({ hangs }) => hangs === undefined));
+    await pass(place, 2);
+    await trail.record(numbered(4));
+    expect(trail.problems).toEqual([]);
+    await trail.close();
+    expect(await storedNumbers(place)).toEqual([4]);
+    expect((await place.verify()).findings).toEqual([]);
+  });
+
+  it("ends without waiting for the first write of a new one", async () => {
+    const place = await newPlace();
+    const file = new ControlledFile();
+    const trail = await place.open({ openFile: file.openFile });
+    file.fail("write", new Error("the device is gone"));
+    await expect(trail.record(numbered(1))).rejects.toMatchObject({ code: "AUDIT_UNAVAILABLE" });
+    file.repair();
+    file.hold();
+    const waiting = outcomeOf(trail.record(numbered(2)));
+    await until(() => file.writes === 3);
+    await pass(place, 6);
+    await waiting;
+    await trail.close();
+    expect(trail.problems).toMatchObject([{ where: "journal", hangs: true }]);
+    file.release();
+    await until(() => trail.problems.every(({ hangs }) => hangs === undefined));
   });
 
   it("refuses who waits for a new journal whose disk hangs", async () => {
@@ -133,7 +185,7 @@ describe("a trail whose journal hangs", () => {
     file.repair();
     state.holds = true;
     const waiting = outcomeOf(trail.record(numbered(2)));
-    await pass(place, 5);
+    await pass(place, 6);
     expect(await waiting).toMatchObject({ code: "AUDIT_UNAVAILABLE" });
     opening.resolve(undefined);
     await until(() => trail.problems.length === 0);

@@ -183,7 +183,7 @@ export class PolicyService {
     });
   }
 
-  /** What a policy says that is to be changed: whoever approves of that has to see it, and it must be the same when it is done. */
+  /** What a policy says that is to be changed: whoever approves of that has to see it. */
   async #nowSaying(id: string): Promise<{ readonly before?: PolicyInfo }> {
     const row = isShortId(id) ? await this.#engine.store.read((tables) => tables.policies.get({ id })) : undefined;
     return row === undefined ? {} : { before: describe(row) };
