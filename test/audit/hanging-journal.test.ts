@@ -22,6 +22,17 @@ function outcomeOf(work: Promise<unknown>): Promise<unknown> {
   return work.catch((error: unknown) => error);
 }
 
+/** A trail whose disk does not take its first event. */
+async function openHeld() {
+  const place = await newPlace();
+  const file = new ControlledFile();
+  const trail = await place.open({ openFile: file.openFile });
+  file.hold();
+  const writing = outcomeOf(trail.record(numbered(1)));
+  await until(() => file.writes === 2);
+  return { place, file, trail, writing };
+}
+
 describe("a trail whose journal hangs", () => {
   it("refuses everything while its journal hangs, and goes on behind what that took when it works again", async () => {
     const place = await newPlace();
@@ -77,12 +88,7 @@ describe("a trail whose journal hangs", () => {
   });
 
   it("goes on in a new journal when a write that hung has failed", async () => {
-    const place = await newPlace();
-    const file = new ControlledFile();
-    const trail = await place.open({ openFile: file.openFile });
-    file.hold();
-    const writing = outcomeOf(trail.record(numbered(1)));
-    await until(() => file.writes === 2);
+    const { place, file, trail, writing } = await openHeld();
     await pass(place, 6);
     expect(await writing).toMatchObject({ code: "AUDIT_UNAVAILABLE" });
     const gone = new Error("the device is gone");
@@ -99,12 +105,7 @@ describe("a trail whose journal hangs", () => {
   });
 
   it("closes without waiting for a journal that hangs, which the next process ships", async () => {
-    const place = await newPlace();
-    const file = new ControlledFile();
-    const trail = await place.open({ openFile: file.openFile });
-    file.hold();
-    const writing = outcomeOf(trail.record(numbered(1)));
-    await until(() => file.writes === 2);
+    const { place, file, trail, writing } = await openHeld();
     const closing = trail.close();
     await pass(place, 6);
     expect(await writing).toMatchObject({ code: "AUDIT_UNAVAILABLE" });
